@@ -1,0 +1,102 @@
+"""KeyStore: the port for the key tree, proven by tests/contracts/test_key_store.py.
+
+    master key -> account key -> person key -> one data key per track, transcript or index
+                             \\-> account items (blind index, columns of the account itself)
+
+Every key is 256 random bits, stored only wrapped by its parent. Destroying a key leaves a
+tombstone of ids, so that the same path can never be made or opened again, and takes everything
+beneath it along: erasing a person is destroying one key. The store lives apart from the database.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from recordings.model import AccountId, PersonId
+
+
+class KeyStoreError(Exception):
+    """The key store did not do what was asked."""
+
+    retry = False
+
+
+class KeyMissing(KeyStoreError):
+    """No key was ever made at this path."""
+
+
+class KeyDestroyed(KeyStoreError):
+    """The key, or one above it, has been destroyed; what it sealed cannot be read any more."""
+
+
+class KeyExists(KeyStoreError):
+    """A key already stands at this path."""
+
+
+class KeyDamaged(KeyStoreError):
+    """A wrapped key does not open: it was changed or moved, or the master key is not the one it was made with."""
+
+
+class KeyStoreUnavailable(KeyStoreError):
+    """The key store cannot be read or written now; trying again can help."""
+
+    retry = True
+
+
+_ITEM = re.compile(r"[a-z0-9-]{1,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPath:
+    """account alone: the account key · + person: the person's key · + item: a data key.
+
+    `item` without a person is a data key of the account itself. item: [a-z0-9-]{1,80}.
+    """
+
+    account: AccountId
+    person: PersonId | None = None
+    item: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.item is not None and not _ITEM.fullmatch(self.item):
+            raise ValueError("not the name of a key")
+
+    @property
+    def parent(self) -> KeyPath | None:
+        """The key that wraps this one; None for an account key, which the master key wraps."""
+        if self.item is not None:
+            return KeyPath(self.account, self.person)
+        return KeyPath(self.account) if self.person is not None else None
+
+    @property
+    def line(self) -> tuple[KeyPath, ...]:
+        """This key and all above it, nearest first."""
+        return (self, *(self.parent.line if self.parent else ()))
+
+
+class KeyStore(Protocol):
+    """Six verbs. Adapters: memory.py, directory.py."""
+
+    def create(self, path: KeyPath) -> bytes:
+        """Make a key under its parent (which must exist) and return its 32 bytes.
+        Raises KeyExists, KeyDestroyed, KeyMissing (no parent)."""
+
+    def unwrap(self, path: KeyPath) -> bytes:
+        """The 32 bytes of a key. Raises KeyMissing, KeyDestroyed."""
+
+    def destroy(self, path: KeyPath) -> int:
+        """Destroy the key and all beneath it, read back that they are gone, and return how many
+        keys were destroyed now (0 when done before or never made; the path is closed all the same,
+        so that nothing can be sealed for someone already erased). Safe to run twice and after a
+        crash. Raises KeyStoreError when not confirmed."""
+
+    def exists(self, path: KeyPath) -> bool:
+        """True while the key can be unwrapped."""
+
+    def rotate(self, account: AccountId) -> None:
+        """New account key; everything directly beneath is re-wrapped; the old one is destroyed."""
+
+    def check(self) -> str:
+        """Say in plain words where keys are kept; raises KeyStoreError when they cannot be."""

@@ -1,0 +1,63 @@
+"""KeyStore in memory, for tests: keys stand unwrapped in a dictionary."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from recordings.encryption.keystore import KeyDestroyed, KeyExists, KeyMissing, KeyPath
+from recordings.encryption.sealed import KEY_BYTES
+from recordings.model import AccountId
+
+
+class MemoryKeyStore:
+    """Safe to call from several threads."""
+
+    def __init__(self) -> None:
+        self._keys: dict[KeyPath, bytes] = {}
+        self._tombstones: set[KeyPath] = set()
+        self._lock = threading.Lock()
+
+    def create(self, path: KeyPath) -> bytes:
+        with self._lock:
+            self._refuse_destroyed(path)
+            if path in self._keys:
+                raise KeyExists(KeyExists.__doc__)
+            if path.parent and path.parent not in self._keys:
+                raise KeyMissing(KeyMissing.__doc__)
+            self._keys[path] = os.urandom(KEY_BYTES)
+            return self._keys[path]
+
+    def unwrap(self, path: KeyPath) -> bytes:
+        with self._lock:
+            self._refuse_destroyed(path)
+            if path not in self._keys:
+                raise KeyMissing(KeyMissing.__doc__)
+            return self._keys[path]
+
+    def destroy(self, path: KeyPath) -> int:
+        with self._lock:
+            self._tombstones.add(path)
+            doomed = [key for key in self._keys if path in key.line]
+            for key in doomed:
+                del self._keys[key]
+            return len(doomed)
+
+    def exists(self, path: KeyPath) -> bool:
+        with self._lock:
+            return path in self._keys
+
+    def rotate(self, account: AccountId) -> None:
+        with self._lock:
+            self._refuse_destroyed(KeyPath(account))
+            if KeyPath(account) not in self._keys:
+                raise KeyMissing(KeyMissing.__doc__)
+            self._keys[KeyPath(account)] = os.urandom(KEY_BYTES)
+
+    def check(self) -> str:
+        return "Keys are kept in memory and are lost when this program ends."
+
+    def _refuse_destroyed(self, path: KeyPath) -> None:
+        """Called locked."""
+        if not self._tombstones.isdisjoint(path.line):
+            raise KeyDestroyed(KeyDestroyed.__doc__)
