@@ -1,0 +1,111 @@
+"""Rows of the customer: account, its members, their logins and sign-in links; audit and job failures."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base, Row
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+    RESEARCHER = "researcher"
+    OBSERVER = "observer"
+
+
+class Scope(StrEnum):
+    """What a login may reach."""
+
+    MEMBER = "member"  # the account's pages, by role
+    ROOM = "room"  # a participant: the invitation's own session
+    DATA = "data"  # a participant who proved the registered address within 10 minutes: stored data
+
+
+class Account(Base):
+    """The customer. Its row-level policy compares account_id like every other table."""
+
+    __tablename__ = "account"
+    account_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    agreement_accepted_at: Mapped[datetime | None]  # the dated processing agreement (GDPR Art. 28)
+
+
+class Member(Row):
+    """A person of the account who signs in. `id` is also the PersonId of their key and recordings."""
+
+    __tablename__ = "member"
+    role: Mapped[str]
+    name: Mapped[bytes]  # sealed, field "member.name"
+    email: Mapped[bytes]  # sealed, field "member.email"
+    email_index: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    removed_at: Mapped[datetime | None]
+    __table_args__ = (UniqueConstraint("account_id", "email_index"),)
+
+
+class SignInAddress(Base):
+    """Platform-wide blind index of member addresses, so that sign-in finds the account. No account_id:
+    keyed hashes only, read through the doors function find_member_by_address."""
+
+    __tablename__ = "sign_in_address"
+    address_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    account: Mapped[UUID] = mapped_column(primary_key=True)
+    member: Mapped[UUID]
+
+
+class SignInLink(Row):
+    """Mailed to a member: 10 minutes, single use; GET shows a button, POST signs in."""
+
+    __tablename__ = "sign_in_link"
+    member_id: Mapped[UUID] = mapped_column(ForeignKey("member.id", ondelete="CASCADE"))
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Login(Row):
+    """A signed-in browser. Exactly one of member_id and participant_id is set."""
+
+    __tablename__ = "login"
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    scope: Mapped[str]
+    member_id: Mapped[UUID | None]
+    participant_id: Mapped[UUID | None]
+    session_id: Mapped[UUID | None]  # scope room: the session of the invitation
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+
+
+class AuditEvent(Row):
+    """Append-only, hash-chained per account; ids only, no personal data."""
+
+    __tablename__ = "audit_event"
+    number: Mapped[int] = mapped_column(BigInteger)  # 1, 2, 3 … per account
+    at: Mapped[datetime]
+    actor: Mapped[str]  # "member:<id>" | "participant:<id>" | "system"
+    action: Mapped[str]  # "source:subject:action", app.audit.Action
+    subject: Mapped[str]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    previous_hash: Mapped[bytes]
+    hash: Mapped[bytes]
+    __table_args__ = (UniqueConstraint("account_id", "number"),)
+
+
+class JobFailure(Base):
+    """Type and place of a failed job's exception, never its message. ids only."""
+
+    __tablename__ = "job_failure"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    job_id: Mapped[int] = mapped_column(BigInteger)
+    task: Mapped[str]
+    exception: Mapped[str]
+    place: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())

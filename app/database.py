@@ -1,0 +1,79 @@
+"""Engine, transactions and the declarative Base. One transaction per request or job; the account is
+set per transaction and PostgreSQL's row-level security does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import DateTime, LargeBinary, Uuid, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from recordings.model import AccountId
+
+Db = AsyncSession
+"""A database session: never called `session`, that word is the research session."""
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {datetime: DateTime(timezone=True), bytes: LargeBinary, UUID: Uuid}
+
+
+class Row(Base):
+    """A row of an account: its own id, and the account every policy looks at."""
+
+    __abstract__ = True
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    account_id: Mapped[UUID] = mapped_column(index=True)
+
+
+class Database:
+    """The application's connections, as role junier_app."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=10,
+            max_overflow=10,
+            pool_pre_ping=True,
+            connect_args={"options": "-c search_path=public,jobs -c timezone=UTC"},
+        )
+        self._make = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def transaction(self, account: AccountId | None = None) -> AsyncIterator[Db]:
+        """A transaction: returning commits, raising rolls back."""
+        async with self._make() as db, db.begin():
+            if account is not None:
+                await set_account(db, account)
+            yield db
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+async def set_account(db: Db, account: AccountId | UUID) -> None:
+    """From here to the end of the transaction only this account's rows exist."""
+    await db.execute(text("SELECT set_config('junier.account_id', :account, true)"), {"account": str(account)})
+
+
+async def now_in(db: Db) -> datetime:
+    """The database's clock is the one truth for deadlines (start of the transaction)."""
+    moment: datetime = (await db.execute(text("SELECT now()"))).scalar_one()
+    return moment
+
+
+async def door(db: Db, function: str, **arguments: Any) -> Any:
+    """Call a SECURITY DEFINER function for what must be found before the account is known; first row or None."""
+    names = ", ".join(f"{name} => :{name}" for name in arguments)
+    return (await db.execute(text(f"SELECT * FROM {function}({names})"), arguments)).first()
+
+
+def sqlalchemy_url(url: str) -> str:
+    """postgresql://… on psycopg 3."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1).replace("postgres://", "postgresql+psycopg://", 1)

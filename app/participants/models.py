@@ -1,0 +1,52 @@
+"""Rows of a participant: contact details (sealed) and the append-only consent log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Row
+
+
+class Participant(Row):
+    """The person invited, within one account. `id` is the PersonId of the key and recordings.
+    Name and address are sealed under the person's key; after erasure the row keeps ids and dates only."""
+
+    __tablename__ = "participant"
+    name: Mapped[bytes | None]  # field "participant.name": first name
+    email: Mapped[bytes | None]  # field "participant.email"
+    email_index: Mapped[bytes | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    registered_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+    __table_args__ = (UniqueConstraint("account_id", "email_index"),)
+
+
+class Consent(Row):
+    """Append-only: kind + purpose given or withdrawn, for one session, with the text that was shown."""
+
+    __tablename__ = "consent"
+    number: Mapped[int] = mapped_column(BigInteger, Identity(always=True))  # order of the log
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"))
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"))
+    kind: Mapped[str]
+    purpose: Mapped[str] = mapped_column(default="research")
+    given: Mapped[bool]
+    text_version: Mapped[int]
+    text_hash: Mapped[bytes]  # SHA-256 of consent text and notice as shown
+    language: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class DataCode(Row):
+    """A 6-digit code mailed to the registered address; opens stored data for 10 minutes."""
+
+    __tablename__ = "data_code"
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"))
+    code_hash: Mapped[bytes]
+    expires_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    used_at: Mapped[datetime | None]

@@ -1,0 +1,58 @@
+"""Rows of erasures and their certificates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Text, Uuid, func
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Row
+
+
+class ErasureReason(StrEnum):
+    REQUEST = "request"  # the participant asked
+    RETENTION = "retention"  # the date set by the owner has come
+    WITHDRAWAL = "withdrawal"  # consent to a kind was withdrawn
+    OWNER = "owner"  # the owner erases a recording or session
+    CLOSED = "closed"  # the study or account is closed
+
+
+class ErasureState(StrEnum):
+    ASKED = "asked"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PARTIAL = "partial"  # something could not be verified; the certificate says what and it is tried again
+    HELD = "held"  # a hold stops it
+
+
+class Erasure(Row):
+    """One erasure: of a person (all they left in the account), of recordings, or of tracks of some kinds."""
+
+    __tablename__ = "erasure"
+    reason: Mapped[str]
+    person_id: Mapped[UUID]
+    recording_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # None: the whole person
+    track_kinds: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # None: whole recordings
+    asked_by: Mapped[str]  # "participant:<id>" | "member:<id>" | "system"
+    instruction: Mapped[str]  # policy version or request behind it
+    state: Mapped[str] = mapped_column(default=ErasureState.ASKED)
+    asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    receipt: Mapped[str]  # number shown to people
+
+
+class Certificate(Row):
+    """Signed JSON (Ed25519 over RFC 8785 canonical form): counts, bytes, keys, times, reason, verification."""
+
+    __tablename__ = "certificate"
+    erasure_id: Mapped[UUID]
+    state: Mapped[str]  # complete | partial
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    signature: Mapped[bytes]
+    issued_at: Mapped[datetime] = mapped_column(server_default=func.now())

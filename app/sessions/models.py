@@ -1,0 +1,139 @@
+"""Rows of a research session and of what was recorded in it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base, Row
+
+
+class SessionState(StrEnum):
+    SCHEDULED = "scheduled"
+    LIVE = "live"  # the room is open
+    ENDED = "ended"
+
+
+class RecordingState(StrEnum):
+    CAPTURING = "capturing"
+    CAPTURED = "captured"  # all takes ended, objects stored; the index is being made
+    STORED = "stored"  # playable
+    FAILED = "failed"  # with failure_reason; shown, never silent
+    EMPTY = "empty"  # a stream was there but nothing was recorded
+    ERASED = "erased"
+
+
+class TranscriptState(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    ERASED = "erased"
+
+
+class Session(Row):
+    """One research session of a study. `recording` is what the researcher set: off, on or paused."""
+
+    __tablename__ = "session"
+    study_id: Mapped[UUID] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"))
+    title: Mapped[str]
+    starts_at: Mapped[datetime | None]
+    time_zone: Mapped[str] = mapped_column(default="Europe/Berlin")
+    group: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(default=SessionState.SCHEDULED)
+    recording: Mapped[str] = mapped_column(default="off")  # off | on | paused
+    node: Mapped[str | None]  # the media process this room lives on
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class Recording(Row):
+    """What one person's stream left in one session; exactly one per (session, person, stream)."""
+
+    __tablename__ = "recording"
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"))
+    person_id: Mapped[UUID]
+    person_is_member: Mapped[bool] = mapped_column(default=False)
+    stream: Mapped[str]
+    state: Mapped[str] = mapped_column(default=RecordingState.CAPTURING)
+    failure_reason: Mapped[str | None]
+    interrupted: Mapped[bool] = mapped_column(default=False)
+    last_take: Mapped[int] = mapped_column(default=0)
+    index_generation: Mapped[int] = mapped_column(default=0)
+    index_key: Mapped[str | None]
+    recorded_at: Mapped[datetime | None]  # zero of the recording's timeline
+    duration_ms: Mapped[int | None]
+    gaps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    held_reason: Mapped[str | None]  # a hold stops erasure, with reason and review date
+    held_until: Mapped[datetime | None]
+    restricted_at: Mapped[datetime | None]  # kept but unreadable (GDPR Art. 18)
+    erased_at: Mapped[datetime | None]
+    __table_args__ = (UniqueConstraint("session_id", "person_id", "stream"),)
+
+
+class Track(Row):
+    """One line of a recording with its own key `track-<id>`; closed tracks are erased on their own."""
+
+    __tablename__ = "track"
+    recording_id: Mapped[UUID] = mapped_column(ForeignKey("recording.id"))
+    kind: Mapped[str]
+    frames: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    duration_ms: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    closed_at: Mapped[datetime | None]  # consent withdrawn: nothing more is written to it
+    erased_at: Mapped[datetime | None]
+
+
+class Take(Row):
+    """One publication of a stream (a WHIP resource). `resource` is its unguessable name at the node."""
+
+    __tablename__ = "take"
+    recording_id: Mapped[UUID] = mapped_column(ForeignKey("recording.id"))
+    number: Mapped[int]
+    node: Mapped[str]
+    resource: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]  # stored completely
+    interrupted: Mapped[bool] = mapped_column(default=False)
+    __table_args__ = (UniqueConstraint("recording_id", "number"),)
+
+
+class Transcript(Row):
+    """Status and coverage of a transcript; its words are a sealed object with its own key `transcript-<id>`."""
+
+    __tablename__ = "transcript"
+    recording_id: Mapped[UUID] = mapped_column(ForeignKey("recording.id"))
+    track_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(default=TranscriptState.WAITING)
+    failure_reason: Mapped[str | None]
+    language: Mapped[str]
+    model: Mapped[str | None]
+    progress: Mapped[float] = mapped_column(default=0.0)  # 0..1, for the page
+    coverage: Mapped[float | None]  # seconds covered by words / seconds of speech found
+    words: Mapped[int | None]
+    object_key: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ready_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+    __table_args__ = (UniqueConstraint("recording_id", "track_id"),)
+
+
+class Node(Base):
+    """A media process: address, capacity and heartbeat. Belongs to the platform, holds no personal data."""
+
+    __tablename__ = "node"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    capacity: Mapped[int]  # streams
+    streams: Mapped[int] = mapped_column(default=0)
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]

@@ -1,0 +1,213 @@
+"""Settings.from_env(): every variable the product reads, documented here and read nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+class SettingsError(Exception):
+    """A setting is missing or does not fit; the message says which, why, and how to mend it."""
+
+
+class Mode(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+def variable(name: str, default: object, text: str) -> Any:
+    """A dataclass field read from environment variable `name`; `text` is its documentation."""
+    return field(default=default, metadata={"variable": name, "text": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One frozen object, read once at start."""
+
+    mode: Mode = variable(
+        "JUNIER_MODE", Mode.DEVELOPMENT, "development (only on loopback: mails go to an outbox page) or production."
+    )
+    public_url: str = variable(
+        "JUNIER_PUBLIC_URL", "http://localhost:8000", "The address people open; https in production."
+    )
+    listen_host: str = variable("JUNIER_LISTEN_HOST", "127.0.0.1", "Address the web process listens on.")
+    listen_port: int = variable("JUNIER_LISTEN_PORT", 8000, "Port the web process listens on.")
+    platform_name: str = variable(
+        "JUNIER_PLATFORM_NAME", "Junier", "Name of this installation, shown on pages and mails."
+    )
+    platform_contact: str = variable(
+        "JUNIER_PLATFORM_CONTACT",
+        "",
+        "E-mail address for questions about the platform, shown to participants; required in production.",
+    )
+    data_dir: Path = variable(
+        "JUNIER_DATA_DIR",
+        Path("var"),
+        "Folder for everything kept on this machine: embedded database, folder store, spool, keys.",
+    )
+    database_url: str = variable(
+        "DATABASE_URL",
+        "",
+        "PostgreSQL >= 15 as role junier_app (postgresql://…); empty: embedded PostgreSQL in the data folder.",
+    )
+    migration_database_url: str = variable(
+        "MIGRATION_DATABASE_URL", "", "The same database as role junier_owner, for migrations."
+    )
+    keys_dir: Path | None = variable(
+        "JUNIER_KEYS_DIR",
+        None,
+        "Folder of the key store; empty: keys/ in the data folder. Never back it up together with the database.",
+    )
+    master_key_file: Path | None = variable(
+        "JUNIER_MASTER_KEY_FILE",
+        None,
+        "File with the master key (32 bytes, mode 0600), made on first start; empty: master.key beside the key folder.",
+    )
+    object_store: str = variable("JUNIER_OBJECT_STORE", "folder", "folder (in the data folder) or s3.")
+    s3_endpoint: str = variable(
+        "JUNIER_S3_ENDPOINT", "", "S3 endpoint URL; endpoint and region must be on the EU list."
+    )
+    s3_region: str = variable("JUNIER_S3_REGION", "", "S3 region of the bucket.")
+    s3_bucket: str = variable("JUNIER_S3_BUCKET", "", "S3 bucket.")
+    s3_access_key: str = variable("JUNIER_S3_ACCESS_KEY", "", "S3 access key id.")
+    s3_secret_key: str = variable("JUNIER_S3_SECRET_KEY", "", "S3 secret access key.")
+    mail: str = variable("JUNIER_MAIL", "outbox", "outbox (development only), mailtrap or smtp.")
+    mail_from: str = variable("JUNIER_MAIL_FROM", "", "Sender address of every mail; required with mailtrap and smtp.")
+    mailtrap_token: str = variable("JUNIER_MAILTRAP_TOKEN", "", "API token of Mailtrap.")
+    mailtrap_host: str = variable("JUNIER_MAILTRAP_HOST", "send.api.mailtrap.io", "API host of Mailtrap.")
+    smtp_host: str = variable("JUNIER_SMTP_HOST", "", "SMTP server.")
+    smtp_port: int = variable("JUNIER_SMTP_PORT", 587, "Port of the SMTP server.")
+    smtp_user: str = variable("JUNIER_SMTP_USER", "", "SMTP user; empty: no sign-in.")
+    smtp_password: str = variable("JUNIER_SMTP_PASSWORD", "", "SMTP password.")
+    smtp_tls: str = variable("JUNIER_SMTP_TLS", "starttls", "starttls, tls or none (none only on loopback).")
+    speech_model: str = variable(
+        "JUNIER_SPEECH_MODEL",
+        "",
+        "faster-whisper model name or folder; empty: the packaged English model if installed.",
+    )
+    speech_threads: int = variable("JUNIER_SPEECH_THREADS", 2, "CPU threads of one transcription.")
+    node_name: str = variable(
+        "JUNIER_NODE_NAME", "media-1", "Name of this media process; unique, stable over restarts."
+    )
+    node_url: str = variable(
+        "JUNIER_NODE_URL",
+        "http://127.0.0.1:8001",
+        "Where the web process reaches this media process (loopback or private address).",
+    )
+    node_secret: str = variable(
+        "JUNIER_NODE_SECRET", "", "Shared secret of web and media; empty: made at first start, kept in the data folder."
+    )
+    media_addresses: str = variable(
+        "JUNIER_MEDIA_ADDRESSES",
+        "",
+        "Addresses media offers for UDP, comma-separated; empty: all of this machine. 127.0.0.1 for trying and tests.",
+    )
+    turn_urls: str = variable(
+        "JUNIER_TURN_URLS", "", "STUN/TURN servers, comma-separated (turns:turn.example.eu:443?transport=tcp)."
+    )
+    turn_secret: str = variable("JUNIER_TURN_SECRET", "", "Shared secret with coturn (use-auth-secret).")
+    turn_only: bool = variable("JUNIER_TURN_ONLY", False, "true: browsers connect through TURN only.")
+    spool_quota_mb: int = variable("JUNIER_SPOOL_QUOTA_MB", 4096, "Room of the sealed local spool in MB.")
+    worker_in_web: bool = variable(
+        "JUNIER_WORKER_IN_WEB", True, "true: the light worker runs in the web process, transcription as its child."
+    )
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None, **fixed: object) -> Settings:
+        """Read and check everything at once. Raises SettingsError naming the variable."""
+        env = os.environ if env is None else env
+        values: dict[str, object] = {}
+        for f in fields(cls):
+            name = f.metadata["variable"]
+            if name in env and env[name] != "":
+                values[f.name] = _parse(name, env[name], f.default)
+        values.update(fixed)
+        settings = cls(**values)  # type: ignore[arg-type]
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Refuse what cannot be right before anything starts."""
+        url = urlsplit(self.public_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise SettingsError("JUNIER_PUBLIC_URL must be a full address such as https://sessions.example.eu")
+        if self.mode is Mode.DEVELOPMENT and url.hostname not in LOOPBACK_HOSTS:
+            raise SettingsError(
+                "JUNIER_MODE=development works only with a JUNIER_PUBLIC_URL on localhost; set JUNIER_MODE=production"
+            )
+        if self.mode is Mode.PRODUCTION:
+            if url.scheme != "https" and url.hostname not in LOOPBACK_HOSTS:
+                raise SettingsError(
+                    "JUNIER_PUBLIC_URL must start with https:// in production: browsers give no camera without it"
+                )
+            if self.mail == "outbox":
+                raise SettingsError("JUNIER_MAIL=outbox sends nothing; set mailtrap or smtp in production")
+            if not self.platform_contact:
+                raise SettingsError(
+                    "JUNIER_PLATFORM_CONTACT is required in production: participants must know whom to ask"
+                )
+        if self.mail not in ("outbox", "mailtrap", "smtp"):
+            raise SettingsError("JUNIER_MAIL must be outbox, mailtrap or smtp")
+        if self.mail != "outbox" and not self.mail_from:
+            raise SettingsError("JUNIER_MAIL_FROM is required to send mail")
+        if self.object_store not in ("folder", "s3"):
+            raise SettingsError("JUNIER_OBJECT_STORE must be folder or s3")
+        if self.object_store == "s3" and not (self.s3_endpoint and self.s3_region and self.s3_bucket):
+            raise SettingsError(
+                "JUNIER_S3_ENDPOINT, JUNIER_S3_REGION and JUNIER_S3_BUCKET are required with JUNIER_OBJECT_STORE=s3"
+            )
+
+    @property
+    def development(self) -> bool:
+        return self.mode is Mode.DEVELOPMENT
+
+    @property
+    def secure(self) -> bool:
+        """True when people reach us over https, so cookies can carry __Host- and Secure."""
+        return self.public_url.startswith("https://")
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the public address, as browsers send it in Origin."""
+        url = urlsplit(self.public_url)
+        return f"{url.scheme}://{url.netloc}"
+
+    @property
+    def keys_folder(self) -> Path:
+        return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def master_key_path(self) -> Path:
+        return self.master_key_file or self.data_dir / "master.key"
+
+    @property
+    def contact(self) -> str:
+        return self.platform_contact or "operator@localhost"
+
+    @property
+    def offer_addresses(self) -> tuple[str, ...]:
+        return tuple(a.strip() for a in self.media_addresses.split(",") if a.strip())
+
+
+def _parse(name: str, text: str, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+                raise ValueError
+            return text.lower() in ("true", "1", "yes")
+        if isinstance(default, Mode):
+            return Mode(text)
+        if isinstance(default, int):
+            return int(text)
+        if isinstance(default, Path) or name.endswith(("_DIR", "_FILE")):
+            return Path(text)
+    except ValueError:
+        raise SettingsError(f"{name}={text!r} does not fit: {type(default).__name__} expected") from None
+    return text

@@ -1,0 +1,60 @@
+"""Wiring: the ports of one process, opened once by the composition root and passed along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.database import Database
+from app.sealed_columns import SealedColumns
+from app.settings import Settings
+from recordings.encryption.keystore import KeyStore
+from recordings.storage.store import ObjectStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wiring:
+    """Everything a route or a job may need, none of it global."""
+
+    settings: Settings
+    database: Database
+    keys: KeyStore
+    store: ObjectStore
+
+    @property
+    def columns(self) -> SealedColumns:
+        return SealedColumns(self.keys)
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The object store the settings name."""
+    if settings.object_store == "s3":
+        from recordings.storage.s3 import S3Store
+
+        return S3Store(
+            endpoint=settings.s3_endpoint,
+            region=settings.s3_region,
+            bucket=settings.s3_bucket,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key,
+            allow_loopback=settings.development,
+        )
+    from recordings.storage.local import LocalStore
+
+    return LocalStore(settings.data_dir / "objects")
+
+
+def open_keys(settings: Settings) -> KeyStore:
+    """The key store, its master key made on the very first start."""
+    from recordings.encryption.directory import DirectoryKeyStore
+
+    return DirectoryKeyStore(settings.keys_folder, master_key_file=settings.master_key_path)
+
+
+def open_wiring(settings: Settings, database_url: str | None = None) -> Wiring:
+    """database_url: where the embedded PostgreSQL listens, when the settings name none."""
+    return Wiring(
+        settings=settings,
+        database=Database(database_url or settings.database_url),
+        keys=open_keys(settings),
+        store=open_store(settings),
+    )
