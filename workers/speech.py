@@ -20,6 +20,9 @@ BLOCK_SECONDS = 600
 QUIET_SEARCH_SECONDS = 20
 QUIET_WINDOW_SECONDS = 0.3
 
+VOICE_PAD_MS = 400
+"""The voice activity filter widens what it finds by this much; cues are widened alike before comparing."""
+
 NO_SPEECH = 0.9
 LOW_PROBABILITY = -0.5
 REPETITIVE = 2.4  # compression ratio above which Whisper is repeating itself
@@ -92,7 +95,7 @@ def transcribe_stretches(
         on_progress(min(0.99, end_ms / total_ms) if total_ms else 0.99)
     return Transcription(
         cues=tuple(cues),
-        coverage=coverage(speech, [(c.start_ms, c.end_ms) for c in cues]),
+        coverage=coverage(speech, [(c.start_ms - VOICE_PAD_MS, c.end_ms + VOICE_PAD_MS) for c in cues]),
         speech_seconds=sum(b - a for a, b in speech) / 1000,
     )
 
