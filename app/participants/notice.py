@@ -1,0 +1,231 @@
+"""The privacy notice a participant reads, generated from the settings the platform really runs with.
+
+A pure function of Settings and study facts: whoever adds a third party by configuration changes the
+notice, its hash and so what a consent record says was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import date
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+import rfc8785
+
+from app.settings import Settings
+from app.studies.models import ConsentKind
+
+WORDING_VERSION = 1  # raise it, and the date, with every change of a sentence below; a test pins the wording
+WORDING_DATED = date(2026, 11, 22)
+LANGUAGE = "en"  # of the sentences below
+
+KIND_WORDS: dict[ConsentKind, tuple[str, str]] = {
+    ConsentKind.VIDEO: ("Video", "the picture of your camera"),
+    ConsentKind.AUDIO: ("Audio", "the sound of your microphone, your voice"),
+    ConsentKind.SCREEN: (
+        "Screen",
+        "the screen, window or tab you choose to share, with the sound of a shared tab",
+    ),
+    ConsentKind.TRANSCRIPT: ("Transcript", "your spoken words written down by our own computer from your audio"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFacts:
+    """What the notice needs to know of a study; plain values, nothing from the database.
+
+    retention_days: days kept after the session, None: until someone asks for erasure."""
+
+    account_name: str
+    title: str
+    contact_name: str
+    contact_email: str
+    kinds: tuple[ConsentKind, ...]
+    retention_days: int | None
+    consent_text: str
+    consent_version: int
+    consent_dated: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThirdParty:
+    """Somebody else who gets data: who, for what, which data, where."""
+
+    name: str
+    purpose: str
+    data: str
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    heading: str
+    paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What is shown. `hash`: SHA-256 over the consent text and every sentence here, kept with each consent."""
+
+    version: str
+    dated: date
+    language: str
+    sections: tuple[Section, ...]
+    third_parties: tuple[ThirdParty, ...]
+    consent_version: int
+    hash: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        return self.hash.hex()
+
+
+def notice(settings: Settings, study: StudyFacts) -> Notice:
+    """The notice of one study on this installation."""
+    parties = third_parties(settings)
+    sections = (
+        Section(
+            heading="Who asks",
+            paragraphs=(
+                f"{study.account_name} runs the study “{study.title}” and decides what your recordings are used for "
+                "(the controller). "
+                f"{settings.platform_name} is the platform that records and keeps them on their instructions.",
+            ),
+        ),
+        Section(heading="What we collect", paragraphs=_collected(study.kinds)),
+        Section(
+            heading="Where it is kept",
+            paragraphs=(
+                f"{_store_sentence(settings)} Everything is encrypted before it is stored; "
+                "whoever runs the storage cannot watch or read it.",
+                "Only the people of this study's account can see it. To write down what is said we use our own "
+                "computers, never an outside service.",
+            ),
+        ),
+        Section(heading="Who else gets data", paragraphs=_shared(parties, study.kinds)),
+        Section(heading="How long", paragraphs=(_kept(study.retention_days),)),
+        Section(
+            heading="Your choices",
+            paragraphs=(
+                "Taking part is your choice. Each kind of recording has its own switch; you can switch it off at any "
+                "time, also in the middle of a session. We then stop recording that kind at once and erase what was "
+                "recorded of it.",
+                "You can see what we hold, and erase everything about you, at any time on the page “My data”. "
+                "You may also complain to a data protection authority.",
+            ),
+        ),
+        Section(
+            heading="Whom to ask",
+            paragraphs=(
+                f"About the study, your recordings or their erasure: {study.contact_name}, {study.contact_email}.",
+                f"About the platform: {settings.contact}.",
+            ),
+        ),
+    )
+    return Notice(
+        version=f"{WORDING_VERSION}.{study.consent_version}",
+        dated=max(WORDING_DATED, study.consent_dated),
+        language=LANGUAGE,
+        sections=sections,
+        third_parties=parties,
+        consent_version=study.consent_version,
+        hash=_hash(study, sections, parties),
+    )
+
+
+def third_parties(settings: Settings) -> tuple[ThirdParty, ...]:
+    """Everyone outside this machine who gets personal data under the live settings."""
+    found = []
+    if settings.object_store == "s3":
+        found.append(
+            ThirdParty(
+                name=urlsplit(settings.s3_endpoint).hostname or settings.s3_endpoint,
+                purpose="keeps the recordings",
+                data="encrypted recordings and transcripts it cannot open",
+                place=f"region {settings.s3_region}, in the EU",
+            )
+        )
+    if settings.mail == "mailtrap":
+        found.append(
+            ThirdParty(
+                name=f"Mailtrap ({settings.mailtrap_host})",
+                purpose="sends our e-mails",
+                data="your first name, your e-mail address and the text of our mails to you",
+                place="may be outside the EU",
+            )
+        )
+    if settings.mail == "smtp":
+        found.append(
+            ThirdParty(
+                name=settings.smtp_host,
+                purpose="sends our e-mails",
+                data="your first name, your e-mail address and the text of our mails to you",
+                place="where the account's mail provider runs it",
+            )
+        )
+    for host in _relay_hosts(settings.turn_urls):
+        found.append(
+            ThirdParty(
+                name=host,
+                purpose="passes the live connection on when your network needs it",
+                data="your network address and the encrypted live connection; nothing is stored",
+                place="where the platform's operator runs it",
+            )
+        )
+    return tuple(found)
+
+
+def _relay_hosts(turn_urls: str) -> list[str]:
+    """turn:host:3478?transport=udp, turns:host:443 (RFC 7065) -> hosts, each once."""
+    hosts: list[str] = []
+    for url in (part.strip() for part in turn_urls.split(",") if part.strip()):
+        host = urlsplit("//" + url.partition(":")[2].partition("?")[0]).hostname
+        if host and host not in hosts:
+            hosts.append(host)
+    return hosts
+
+
+def _collected(kinds: Collection[ConsentKind]) -> tuple[str, ...]:
+    own = [f"{KIND_WORDS[kind][0]}: {KIND_WORDS[kind][1]}." for kind in ConsentKind if kind in kinds]
+    return (
+        "Your name and e-mail address, so that we can invite you and answer you.",
+        "Only if you switch it on, kind by kind:",
+        *own,
+        "When you gave or withdrew each consent, and which text you saw. "
+        "One cookie that keeps you signed in; no tracking.",
+    )
+
+
+def _store_sentence(settings: Settings) -> str:
+    if settings.object_store == "s3":
+        return f"In the EU, in the object storage named below (region {settings.s3_region})."
+    return "On the platform's own server, in no outside storage."
+
+
+def _shared(parties: tuple[ThirdParty, ...], kinds: Collection[ConsentKind]) -> tuple[str, ...]:
+    if not parties:
+        return ("Nobody. No outside service gets data about you.",)
+    return tuple(f"{party.name} {party.purpose}: {party.data}; {party.place}." for party in parties)
+
+
+def _kept(retention_days: int | None) -> str:
+    if retention_days is None:
+        return "We keep recordings until you or the study's owner asks for their erasure."
+    return (
+        f"We erase recordings {retention_days} days after the session ended, "
+        "earlier if you or the study's owner asks for it."
+    )
+
+
+def _hash(study: StudyFacts, sections: tuple[Section, ...], parties: tuple[ThirdParty, ...]) -> bytes:
+    shown = {
+        "consent_text": study.consent_text,
+        "consent_version": study.consent_version,
+        "language": LANGUAGE,
+        "sections": [{"heading": s.heading, "paragraphs": list(s.paragraphs)} for s in sections],
+        "third_parties": [asdict(party) for party in parties],
+        "wording": WORDING_VERSION,
+    }
+    return sha256(rfc8785.dumps(shown)).digest()  # type: ignore[arg-type]  # plain values only
