@@ -22,6 +22,9 @@ class KeyStoreError(Exception):
 
     retry = False
 
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(" ".join(part for part in (type(self).__doc__, detail) if part))
+
 
 class KeyMissing(KeyStoreError):
     """No key was ever made at this path."""

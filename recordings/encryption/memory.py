@@ -22,9 +22,9 @@ class MemoryKeyStore:
         with self._lock:
             self._refuse_destroyed(path)
             if path in self._keys:
-                raise KeyExists(KeyExists.__doc__)
+                raise KeyExists()
             if path.parent and path.parent not in self._keys:
-                raise KeyMissing(KeyMissing.__doc__)
+                raise KeyMissing()
             self._keys[path] = os.urandom(KEY_BYTES)
             return self._keys[path]
 
@@ -32,7 +32,7 @@ class MemoryKeyStore:
         with self._lock:
             self._refuse_destroyed(path)
             if path not in self._keys:
-                raise KeyMissing(KeyMissing.__doc__)
+                raise KeyMissing()
             return self._keys[path]
 
     def destroy(self, path: KeyPath) -> int:
@@ -51,7 +51,7 @@ class MemoryKeyStore:
         with self._lock:
             self._refuse_destroyed(KeyPath(account))
             if KeyPath(account) not in self._keys:
-                raise KeyMissing(KeyMissing.__doc__)
+                raise KeyMissing()
             self._keys[KeyPath(account)] = os.urandom(KEY_BYTES)
 
     def check(self) -> str:
@@ -60,4 +60,4 @@ class MemoryKeyStore:
     def _refuse_destroyed(self, path: KeyPath) -> None:
         """Called locked."""
         if not self._tombstones.isdisjoint(path.line):
-            raise KeyDestroyed(KeyDestroyed.__doc__)
+            raise KeyDestroyed()

@@ -34,6 +34,9 @@ class SealBroken(Exception):
 
     retry = False
 
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
 
 def seal(key: bytes, plaintext: bytes, context: bytes) -> bytes:
     """One message, SEAL_OVERHEAD bytes longer than `plaintext`. key: 32 bytes."""
@@ -44,12 +47,12 @@ def seal(key: bytes, plaintext: bytes, context: bytes) -> bytes:
 def unseal(key: bytes, message: bytes, context: bytes) -> bytes:
     """The plaintext of a message found at `context`. Raises SealBroken."""
     if len(message) < SEAL_OVERHEAD or message[:1] != _VERSION:
-        raise SealBroken(SealBroken.__doc__)
+        raise SealBroken()
     nonce, sealed = message[1 : 1 + _NONCE_BYTES], message[1 + _NONCE_BYTES :]
     try:
         return _cipher(key).decrypt(nonce, sealed, _VERSION + context)
     except InvalidTag as refused:
-        raise SealBroken(SealBroken.__doc__) from refused
+        raise SealBroken() from refused
 
 
 def chunk_context(track: TrackRef, take: int, index: int) -> bytes:

@@ -26,13 +26,13 @@ class MemoryStore:
         self.fault("put", checked_key(key))
         with self._lock:
             if self.objects.setdefault(key, bytes(data)) != data:
-                raise ObjectExists(ObjectExists.__doc__)
+                raise ObjectExists()
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         self.fault("get", checked_key(key))
         with self._lock:
             if key not in self.objects:
-                raise ObjectMissing(ObjectMissing.__doc__)
+                raise ObjectMissing()
             return self.objects[key][start : None if length is None else start + length]
 
     def list(self, prefix: str) -> Iterator[Stored]:

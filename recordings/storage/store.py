@@ -16,6 +16,9 @@ class StoreError(Exception):
 
     retry = False
 
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(" ".join(part for part in (type(self).__doc__, detail) if part))
+
 
 class ObjectMissing(StoreError):
     """There is no object of that key."""
@@ -59,7 +62,8 @@ class ObjectStore(Protocol):
         again are accepted, so that an upload may be repeated after a lost answer."""
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Bytes [start, start + length) (to the end when None). Raises ObjectMissing."""
+        """Bytes [start, start + length) (to the end when None), fewer when the object ends before.
+        Raises ObjectMissing."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """Current objects whose key starts with `prefix`, in key order."""
@@ -68,7 +72,8 @@ class ObjectStore(Protocol):
         """Everything still held under `prefix`: all versions, delete markers, open uploads."""
 
     def delete(self, things: Iterable[Stored]) -> Sequence[tuple[Stored, str]]:
-        """Remove exactly these; returns those refused with the reason. Missing ones count as gone."""
+        """Remove exactly these; returns those refused with the reason. Missing ones count as gone.
+        Raises StoreError when the store itself cannot be asked; what was removed until then stays removed."""
 
     def check(self) -> str:
         """Say in plain words where objects are kept; raises StoreError when they cannot be."""
