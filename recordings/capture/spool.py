@@ -1,0 +1,229 @@
+"""The spool: sealed pieces on the local disk between capture and the object store.
+
+    <root>/<object key>.part   being written, append-only
+    <root>/<object key>        ready: closed, waiting to be stored
+
+Nothing is written in clear. What a killed process leaves is whole except for the last message;
+`recover` cuts that and makes the rest ready. Calls are short and come from one thread, the event
+loop's; only the reading of ready pieces happens elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from recordings.encryption.sealed import frame_messages
+from recordings.storage.layout import checked_key
+
+JOURNAL_RESERVE_BYTES = 16 << 20
+_PART = ".part"
+
+
+class SpoolFull(Exception):
+    """The local disk has no room for more media; capture pauses until pieces have been stored."""
+
+    retry = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """One file that is ready to become the object `key`. since: UTC seconds when it was closed."""
+
+    key: str
+    path: Path
+    bytes: int
+    since: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """What the object store does not have yet. oldest_since: of ready pieces, None without any."""
+
+    being_written: int
+    ready: int
+    bytes: int
+    oldest_since: float | None
+
+
+@dataclass(slots=True)
+class _Part:
+    descriptor: int
+    bytes: int
+
+
+class Spool:
+    """Files under `root`, at most `quota_bytes` of them plus a reserve for journals.
+
+    now: server UTC in seconds. `recover` comes before the first recorder starts.
+    """
+
+    def __init__(self, root: Path, quota_bytes: int, now: Callable[[], float] = time.time) -> None:
+        self._root, self._quota, self._now = root, quota_bytes, now
+        self._parts: dict[str, _Part] = {}
+        self._ready: dict[str, Piece] = {}
+        self._segments: Counter[str] = Counter()  # segments not stored yet, by track and take
+        self._discarded: set[str] = set()
+        self._used = 0
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def used_bytes(self) -> int:
+        return self._used
+
+    @property
+    def room_bytes(self) -> int:
+        """What media may still take."""
+        return max(0, self._quota - self._used)
+
+    def append(self, key: str, data: bytes, *, reserve: bool = False) -> int:
+        """Append to the piece `key`, opening it first, and return where the data begins in it.
+
+        reserve: may use the room kept for journals. Raises SpoolFull and leaves the piece as it was.
+        Under a discarded prefix nothing is written: what is erased must not come back.
+        """
+        if self.is_discarded(key):
+            return 0
+        if self._used + len(data) > self._quota + (JOURNAL_RESERVE_BYTES if reserve else 0):
+            raise SpoolFull(SpoolFull.__doc__)
+        part = self._parts.get(key) or self._open(key)
+        start = part.bytes
+        try:
+            written = os.write(part.descriptor, data)
+        except OSError as refused:
+            os.ftruncate(part.descriptor, start)
+            raise SpoolFull(str(refused)) from refused
+        if written != len(data):  # the disk filled up in the middle; a torn message must not stay
+            os.ftruncate(part.descriptor, start)
+            raise SpoolFull(SpoolFull.__doc__)
+        part.bytes += written
+        self._used += written
+        return start
+
+    def close(self, key: str) -> None:
+        """The piece is complete and may be stored. Safe to call twice or for nothing."""
+        part = self._parts.pop(key, None)
+        if part is None:
+            return
+        os.close(part.descriptor)
+        path = self._path(key)
+        os.rename(path.with_name(path.name + _PART), path)
+        self._ready[key] = Piece(key=key, path=path, bytes=part.bytes, since=self._now())
+
+    def pieces(self) -> Iterator[Piece]:
+        """Ready pieces, oldest first. A journal waits for all segments of its take, so that a
+        stored journal proves a stored take."""
+        for piece in list(self._ready.values()):
+            if _is_segment(piece.key) or not self._segments[_take_of(piece.key)]:
+                yield piece
+
+    def drop(self, piece: Piece) -> None:
+        """The piece is stored elsewhere (or erased): remove it here."""
+        if self._ready.pop(piece.key, None) is None:
+            return
+        piece.path.unlink(missing_ok=True)
+        self._prune(piece.path.parent)
+        self._forget(piece.key, piece.bytes)
+
+    def waiting(self, prefix: str = "") -> Waiting:
+        """What lies here under `prefix`; nothing waiting means everything is stored."""
+        parts = [part for key, part in self._parts.items() if key.startswith(prefix)]
+        ready = [piece for key, piece in self._ready.items() if key.startswith(prefix)]
+        return Waiting(
+            being_written=len(parts),
+            ready=len(ready),
+            bytes=sum(part.bytes for part in parts) + sum(piece.bytes for piece in ready),
+            oldest_since=min((piece.since for piece in ready), default=None),
+        )
+
+    def recover(self) -> int:
+        """After a start: everything that lies here becomes ready, torn tails cut; returns how many
+        pieces. Journals of takes that died have no end and tell by that."""
+        found = [path for path in self._root.rglob("*") if path.is_file()]
+        for path in sorted(found, key=lambda path: (path.stat().st_mtime, path)):
+            if path.name.endswith(_PART):
+                path = _whole(path)
+            key = path.relative_to(self._root).as_posix()
+            size = path.stat().st_size
+            if size == 0 or key in self._parts:
+                path.unlink(missing_ok=True)
+                continue
+            if key not in self._ready:
+                self._ready[key] = Piece(key=key, path=path, bytes=size, since=path.stat().st_mtime)
+                self._remember(key, size)
+        return len(self._ready)
+
+    def discard(self, prefix: str) -> int:
+        """Erasure: remove everything under `prefix`, refuse any more of it, and return how many
+        pieces went. Safe to run twice."""
+        self._discarded.add(prefix)
+        parts = [key for key in self._parts if key.startswith(prefix)]
+        for key in parts:
+            self.close(key)
+        doomed = [piece for key, piece in self._ready.items() if key.startswith(prefix)]
+        for piece in doomed:
+            self.drop(piece)
+        return len(doomed)
+
+    def is_discarded(self, key: str) -> bool:
+        return any(key.startswith(prefix) for prefix in self._discarded)
+
+    def _open(self, key: str) -> _Part:
+        path = self._path(key)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(path.with_name(path.name + _PART), flags, 0o600)
+        except FileExistsError:  # a take has been numbered twice: a bug, not a full disk
+            raise
+        except OSError as refused:
+            raise SpoolFull(str(refused)) from refused
+        part = self._parts[key] = _Part(descriptor, 0)
+        self._remember(key, 0)
+        return part
+
+    def _path(self, key: str) -> Path:
+        return self._root / checked_key(key)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove folders nothing lies in any more: their names are ids of people and sessions."""
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except OSError:  # not empty
+                return
+            folder = folder.parent
+
+    def _remember(self, key: str, size: int) -> None:
+        self._used += size
+        if _is_segment(key):
+            self._segments[_take_of(key)] += 1
+
+    def _forget(self, key: str, size: int) -> None:
+        self._used -= size
+        if _is_segment(key):
+            self._segments[_take_of(key)] -= 1
+            self._segments += Counter()  # forgets takes with nothing left
+
+
+def _is_segment(key: str) -> bool:
+    return key.split("/")[-2] == "s"
+
+
+def _take_of(key: str) -> str:
+    """Track prefix and take of a segment's or a journal's key."""
+    track, _, name = key.rsplit("/", 2)
+    return f"{track}/{name[:5]}"
+
+
+def _whole(part: Path) -> Path:
+    """Cut a torn tail and close what a dead process left open."""
+    whole_bytes = frame_messages(part.read_bytes()).whole_bytes
+    os.truncate(part, whole_bytes)
+    path = part.with_name(part.name.removesuffix(_PART))
+    os.rename(part, path)
+    return path

@@ -1,0 +1,210 @@
+"""Finalise: the journals of a recording -> one sealed index; no media is read and none is copied.
+
+Every take of every track is put on one timeline, the server's UTC. The cost follows the journals
+(some hundred bytes a second), not the media, but for takes whose journal was lost with a machine.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from recordings.alignment import ClockPoint, TickClock, take_clocks
+from recordings.encryption.keystore import KeyStore
+from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, find_gaps
+from recordings.index import Index, IndexChunk, IndexGap, IndexTrack, summary, write_index
+from recordings.model import ChunkEntry, IndexSummary, RecordingRef, SenderReport, TrackKind, TrackRef
+from recordings.storage.layout import (
+    index_key,
+    journals_prefix,
+    segments_prefix,
+    take_and_segment,
+    take_of_journal,
+    track_key_path,
+)
+from recordings.storage.store import ObjectStore
+from recordings.takes import TrackTake, read_take, rebuild_take
+
+_FRAME_MS = {True: 33, False: 20}  # how long the last frame of a chunk lasts: usual video, Opus
+
+
+def finalise(
+    store: ObjectStore,
+    keys: KeyStore,
+    recording: RecordingRef,
+    tracks: Sequence[TrackRef],
+    generation: int,
+    *,
+    started_at: float | None = None,
+) -> IndexSummary:
+    """Write index `generation` over what is stored of these tracks and say what it holds.
+
+    Safe to run twice. started_at: zero of an earlier generation's timeline (UTC seconds), so that
+    transcripts and notes keep fitting. Meant for recordings of which no take is being captured: a
+    take without a journal counts as interrupted and is read from its segments.
+    Raises KeyDestroyed, SealBroken, StoreError.
+    """
+    takes: list[TrackTake] = []
+    lost = False
+    for track in tracks:
+        found, missing = _takes_of(store, keys.unwrap(track_key_path(track)), track)
+        takes += found
+        lost = lost or missing
+    index = _place(takes, tracks, started_at, interrupted=lost or any(not take.ended for take in takes))
+    return summary(write_index(store, keys, recording, generation, index), generation, index_key(recording, generation))
+
+
+def _takes_of(store: ObjectStore, key: bytes, track: TrackRef) -> tuple[list[TrackTake], bool]:
+    """All takes of a track, and whether the store lacks something a journal tells of."""
+    sizes: dict[int, dict[int, int]] = defaultdict(dict)
+    for thing in store.list(segments_prefix(track)):
+        number, segment = take_and_segment(thing.key)
+        sizes[number][segment] = thing.size
+    journals = {take_of_journal(thing.key) for thing in store.list(journals_prefix(track))}
+    takes: list[TrackTake] = []
+    missing = False
+    for number in sorted(journals | sizes.keys()):
+        if number not in journals:
+            takes.append(rebuild_take(store, key, track, number, sizes[number]))
+            continue
+        take = read_take(store, key, track, number)
+        there = [
+            chunk for chunk in take.chunks if chunk.offset + chunk.sealed_bytes <= sizes[number].get(chunk.segment, 0)
+        ]
+        missing = missing or len(there) < len(take.chunks)
+        take.chunks = there
+        takes.append(take)
+    return takes, missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Timeline:
+    """Clocks of all takes, and where milliseconds are counted from."""
+
+    clocks: Mapping[int, Mapping[TrackKind, TickClock]]
+    zero: float
+
+    def ms(self, utc: float) -> int:
+        return max(0, round((utc - self.zero) * 1000))
+
+    def at(self, take: TrackTake, ticks: int) -> int:
+        return self.ms(self.clocks[take.take][take.track.kind].utc(ticks))
+
+
+def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float | None, interrupted: bool) -> Index:
+    clocks = _clocks(takes)
+    with_frames = [take for take in takes if take.chunks]
+    first = min(
+        (clocks[take.take][take.track.kind].utc(take.chunks[0].first_ticks) for take in with_frames), default=None
+    )
+    permitted = min((note.at for take in takes for note in take.permissions), default=0.0)
+    zero = next(at for at in (started_at, first, permitted) if at is not None)
+    timeline = _Timeline(clocks=clocks, zero=zero)
+
+    chunks = {track.track: _chunks(timeline, [take for take in takes if take.track == track]) for track in tracks}
+    breaks = _breaks(chunks.values(), {take.take for take in takes if not take.ended})
+    ends = {number: end for number, (_, end) in _spans(chunks.values()).items()}
+    reasons = {
+        track.track: breaks
+        + [why for take in takes if take.track == track for why in _reasons(timeline, take, ends.get(take.take, 0))]
+        for track in tracks
+    }
+    return Index(
+        version=1,
+        started_at=zero,
+        duration_ms=max((chunk.end_ms for those in chunks.values() for chunk in those), default=0),
+        interrupted=interrupted,
+        tracks=tuple(
+            IndexTrack(
+                track=track.track,
+                kind=track.kind,
+                width=max((take.width for take in takes if take.track == track), default=0),
+                height=max((take.height for take in takes if take.track == track), default=0),
+                chunks=tuple(chunks[track.track]),
+                gaps=find_gaps(_covered(chunks[track.track]), reasons[track.track]),
+            )
+            for track in tracks
+        ),
+        gaps=find_gaps(
+            [stretch for those in chunks.values() for stretch in _covered(those)],
+            [why for those in reasons.values() for why in those],
+        ),
+    )
+
+
+def _clocks(takes: Iterable[TrackTake]) -> dict[int, dict[TrackKind, TickClock]]:
+    """Of each take and kind; tracks of one kind in one take share the sender's clock."""
+    reports: dict[int, dict[TrackKind, list[SenderReport]]] = defaultdict(lambda: defaultdict(list))
+    arrivals: dict[int, dict[TrackKind, list[ClockPoint]]] = defaultdict(dict)
+    for take in takes:
+        reports[take.take][take.track.kind] += take.reports
+        if take.arrivals:
+            arrivals[take.take].setdefault(take.track.kind, []).extend(take.arrivals)
+    return {number: take_clocks(reports[number], seen) for number, seen in arrivals.items()}
+
+
+def _chunks(timeline: _Timeline, takes: Iterable[TrackTake]) -> list[IndexChunk]:
+    """The chunks of one track in time; a clock that steps back never makes two overlap."""
+    placed: list[IndexChunk] = []
+    last_frame_ms = 0
+    for take in takes:
+        kind = take.track.kind
+        for chunk in take.chunks:
+            start_ms = max(last_frame_ms, timeline.at(take, chunk.first_ticks))
+            last_frame_ms = start_ms + round((chunk.last_ticks - chunk.first_ticks) * 1000 / kind.clock_rate)
+            placed.append(_placed(chunk, start_ms, last_frame_ms + _FRAME_MS[kind.is_video]))
+    return placed
+
+
+def _placed(chunk: ChunkEntry, start_ms: int, end_ms: int) -> IndexChunk:
+    return IndexChunk(
+        start_ms=start_ms,
+        end_ms=end_ms,
+        take=chunk.take,
+        index=chunk.index,
+        segment=chunk.segment,
+        offset=chunk.offset,
+        sealed_bytes=chunk.sealed_bytes,
+        block_bytes=chunk.block_bytes,
+        frames=chunk.frames,
+        starts_with_key=chunk.starts_with_key,
+    )
+
+
+def _covered(chunks: Iterable[IndexChunk]) -> list[tuple[int, int]]:
+    return [(chunk.start_ms, chunk.end_ms) for chunk in chunks]
+
+
+def _spans(tracks: Iterable[Sequence[IndexChunk]]) -> dict[int, tuple[int, int]]:
+    """From when to when each take has anything."""
+    spans: dict[int, tuple[int, int]] = {}
+    for chunks in tracks:
+        for chunk in chunks:
+            start, end = spans.get(chunk.take, (chunk.start_ms, chunk.end_ms))
+            spans[chunk.take] = (min(start, chunk.start_ms), max(end, chunk.end_ms))
+    return spans
+
+
+def _breaks(tracks: Iterable[Sequence[IndexChunk]], unended: set[int]) -> list[IndexGap]:
+    """Between one take and the next the person was not connected, or our side had died."""
+    spans = sorted(_spans(tracks).items())
+    return [
+        IndexGap(before[1], after[0], INTERRUPTED if number in unended else NOT_CONNECTED)
+        for (number, before), (_, after) in pairwise(spans)
+        if after[0] > before[1]
+    ]
+
+
+def _reasons(timeline: _Timeline, take: TrackTake, take_end_ms: int) -> list[IndexGap]:
+    """Why this track may have nothing inside this take: capture was off, or frames were lost."""
+    reasons = []
+    if take.chunks:
+        for hole in take.holes:
+            reasons.append(IndexGap(timeline.at(take, hole.from_ticks), timeline.at(take, hole.to_ticks), LOST))
+    for note, following in zip(take.permissions, [*take.permissions[1:], None], strict=True):
+        if not note.on:
+            to_ms = timeline.ms(following.at) if following else take_end_ms
+            reasons.append(IndexGap(timeline.ms(note.at), to_ms, note.why))
+    return reasons

@@ -1,0 +1,118 @@
+"""The index: what makes the segments of a recording one seekable file.
+
+One sealed object per generation (layout.index_key): a MessagePack array saying when the timeline
+starts on the server's clock, and for every track where each chunk stands in time and in the store.
+It holds no media. Another generation is written when a track was erased or a take came later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
+
+from recordings.encryption.keystore import KeyExists, KeyStore
+from recordings.encryption.sealed import index_context, seal, unseal
+from recordings.model import Gap, IndexSummary, RecordingRef, TrackId, TrackKind, TrackRef, TrackSummary
+from recordings.storage.layout import index_key, index_key_path
+from recordings.storage.store import ObjectExists, ObjectStore
+
+
+class IndexChunk(msgspec.Struct, frozen=True, array_like=True):
+    """One chunk: when (ms from the timeline's zero) and where. end_ms: when its last frame is over."""
+
+    start_ms: int
+    end_ms: int
+    take: int
+    index: int
+    segment: int
+    offset: int
+    sealed_bytes: int
+    block_bytes: int
+    frames: int
+    starts_with_key: bool
+
+
+class IndexGap(msgspec.Struct, frozen=True, array_like=True):
+    """See `model.Gap`."""
+
+    from_ms: int
+    to_ms: int
+    why: str
+
+
+class IndexTrack(msgspec.Struct, frozen=True, array_like=True):
+    """One track. width, height: the largest picture, 0 for sound; gaps: of this track alone."""
+
+    track: UUID
+    kind: TrackKind
+    width: int
+    height: int
+    chunks: tuple[IndexChunk, ...]
+    gaps: tuple[IndexGap, ...]
+
+    def ref(self, recording: RecordingRef) -> TrackRef:
+        return TrackRef(of=recording, track=TrackId(self.track), kind=self.kind)
+
+
+class Index(msgspec.Struct, frozen=True, array_like=True):
+    """One generation of the index of one recording; gaps: where no track has anything."""
+
+    version: int
+    started_at: float
+    duration_ms: int
+    interrupted: bool
+    tracks: tuple[IndexTrack, ...]
+    gaps: tuple[IndexGap, ...]
+
+
+_decoder = msgspec.msgpack.Decoder(Index)
+
+
+def write_index(store: ObjectStore, keys: KeyStore, ref: RecordingRef, generation: int, index: Index) -> Index:
+    """Seal and store a generation and return what the store now holds of it: if an earlier run wrote
+    this generation already, that one stands."""
+    path = index_key_path(ref)
+    try:
+        key = keys.create(path)
+    except KeyExists:
+        key = keys.unwrap(path)
+    message = seal(key, msgspec.msgpack.encode(index), index_context(ref, generation))
+    try:
+        store.put(index_key(ref, generation), message)
+    except ObjectExists:
+        return read_index(store, keys, ref, index_key(ref, generation), generation)
+    return index
+
+
+def read_index(store: ObjectStore, keys: KeyStore, ref: RecordingRef, object_key: str, generation: int) -> Index:
+    """Raises SealBroken when the object is not this generation of this recording, StoreError, KeyStoreError."""
+    message = store.get(object_key)
+    return _decoder.decode(unseal(keys.unwrap(index_key_path(ref)), message, index_context(ref, generation)))
+
+
+def summary(index: Index, generation: int, object_key: str) -> IndexSummary:
+    """What the database keeps of an index."""
+    return IndexSummary(
+        generation=generation,
+        object_key=object_key,
+        started_at=index.started_at,
+        duration_ms=index.duration_ms,
+        interrupted=index.interrupted,
+        tracks=tuple(
+            TrackSummary(
+                track=TrackId(track.track),
+                kind=track.kind,
+                frames=sum(chunk.frames for chunk in track.chunks),
+                bytes=sum(chunk.sealed_bytes for chunk in track.chunks),
+                duration_ms=_covered_ms(track.chunks),
+            )
+            for track in index.tracks
+        ),
+        gaps=tuple(Gap(from_ms=gap.from_ms, to_ms=gap.to_ms, why=gap.why) for gap in index.gaps),
+    )
+
+
+def _covered_ms(chunks: Iterable[IndexChunk]) -> int:
+    return sum(chunk.end_ms - chunk.start_ms for chunk in chunks)

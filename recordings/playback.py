@@ -1,0 +1,207 @@
+"""Playback: an index as one seekable WebM, served by byte range; no second copy of the media exists.
+
+The size of every cluster is known from the index, so any byte range says which chunks it needs;
+only those are fetched, opened and wrapped. A chunk that does not open ends the reading: what was
+changed in the store is never served. The same index gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from recordings.capture.chunks import read_chunk
+from recordings.capture.webm import CLUSTER_HEAD_BYTES, Cue, cluster_head, content_start, header, track_number
+from recordings.encryption.keystore import KeyStore
+from recordings.encryption.sealed import SealBroken, chunk_context, unseal
+from recordings.index import Index, IndexChunk, IndexTrack, read_index
+from recordings.model import RecordingRef, TrackRef
+from recordings.storage.layout import segment_key, track_key_path
+from recordings.storage.store import ObjectStore
+
+_OPENED_BYTES = 16 << 20
+_CUE_EVERY_MS = 1000
+_UNKNOWN_SIZE = (640, 480)
+
+
+class NothingToPlay(Exception):
+    """Nothing was recorded on the tracks asked for."""
+
+    retry = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    chunk: IndexChunk
+    track: TrackRef
+
+    @property
+    def size(self) -> int:
+        return CLUSTER_HEAD_BYTES + self.chunk.block_bytes
+
+
+class OpenedChunks:
+    """Fetches and opens chunks, several of one segment at once, and keeps some megabytes of them.
+
+    May be shared by threads. keys: of every track it will be asked for.
+    """
+
+    def __init__(self, store: ObjectStore, keys: Mapping[TrackRef, bytes]) -> None:
+        self._store, self._keys = store, keys
+        self._opened: OrderedDict[tuple[TrackRef, int, int], bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def blocks(self, track: TrackRef, chunk: IndexChunk, soon: Sequence[IndexChunk] = ()) -> bytes:
+        """The SimpleBlocks of `chunk`. soon: later chunks of its track that will be asked for; those
+        in the same segment come with the same request. Raises SealBroken, StoreError."""
+        kept = self._kept(track, chunk)
+        if kept is not None:
+            return kept
+        same = [later for later in soon if (later.take, later.segment) == (chunk.take, chunk.segment)]
+        wanted = [chunk, *(later for later in same if later.offset > chunk.offset)]
+        start, end = chunk.offset, max(later.offset + later.sealed_bytes for later in wanted)
+        data = self._store.get(segment_key(track, chunk.take, chunk.segment), start, end - start)
+        opened = self._open(track, chunk, data[: chunk.sealed_bytes])
+        for later in wanted[1:]:
+            at = later.offset - start
+            self._open(track, later, data[at : at + later.sealed_bytes])
+        return opened
+
+    def _open(self, track: TrackRef, chunk: IndexChunk, message: bytes) -> bytes:
+        context = chunk_context(track, chunk.take, chunk.index)
+        blocks = read_chunk(unseal(self._keys[track], message, context)).blocks
+        if len(blocks) != chunk.block_bytes:
+            raise SealBroken
+        with self._lock:
+            name = (track, chunk.take, chunk.index)
+            if name not in self._opened:
+                self._opened[name] = blocks
+                self._bytes += len(blocks)
+            while self._bytes > _OPENED_BYTES and len(self._opened) > 1:
+                self._bytes -= len(self._opened.popitem(last=False)[1])
+        return blocks
+
+    def _kept(self, track: TrackRef, chunk: IndexChunk) -> bytes | None:
+        with self._lock:
+            name = (track, chunk.take, chunk.index)
+            if name in self._opened:
+                self._opened.move_to_end(name)
+            return self._opened.get(name)
+
+
+class View:
+    """One recording as a file. Reading blocks; several threads may read at once.
+
+    size: of the whole file in bytes; etag: quoted, for HTTP (RFC 9110 §8.8.3); started_at: UTC
+    seconds of its zero, to play recordings of one session in step.
+    """
+
+    def __init__(self, index: Index, tracks: Sequence[IndexTrack], ref: RecordingRef, chunks: OpenedChunks) -> None:
+        self._chunks = chunks
+        self._clusters = _in_time([_Cluster(chunk, t.ref(ref)) for t in tracks for chunk in t.chunks])
+        self._header = _header(index, tracks, self._clusters)
+        self._starts: list[int] = []
+        at = len(self._header)
+        for cluster in self._clusters:
+            self._starts.append(at)
+            at += cluster.size
+        self.size = at
+        self.duration_ms = index.duration_ms
+        self.started_at = index.started_at
+        self.content_type = "video/webm" if any(track.kind.is_video for track in tracks) else "audio/webm"
+        self.etag = f'"{_fingerprint(self._header, self._clusters)}"'
+
+    def read(self, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes [start, start + length), to the end when None, in pieces.
+
+        Raises SealBroken or StoreError at the piece that cannot be served."""
+        end = self.size if length is None else min(self.size, start + length)
+        if start < len(self._header):
+            yield self._header[start:end]
+        first = max(0, bisect_right(self._starts, start) - 1)
+        last = bisect_right(self._starts, end - 1) if end > start else first
+        for number in range(first, last):
+            at = self._starts[number]
+            piece = self._cluster(number, last)[max(0, start - at) : end - at]
+            if piece:
+                yield piece
+
+    def _cluster(self, number: int, last: int) -> bytes:
+        cluster = self._clusters[number]
+        ahead = self._clusters[number + 1 : min(last, number + 128)]
+        soon = [other.chunk for other in ahead if other.track == cluster.track]
+        head = cluster_head(cluster.chunk.start_ms, cluster.chunk.block_bytes)
+        return head + self._chunks.blocks(cluster.track, cluster.chunk, soon)
+
+
+def open_view(
+    store: ObjectStore,
+    keys: KeyStore,
+    ref: RecordingRef,
+    index_object_key: str,
+    generation: int,
+    tracks: Sequence[TrackRef] | None = None,
+) -> View:
+    """The recording as one file, of all tracks of the index or of those given. Reads the index only.
+
+    Raises NothingToPlay, KeyDestroyed when a track was erased, SealBroken, StoreError.
+    """
+    index = read_index(store, keys, ref, index_object_key, generation)
+    asked = None if tracks is None else {track.track for track in tracks}
+    chosen = [track for track in index.tracks if track.chunks and (asked is None or track.track in asked)]
+    if not chosen:
+        raise NothingToPlay(NothingToPlay.__doc__)
+    refs = [track.ref(ref) for track in chosen]
+    return View(index, chosen, ref, OpenedChunks(store, {track: keys.unwrap(track_key_path(track)) for track in refs}))
+
+
+def _in_time(clusters: list[_Cluster]) -> list[_Cluster]:
+    """Pictures before sound of the same moment, so that a seek to a key frame finds its sound after it."""
+    return sorted(clusters, key=lambda c: (c.chunk.start_ms, not c.track.kind.is_video, c.chunk.take, c.chunk.index))
+
+
+def _header(index: Index, tracks: Sequence[IndexTrack], clusters: Sequence[_Cluster]) -> bytes:
+    videos = [track for track in tracks if track.kind.is_video]
+    width, height = max((t.width for t in videos), default=0), max((t.height for t in videos), default=0)
+    picture = ((width, height) if width and height else _UNKNOWN_SIZE) if videos else None
+    clusters_bytes = sum(cluster.size for cluster in clusters)
+    cues = _cues(clusters, of_video=bool(videos))
+
+    def written(cues: Sequence[Cue]) -> bytes:
+        return header(
+            duration_ms=index.duration_ms,
+            picture=picture,
+            sound=len(videos) < len(tracks),
+            cues=cues,
+            clusters_bytes=clusters_bytes,
+        )
+
+    content_bytes = len(written(cues)) - content_start()  # cues have a fixed width, so this stays
+    return written([Cue(at_ms=c.at_ms, track=c.track, position=c.position + content_bytes) for c in cues])
+
+
+def _cues(clusters: Sequence[_Cluster], of_video: bool) -> list[Cue]:
+    """Where a player may start: key frames, or any sound when there is no picture. Positions count
+    from the first cluster."""
+    cues: list[Cue] = []
+    at = 0
+    for cluster in clusters:
+        chunk, kind = cluster.chunk, cluster.track.kind
+        far_enough = not cues or chunk.start_ms - cues[-1].at_ms >= _CUE_EVERY_MS
+        if chunk.starts_with_key and kind.is_video == of_video and far_enough:
+            cues.append(Cue(at_ms=chunk.start_ms, track=track_number(kind), position=at))
+        at += cluster.size
+    return cues
+
+
+def _fingerprint(head: bytes, clusters: Sequence[_Cluster]) -> str:
+    digest = hashlib.sha256(head)
+    for cluster in clusters:
+        chunk = cluster.chunk
+        digest.update(f"{cluster.track.track} {chunk.take} {chunk.index} {chunk.start_ms};".encode())
+    return digest.hexdigest()[:32]
