@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+EU_COUNTRIES = frozenset("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split())
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -78,6 +79,7 @@ class Settings:
     s3_bucket: str = variable("JUNIER_S3_BUCKET", "", "S3 bucket.")
     s3_access_key: str = variable("JUNIER_S3_ACCESS_KEY", "", "S3 access key id.")
     s3_secret_key: str = variable("JUNIER_S3_SECRET_KEY", "", "S3 secret access key.")
+    s3_own_country: str = variable("JUNIER_S3_OWN_COUNTRY", "", "Country (EU, two letters) of an S3 server of your own on this machine; allows a loopback JUNIER_S3_ENDPOINT in production.")
     mail: str = variable("JUNIER_MAIL", "outbox", "outbox (development only), mailtrap or smtp.")
     mail_from: str = variable("JUNIER_MAIL_FROM", "", "Sender address of every mail; required with mailtrap and smtp.")
     mailtrap_token: str = variable("JUNIER_MAILTRAP_TOKEN", "", "API token of Mailtrap.")
@@ -163,6 +165,9 @@ class Settings:
             raise SettingsError(
                 "JUNIER_S3_ENDPOINT, JUNIER_S3_REGION and JUNIER_S3_BUCKET are required with JUNIER_OBJECT_STORE=s3"
             )
+
+        if self.s3_own_country and self.s3_own_country not in EU_COUNTRIES:
+            raise SettingsError("JUNIER_S3_OWN_COUNTRY must be the two-letter code of a country in the European Union")
 
     @property
     def development(self) -> bool:

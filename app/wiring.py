@@ -36,7 +36,7 @@ def open_store(settings: Settings) -> ObjectStore:
             bucket=settings.s3_bucket,
             access_key=settings.s3_access_key,
             secret_key=settings.s3_secret_key,
-            allow_loopback=settings.development,
+            allow_loopback=settings.development or bool(settings.s3_own_country),
         )
     from recordings.storage.local import LocalStore
 
