@@ -1,0 +1,146 @@
+"""The media process: UDP for the room's streams, and an internal HTTP API for the web process (node_api.py).
+
+It dies and comes back alone: the spool keeps what was sealed, and at the next start the leftovers are
+stored and the takes that were open are finished as interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvicorn
+from sqlalchemy.exc import OperationalError
+
+from app.room.node_api import NodeApi
+from app.room.node_ledger import HEARTBEAT_SECONDS, Ledger
+from app.room.node_messages import Health
+from app.room.node_rooms import Rooms
+from app.room.secret import node_secret
+from app.wiring import Wiring
+from recordings.capture.aiortc_internals import check_internals
+from recordings.capture.spool import Spool
+from recordings.capture.uploader import Uploader
+
+CAPACITY = 120
+"""Streams of one process: a 720p stream costs about 0.4 % of a core, its viewers as much each."""
+TICK_SECONDS = 0.1
+GOODBYE_SECONDS = 8.0
+"""How long a process that is asked to stop goes on storing; what is left waits in the spool."""
+
+log = logging.getLogger("junier.media")
+
+
+async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[], None] = lambda: None) -> None:
+    """Serve until the process is asked to stop (SIGINT, SIGTERM) or the task is cancelled; started: called once the
+    API answers."""
+    check_internals()
+    settings = wiring.settings
+    spool = Spool(settings.data_dir / "spool" / settings.node_name, settings.spool_quota_mb << 20, time.time)
+    leftovers = spool.recover()
+    uploader = Uploader(spool, wiring.store)
+    ledger = Ledger(wiring.database, spool, name=settings.node_name, url=settings.node_url, capacity=capacity)
+    rooms = Rooms(
+        keys=wiring.keys,
+        spool=spool,
+        uploader=uploader,
+        offer_addresses=settings.offer_addresses,
+        capacity=capacity,
+        on_take_end=ledger.end,
+        clock=time.monotonic,
+        now=time.time,
+    )
+    for take in await ledger.left_open():
+        ledger.end(take)
+    log.info("media started: %d pieces and %d takes of an earlier life to finish", leftovers, ledger.unfinished)
+
+    def health() -> Health:
+        return Health(
+            name=settings.node_name,
+            streams=rooms.count,
+            capacity=capacity,
+            spool_bytes=spool.used_bytes,
+            waiting_s=uploader.health().oldest_waiting_s,
+        )
+
+    server = uvicorn.Server(_server(NodeApi(rooms, node_secret(settings), health), settings.node_url))
+    loops = [
+        asyncio.create_task(loop)
+        for loop in (
+            _keep(uploader.run),
+            _keep(ledger.finish_loop),
+            _keep(lambda: _tick(rooms)),
+            _keep(lambda: _beat(ledger, rooms)),
+        )
+    ]
+    announcing = asyncio.create_task(_announce(server, ledger, started))
+    try:
+        await server.serve()
+    finally:
+        announcing.cancel()
+        await rooms.close()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_all_finished(ledger), GOODBYE_SECONDS)
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(announcing, *loops, return_exceptions=True)
+
+
+def _server(api: NodeApi, url: str) -> uvicorn.Config:
+    place = urlsplit(url)
+    return uvicorn.Config(
+        api,
+        host=place.hostname or "127.0.0.1",
+        port=place.port or 80,
+        loop="asyncio",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=2,
+    )
+
+
+async def _announce(server: uvicorn.Server, ledger: Ledger, started: Callable[[], None]) -> None:
+    """Offer this process to the web only once its API answers."""
+    while not server.started:
+        await asyncio.sleep(0.02)
+    await ledger.register()
+    started()
+
+
+async def _tick(rooms: Rooms) -> None:
+    while True:
+        rooms.tick()
+        await asyncio.sleep(TICK_SECONDS)
+
+
+async def _beat(ledger: Ledger, rooms: Rooms) -> None:
+    """Say that we live; the database away: capture ends by itself when permission stops coming."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        try:
+            await ledger.beat(rooms.count)
+        except OperationalError as error:
+            log.warning("no heartbeat: %s", type(error).__name__)
+
+
+async def _keep(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Storing, finishing and the leases' clock must not stop for one surprise: say its type and go on."""
+    while True:
+        try:
+            await loop()
+        except Exception as error:
+            log.error("media loop stopped: %s", type(error).__name__)
+            await asyncio.sleep(1)
+
+
+async def _all_finished(ledger: Ledger) -> None:
+    while ledger.unfinished:
+        await asyncio.sleep(0.05)

@@ -1,0 +1,126 @@
+"""What the media process itself writes to the database: its heartbeat, and takes that are over.
+
+A take is finished when everything of it has left the spool; then, in one transaction, it is marked
+ended and its recording moves on to finalising. What cannot be written now is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
+
+from app.database import Database
+from app.room.node_rooms import TakeEnd
+from app.sessions.models import Node, Recording, Take, Track
+from app.sessions.service import close_take
+from recordings.capture.spool import Spool
+from recordings.model import (
+    AccountId,
+    PersonId,
+    RecordingId,
+    RecordingRef,
+    SessionId,
+    StreamKind,
+    TrackId,
+    TrackKind,
+    TrackRef,
+)
+
+HEARTBEAT_SECONDS = 2.0
+_LOOK_SECONDS = 0.1
+_AGAIN_SECONDS = 1.0
+
+log = logging.getLogger("junier.media")
+
+
+class Ledger:
+    """One media process's rows. `end` may be called from the event loop at any time."""
+
+    def __init__(self, database: Database, spool: Spool, *, name: str, url: str, capacity: int) -> None:
+        self._database, self._spool = database, spool
+        self._name, self._url, self._capacity = name, url, capacity
+        self._ends: list[TakeEnd] = []
+
+    def end(self, take: TakeEnd) -> None:
+        """This take is over; finish it once all of it is stored."""
+        self._ends.append(take)
+
+    @property
+    def unfinished(self) -> int:
+        return len(self._ends)
+
+    async def register(self) -> None:
+        """This process has started and can be chosen."""
+        async with self._database.transaction() as db:
+            fresh = {"url": self._url, "capacity": self._capacity, "streams": 0}
+            moments = {"started_at": func.now(), "heartbeat_at": func.now()}
+            await db.execute(
+                insert(Node)
+                .values(name=self._name, **fresh, **moments)
+                .on_conflict_do_update(index_elements=[Node.name], set_=fresh | moments)
+            )
+
+    async def beat(self, streams: int) -> None:
+        """Still alive, with so many streams."""
+        async with self._database.transaction() as db:
+            row = await db.get(Node, self._name)
+            if row is not None:
+                row.streams = streams
+                row.heartbeat_at = (await db.execute(select(func.now()))).scalar_one()
+
+    async def left_open(self) -> list[TakeEnd]:
+        """Takes that an earlier life of this process never finished: they were interrupted."""
+        async with self._database.transaction() as db:
+            doors = (await db.execute(text("SELECT * FROM open_takes(node_ => :node)"), {"node": self._name})).all()
+        return [await self._take_end(AccountId(row.account_id), row.take_id) for row in doors]
+
+    async def finish_loop(self) -> None:
+        """Finish takes as they leave the spool, until cancelled."""
+        while True:
+            await self.finish_ready()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def finish_ready(self) -> None:
+        """Finish every take of which nothing waits any more; the database away: they stay for the next time."""
+        for take in [take for take in self._ends if self._is_stored(take)]:
+            try:
+                await self._finish(take)
+            except OperationalError as error:
+                log.warning("a take cannot be finished now: %s", type(error).__name__)
+                await asyncio.sleep(_AGAIN_SECONDS)
+                return
+            self._ends.remove(take)
+
+    async def _finish(self, take: TakeEnd) -> None:
+        async with self._database.transaction(AccountId(take.account)) as db:
+            await close_take(
+                db, recording=RecordingId(take.recording), number=take.number, interrupted=take.interrupted
+            )
+
+    def _is_stored(self, take: TakeEnd) -> bool:
+        waiting = (self._spool.waiting(prefix) for prefix in take.prefixes)
+        return all(piece.being_written + piece.ready == 0 for piece in waiting)
+
+    async def _take_end(self, account: AccountId, take: object) -> TakeEnd:
+        async with self._database.transaction(account) as db:
+            row = (await db.execute(select(Take).where(Take.id == take))).scalar_one()
+            recording = (await db.execute(select(Recording).where(Recording.id == row.recording_id))).scalar_one()
+            tracks = (await db.execute(select(Track).where(Track.recording_id == recording.id))).scalars().all()
+        ref = RecordingRef(
+            account=account,
+            session=SessionId(recording.session_id),
+            person=PersonId(recording.person_id),
+            recording=RecordingId(recording.id),
+            kind=StreamKind(recording.stream),
+        )
+        return TakeEnd(
+            account=account,
+            recording=recording.id,
+            number=row.number,
+            tracks=tuple(TrackRef(of=ref, track=TrackId(t.id), kind=TrackKind(t.kind)) for t in tracks),
+            interrupted=True,
+        )

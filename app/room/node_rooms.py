@@ -1,0 +1,320 @@
+"""The rooms of one media process: live streams, their viewers, and the permission under which they are captured.
+
+Permission is a lease: what was last pushed holds for LEASE_SECONDS, then capture of everything in
+that session stops by itself. All methods run in the event loop of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app.errors import Conflict, NotThere, Unavailable
+from app.room import peer
+from app.room.node_messages import (
+    LEASE_SECONDS,
+    EraseDone,
+    Permission,
+    SessionFacts,
+    StreamAsk,
+    StreamFacts,
+    StreamMade,
+    TrackFacts,
+    ViewAsk,
+    ViewMade,
+)
+from recordings.capture.recorder import StreamRecorder
+from recordings.capture.spool import Spool
+from recordings.capture.uploader import Uploader
+from recordings.encryption.keystore import KeyStore
+from recordings.model import TrackKind, TrackRef
+from recordings.storage.layout import recording_prefix, track_key_path, track_prefix
+
+FORSAKEN_SECONDS = 60.0
+"""A session nobody pushes permission for ends its streams, so that their takes are finished."""
+NO_PUSH = "permission did not arrive"
+_RATE_SECONDS = 1.0
+
+
+class NodeFull(Unavailable):
+    """All places of the media server are taken just now. Please try again in a moment."""
+
+
+class StreamGone(NotThere):
+    """This stream has ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakeEnd:
+    """A take that is over; finished once nothing of it waits in the spool."""
+
+    account: UUID
+    recording: UUID
+    number: int
+    tracks: tuple[TrackRef, ...]
+    interrupted: bool
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Begin the keys of all pieces of this take."""
+        return tuple(f"{track_prefix(t)}{folder}/{self.number:05d}" for t in self.tracks for folder in ("s", "j"))
+
+
+@dataclass(slots=True)
+class _Lease:
+    permission: Permission
+    at: float  # monotonic seconds
+
+
+@dataclass(slots=True)
+class _Rate:
+    """Frames per second over the last second or more."""
+
+    frames: int = 0
+    at: float = 0.0
+    fps: float = 0.0
+
+    def update(self, frames: int, at: float) -> None:
+        if at - self.at >= _RATE_SECONDS:
+            self.fps = (frames - self.frames) / (at - self.at) if self.at else 0.0
+            self.frames, self.at = frames, at
+
+
+@dataclass(slots=True)
+class LiveStream:
+    """One take being received."""
+
+    ask: StreamAsk
+    tracks: Mapping[TrackKind, TrackRef]
+    recorder: StreamRecorder
+    publication: peer.Publication
+    views: dict[str, tuple[UUID, peer.Viewing]] = field(default_factory=dict)
+    rates: dict[TrackKind, _Rate] = field(default_factory=dict)
+
+
+class Rooms:
+    """on_take_end: called for every take that is over, never twice. clock: monotonic seconds;
+    now: server UTC in seconds."""
+
+    def __init__(
+        self,
+        *,
+        keys: KeyStore,
+        spool: Spool,
+        uploader: Uploader,
+        offer_addresses: Sequence[str],
+        capacity: int,
+        on_take_end: Callable[[TakeEnd], None],
+        clock: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        self._keys, self._spool, self._uploader = keys, spool, uploader
+        self._offer_addresses, self.capacity = offer_addresses, capacity
+        self._on_take_end, self._clock, self._now = on_take_end, clock, now
+        self._streams: dict[str, LiveStream] = {}
+        self._leases: dict[UUID, _Lease] = {}
+        self._opening = 0
+        self._farewells: set[asyncio.Task[None]] = set()
+
+    @property
+    def count(self) -> int:
+        return len(self._streams) + self._opening
+
+    async def publish(self, ask: StreamAsk) -> StreamMade:
+        """Receive a stream; an earlier take of the same recording ends. Raises NodeFull, PeerError, ValueError."""
+        if ask.resource in self._streams:
+            raise Conflict("This stream is already being received.")
+        if self.count - len(self._takes_of(ask.recording)) >= self.capacity:
+            raise NodeFull()
+        self._opening += 1
+        try:
+            stream = await self._open(ask)
+        finally:
+            self._opening -= 1
+        self._streams[ask.resource] = stream
+        for earlier in self._takes_of(ask.recording):
+            if earlier is not stream:
+                await earlier.publication.close()
+        stream.publication.on_closed = lambda why: self._ended(stream, why)
+        if stream.publication.state is peer.PeerState.CLOSED:
+            self._ended(stream, peer.Ended.LOST)
+        self._apply(stream)
+        return StreamMade(resource=ask.resource, sdp=stream.publication.answer_sdp)
+
+    async def end(self, resource: str) -> None:
+        """The stream is over. Safe to call twice."""
+        stream = self._streams.get(resource)
+        if stream:
+            await stream.publication.close()
+            self._ended(stream, peer.Ended.BY_US)
+
+    async def view(self, resource: str, ask: ViewAsk) -> ViewMade:
+        """Pass a stream on to one viewer. Raises StreamGone, PeerError."""
+        stream = self._stream(resource)
+        viewing = await peer.view(ask.sdp, source=stream.publication, offer_addresses=self._offer_addresses)
+        name = secrets.token_urlsafe(32)
+        stream.views[name] = (ask.viewer, viewing)
+        viewing.on_closed = lambda why: _forget(stream, name)
+        return ViewMade(view=name, sdp=viewing.answer_sdp)
+
+    async def end_view(self, view: str, viewer: UUID) -> None:
+        """Safe to call twice; somebody else's view is not there."""
+        for stream in self._streams.values():
+            owner, viewing = stream.views.get(view, (None, None))
+            if viewing and owner == viewer:
+                stream.views.pop(view, None)
+                await viewing.close()
+
+    def permit(self, session: UUID, permission: Permission) -> None:
+        """Take over the permission unless a newer one is known; it takes effect before this returns."""
+        lease = self._leases.get(session)
+        if lease and permission.as_of < lease.permission.as_of:
+            return
+        self._leases[session] = _Lease(permission, self._clock())
+        for stream in self._in(session):
+            self._apply(stream)
+        if not permission.live:
+            self._end_all(session)
+
+    def tick(self) -> None:
+        """Ten times per second: let leases run out, seal what is old, ask for key frames."""
+        clock, now = self._clock(), self._now()
+        for stream in list(self._streams.values()):
+            if not self.leased(stream.ask.session):
+                stream.recorder.permit(frozenset(), NO_PUSH)
+            stream.recorder.tick(now)
+            if stream.recorder.wants_key_frame():
+                stream.publication.request_key_frame()
+            for kind, track in stream.recorder.health().tracks.items():
+                stream.rates.setdefault(kind, _Rate()).update(track.frames, clock)
+        for session, lease in list(self._leases.items()):
+            if clock - lease.at > FORSAKEN_SECONDS:
+                del self._leases[session]
+                self._end_all(session)
+
+    def leased(self, session: UUID) -> bool:
+        lease = self._leases.get(session)
+        return lease is not None and self._clock() - lease.at <= LEASE_SECONDS
+
+    def facts(self, session: UUID) -> SessionFacts:
+        health = self._uploader.health()
+        return SessionFacts(
+            leased=self.leased(session),
+            waiting_s=health.oldest_waiting_s,
+            failing=health.failing,
+            streams=[self._facts(stream) for stream in self._in(session)],
+        )
+
+    async def erase(self, prefix: str) -> EraseDone:
+        """Nothing under `prefix` is written, kept or sent from here on. Safe to run twice."""
+        ended = 0
+        for stream in list(self._streams.values()):
+            if recording_prefix(stream.ask.recording_ref).startswith(prefix):
+                await self.end(stream.ask.resource)
+                ended += 1
+            for kind, track in stream.tracks.items():
+                if track_prefix(track).startswith(prefix):
+                    stream.recorder.close_track(kind)
+        return EraseDone(streams=ended, pieces=await self._uploader.discard(prefix))
+
+    async def close(self) -> None:
+        """End every stream, so that a restarted process finds whole pieces only."""
+        for resource in list(self._streams):
+            await self.end(resource)
+        await asyncio.gather(*self._farewells, return_exceptions=True)
+
+    async def _open(self, ask: StreamAsk) -> LiveStream:
+        tracks = ask.track_refs
+        keys = {
+            kind: await asyncio.to_thread(self._keys.unwrap, track_key_path(track)) for kind, track in tracks.items()
+        }
+        recorder = StreamRecorder(ask.recording_ref, tracks, ask.take, self._spool, keys, self._now)
+        publication = await peer.publish(
+            ask.sdp,
+            kinds=frozenset(ask.kinds),
+            stream=ask.stream,
+            offer_addresses=self._offer_addresses,
+            sink=recorder,
+        )
+        return LiveStream(ask, tracks, recorder, publication)
+
+    def _apply(self, stream: LiveStream) -> None:
+        """Only the very tracks that are named may be written."""
+        lease = self._leases.get(stream.ask.session)
+        if lease is None or not self.leased(stream.ask.session):
+            stream.recorder.permit(frozenset(), NO_PUSH)
+            return
+        named = lease.permission.streams.get(stream.ask.recording, {}) if lease.permission.live else {}
+        kinds = frozenset(kind for kind, track in stream.tracks.items() if named.get(kind) == track.track)
+        stream.recorder.permit(kinds, lease.permission.why)
+
+    def _ended(self, stream: LiveStream, why: peer.Ended) -> None:
+        if self._streams.get(stream.ask.resource) is not stream:
+            return
+        del self._streams[stream.ask.resource]
+        clean = why is not peer.Ended.LOST
+        stream.recorder.close(clean)
+        for _, viewing in list(stream.views.values()):
+            self._later(viewing.close())
+        self._on_take_end(
+            TakeEnd(
+                account=stream.ask.account,
+                recording=stream.ask.recording,
+                number=stream.ask.take,
+                tracks=tuple(stream.tracks.values()),
+                interrupted=not clean,
+            )
+        )
+
+    def _end_all(self, session: UUID) -> None:
+        for stream in self._in(session):
+            self._later(self.end(stream.ask.resource))
+
+    def _later(self, farewell: object) -> None:
+        task = asyncio.ensure_future(farewell)  # type: ignore[call-overload]  # always one of our coroutines
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
+
+    def _in(self, session: UUID) -> list[LiveStream]:
+        return [stream for stream in self._streams.values() if stream.ask.session == session]
+
+    def _takes_of(self, recording: UUID) -> list[LiveStream]:
+        return [stream for stream in self._streams.values() if stream.ask.recording == recording]
+
+    def _stream(self, resource: str) -> LiveStream:
+        try:
+            return self._streams[resource]
+        except KeyError:
+            raise StreamGone() from None
+
+    def _facts(self, stream: LiveStream) -> StreamFacts:
+        health = stream.recorder.health()
+        stored = [self._uploader.stored_up_to(track_prefix(track)) for track in stream.tracks.values()]
+        return StreamFacts(
+            resource=stream.ask.resource,
+            recording=stream.ask.recording,
+            person=stream.ask.person,
+            stream=stream.ask.stream,
+            connected=stream.publication.state is peer.PeerState.CONNECTED,
+            state=health.state,
+            tracks=[
+                TrackFacts(
+                    kind=kind,
+                    permitted=track.permitted,
+                    frames=track.frames,
+                    bytes=track.bytes,
+                    fps=round(stream.rates[kind].fps, 1) if kind in stream.rates else 0.0,
+                    last_frame_at=track.last_frame_at,
+                )
+                for kind, track in health.tracks.items()
+            ],
+            stored_up_to=min((moment for moment in stored if moment), default=None),
+            views=len(stream.views),
+        )
+
+
+def _forget(stream: LiveStream, view: str) -> None:
+    stream.views.pop(view, None)
