@@ -1,0 +1,163 @@
+"""Logins: a signed-in browser, known by a cookie whose hash alone is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+from litestar.params import Dependency
+from sqlalchemy import delete
+
+from app.accounts.models import Login as LoginRow
+from app.accounts.models import Member, Role, Scope
+from app.database import Db, door, now_in, set_account
+from app.errors import Forbidden, SignInNeeded
+from app.sealed_columns import SealedColumns
+from app.settings import Settings
+from app.tokens import new_token, token_hash
+from app.wiring import Wiring
+from recordings.model import AccountId, PersonId, SessionId
+
+PURPOSE = "login"
+LIFE = {
+    Scope.MEMBER: timedelta(hours=12),
+    Scope.ROOM: timedelta(hours=12),
+    Scope.DATA: timedelta(minutes=30),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn:
+    """Who is behind this browser. Exactly one of member and participant is set; `name` is a member's."""
+
+    login_id: UUID
+    account: AccountId
+    scope: Scope
+    name: str = ""
+    member: PersonId | None = None
+    role: Role | None = None
+    participant: PersonId | None = None
+    session: SessionId | None = None
+
+    @property
+    def actor(self) -> str:
+        """As audit and erasures name it."""
+        return f"member:{self.member}" if self.member else f"participant:{self.participant}"
+
+
+Login = Annotated[SignedIn | None, Dependency(skip_validation=True)]
+"""The dependency `login` of every handler."""
+
+
+def cookie_name(settings: Settings) -> str:
+    """__Host- binds the cookie to this very host over https (RFC 6265bis §4.1.3.2)."""
+    return "__Host-login" if settings.secure else "login"
+
+
+async def start_login(
+    db: Db,
+    settings: Settings,
+    *,
+    account: AccountId,
+    scope: Scope,
+    member: PersonId | None = None,
+    participant: PersonId | None = None,
+    session: SessionId | None = None,
+) -> Cookie:
+    """A new login, always with a fresh token; the account is set already. Returns the cookie to send."""
+    token = new_token()
+    db.add(
+        LoginRow(
+            account_id=account,
+            token_hash=token_hash(token, PURPOSE),
+            scope=scope,
+            member_id=member,
+            participant_id=participant,
+            session_id=session,
+            expires_at=await now_in(db) + LIFE[scope],
+        )
+    )
+    return _cookie(settings, token, int(LIFE[scope].total_seconds()))
+
+
+async def end_login(db: Db, settings: Settings, login: SignedIn) -> Cookie:
+    """Forget this browser. Returns the cookie that clears the other one."""
+    await db.execute(delete(LoginRow).where(LoginRow.id == login.login_id))
+    return _cookie(settings, "", 0)
+
+
+async def end_logins_of(db: Db, *, person: PersonId) -> None:
+    """Forget every browser of a member or participant (removed, erased)."""
+    await db.execute(delete(LoginRow).where((LoginRow.member_id == person) | (LoginRow.participant_id == person)))
+
+
+async def find_login(db: Db, columns: SealedColumns, token: str) -> SignedIn | None:
+    """The login of a cookie, and from here on its account is set; None when unknown, ended or expired."""
+    found = await door(db, "find_login", token_hash=token_hash(token, PURPOSE))
+    if found is None:
+        return None
+    account = AccountId(found.account_id)
+    await set_account(db, account)
+    row = await db.get(LoginRow, found.login_id)
+    if row is None or row.expires_at <= await now_in(db):
+        return None
+    name, role = "", None
+    if row.member_id is not None:
+        member = await db.get(Member, row.member_id)
+        if member is None or member.removed_at is not None:
+            return None
+        role = Role(member.role)
+        name = columns.open(account, PersonId(member.id), "member.name", member.name)
+    return SignedIn(
+        login_id=row.id,
+        account=account,
+        scope=Scope(row.scope),
+        name=name,
+        role=role,
+        member=PersonId(row.member_id) if row.member_id else None,
+        participant=PersonId(row.participant_id) if row.participant_id else None,
+        session=SessionId(row.session_id) if row.session_id else None,
+    )
+
+
+async def login_of(connection: ASGIConnection[Any, Any, Any, Any], wiring: Wiring) -> SignedIn | None:
+    """For WebSockets, which hold no transaction: the login of this connection's cookie."""
+    token = connection.cookies.get(cookie_name(wiring.settings))
+    if not token:
+        return None
+    async with wiring.database.transaction() as db:
+        return await find_login(db, wiring.columns, token)
+
+
+def require_member(login: SignedIn | None, *roles: Role) -> SignedIn:
+    """A signed-in member, of one of `roles` when any are named."""
+    if login is None or login.scope is not Scope.MEMBER or login.role is None:
+        raise SignInNeeded
+    if roles and login.role not in roles:
+        raise Forbidden("Your role in this account does not allow this. Please ask the account's owner.")
+    return login
+
+
+def require_participant(login: SignedIn | None, *scopes: Scope) -> SignedIn:
+    """A participant, whose login reaches one of `scopes` (ROOM and DATA when none are named)."""
+    if login is None or login.participant is None:
+        raise SignInNeeded("Please open the link in your invitation mail first.")
+    if login.scope not in (scopes or (Scope.ROOM, Scope.DATA)):
+        raise SignInNeeded("Please confirm your e-mail address first.")
+    return login
+
+
+def _cookie(settings: Settings, token: str, seconds: int) -> Cookie:
+    return Cookie(
+        key=cookie_name(settings),
+        value=token,
+        max_age=seconds,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=settings.secure,
+    )

@@ -1,0 +1,105 @@
+"""create_app: the web process. Routers are listed by hand; every handler may ask for wiring, db and login."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Request, get
+from litestar.datastructures import CacheControlHeader, State
+from litestar.di import Provide
+from litestar.static_files import create_static_files_router
+from litestar.types import ControllerRouterHandler
+
+from app.accounts.login import SignedIn, cookie_name, find_login
+from app.database import Db
+from app.pages import STATIC, error_answer, place_of, template_config
+from app.security import add_headers, own_origin
+from app.wiring import Wiring
+
+Background = Callable[[Wiring], Awaitable[None]]
+MAX_BODY_BYTES = 2_000_000
+STATIC_AGE_SECONDS = 600
+
+log = logging.getLogger("junier.web")
+
+
+def routers(wiring: Wiring) -> list[ControllerRouterHandler]:
+    """Every feature's routes."""
+    return [health]
+
+
+def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_client: Any = None) -> Litestar:
+    """background: coroutines that run as long as the app does (light worker, permission push);
+    node_client: how the room reaches the media process."""
+    settings = wiring.settings
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None, None]:
+        tasks = [asyncio.create_task(_keep_running(coroutine, wiring)) for coroutine in background]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return Litestar(
+        route_handlers=[
+            *routers(wiring),
+            create_static_files_router(
+                path="/static",
+                directories=[STATIC],
+                cache_control=CacheControlHeader(max_age=STATIC_AGE_SECONDS, public=True),
+            ),
+        ],
+        dependencies={
+            "wiring": Provide(lambda: wiring, sync_to_thread=False),
+            "node": Provide(lambda: node_client, sync_to_thread=False),
+            "db": Provide(open_db),
+            "login": Provide(current_login, sync_to_thread=False),
+        },
+        state=State({"wiring": wiring, "node_client": node_client}),
+        guards=[own_origin(settings)],
+        before_send=[add_headers(settings)],
+        exception_handlers={Exception: error_answer},
+        template_config=template_config(settings),
+        request_max_body_size=MAX_BODY_BYTES,
+        lifespan=[lifespan],
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+async def open_db(request: Request[Any, Any, Any], wiring: Wiring) -> AsyncGenerator[Db, None]:
+    """One transaction per request: returning commits, raising rolls back. A valid login cookie sets the account."""
+    async with wiring.database.transaction() as db:
+        token = request.cookies.get(cookie_name(wiring.settings))
+        request.scope["state"]["login"] = await find_login(db, wiring.columns, token) if token else None
+        yield db
+
+
+def current_login(request: Request[Any, Any, Any], db: Db) -> SignedIn | None:
+    """Known once `db` is open."""
+    login: SignedIn | None = request.scope["state"]["login"]
+    return login
+
+
+@get("/health", sync_to_thread=False)
+def health() -> dict[str, str]:
+    """Says that the process answers; nothing else."""
+    return {"web": "ok"}
+
+
+async def _keep_running(coroutine: Background, wiring: Wiring) -> None:
+    """One of the three loops that may catch everything: a background coroutine that fell comes back after a second."""
+    while True:
+        try:
+            await coroutine(wiring)
+            return
+        except Exception as error:
+            log.error("background stopped: %s at %s", type(error).__name__, place_of(error))
+            await asyncio.sleep(1)
