@@ -35,7 +35,7 @@ _UNAVAILABLE = {
     "429", "500", "502", "503", "504",
 }  # fmt: skip
 _UNSUPPORTED = {"NotImplemented", "MethodNotAllowed", "501", "405"}
-_BATCH = 1000  # DeleteObjects takes no more at once
+_BATCH = 1000  # services list and delete no more at once
 
 
 class S3Store:
@@ -83,7 +83,8 @@ class S3Store:
             with _told():
                 self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentMD5=checksum, **condition)
         except ObjectExists:
-            self._holds(key, data)
+            if not self._holds(key, data):
+                raise StoreUnavailable("The object vanished while it was written.") from None
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         last = "" if length is None else start + max(length, 1) - 1
@@ -156,7 +157,8 @@ class S3Store:
     def _pages(self, verb: str, prefix: str) -> Iterator[Any]:
         """Pages of a listing; none where the service does not have that verb."""
         with _told(nothing_if_unsupported=True):
-            yield from self._client.get_paginator(verb).paginate(Bucket=self._bucket, Prefix=prefix)
+            pages = self._client.get_paginator(verb)
+            yield from pages.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": _BATCH})
 
     def _versions(self, prefix: str) -> Iterator[Stored]:
         asked = False
@@ -247,7 +249,7 @@ class S3Store:
 @contextmanager
 def _told(*, nothing_if_unsupported: bool = False) -> Iterator[None]:
     """Turn what botocore raises into the errors of the port."""
-    from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
 
     try:
         yield
@@ -255,7 +257,7 @@ def _told(*, nothing_if_unsupported: bool = False) -> Iterator[None]:
         if nothing_if_unsupported and _code(error) in _UNSUPPORTED:
             return
         raise _meaning(error) from error
-    except (HTTPClientError, IncompleteReadError) as error:
+    except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
         raise StoreUnavailable(type(error).__name__) from error
 
 

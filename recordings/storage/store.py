@@ -66,7 +66,8 @@ class ObjectStore(Protocol):
         Raises ObjectMissing."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
-        """Current objects whose key starts with `prefix`, in key order."""
+        """Current objects whose key starts with `prefix`, in key order (some services order folder by
+        folder, which is the same for the keys that layout.py makes)."""
 
     def remains(self, prefix: str) -> Iterator[Stored]:
         """Everything still held under `prefix`: all versions, delete markers, open uploads."""
