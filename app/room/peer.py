@@ -2,31 +2,46 @@
 
 publish: offer (WHIP, RFC 9725) -> answer; frames, sender reports and holes flow into `sink`.
 view: offer (WHEP) -> answer; the publisher's RTP is passed on, rewritten and never decoded.
+
+aiortc does SDP, ICE and DTLS; media is taken out of its hands when DTLS connects. One connection carries one
+stream, so there is no renegotiation; a peer that comes back from another network offers anew.
 """
 
 from __future__ import annotations
 
+import asyncio
+import secrets
+import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Protocol
 
-from recordings.model import Frame, Hole, SenderReport, StreamKind, TrackKind
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 
+from app.room import sdp
+from app.room.forward import Forwarder, OutgoingFormat, Source
+from recordings.capture import aiortc_internals
+from recordings.capture.aiortc_internals import MediaTransport
+from recordings.capture.rtp import Reception, Sink, TrackFormat
+from recordings.model import STREAM_TRACKS, StreamKind, TrackKind
 
-class Sink(Protocol):
-    """Where a published stream goes; called in the event loop, must neither raise nor block."""
-
-    def frame(self, frame: Frame) -> None: ...
-
-    def sender_report(self, report: SenderReport) -> None: ...
-
-    def hole(self, hole: Hole) -> None: ...
+CONNECT_WITHIN_S = 30.0
+CODECS = {"video": "vp8", "audio": "opus"}
 
 
 class PeerError(Exception):
     """The connection could not be made."""
 
     retry = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
 
 
 class BadOffer(PeerError):
@@ -39,6 +54,12 @@ class UnsupportedMedia(PeerError):
 
 class KindRefused(PeerError):
     """The connection offers something that was not agreed to."""
+
+
+class StreamGone(PeerError):
+    """The stream has ended; please look again."""
+
+    retry = True
 
 
 class NoMediaAddress(PeerError):
@@ -66,38 +87,297 @@ class Ended(StrEnum):
 class Peer:
     """One connection, publishing or viewing. Close it when the HTTP resource is deleted."""
 
-    answer_sdp: str
-    on_closed: Callable[[Ended], None] | None
+    on_closed: Callable[[Ended], None] | None = None
     """Called once in the event loop, after the last frame reached the sink."""
+
+    def __init__(self, pc: RTCPeerConnection, answer_sdp: str) -> None:
+        self.answer_sdp = answer_sdp
+        self._pc = pc
+        self._state = PeerState.CONNECTING
+        self._transport: MediaTransport | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._dtls: RTCDtlsTransport = pc.getTransceivers()[0].receiver.transport  # bundled: the only one
+        self._dtls.on("statechange", self._dtls_changed)
+        self._dtls.transport.on("statechange", self._ice_changed)
+        self._deadline = asyncio.get_running_loop().call_later(CONNECT_WITHIN_S, self._end, Ended.NEVER_CAME)
 
     @property
     def state(self) -> PeerState:
-        raise NotImplementedError
+        return self._state
 
     async def close(self) -> None:
         """Says goodbye and releases the sockets; safe to call twice."""
+        self._end(Ended.BY_US)
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    def _connected(self) -> MediaTransport:
+        """Takes the media over; called in the moment DTLS is connected."""
         raise NotImplementedError
+
+    def _ended(self, why: Ended) -> None:
+        """The last thing before `on_closed`; called once."""
+        raise NotImplementedError
+
+    def _dtls_changed(self) -> None:
+        state = self._dtls.state
+        if state == "connected" and self._state is PeerState.CONNECTING:
+            try:
+                self._transport = self._connected()
+            except OSError:  # no file descriptor left
+                self._end(Ended.LOST)
+                return
+            self._state = PeerState.CONNECTED
+            self._deadline.cancel()
+        elif state == "failed":
+            self._end(Ended.LOST)
+        elif state == "closed":
+            self._end(Ended.LOST if aiortc_internals.consent_ended(self._dtls) else Ended.LEFT)
+
+    def _ice_changed(self) -> None:
+        if self._dtls.transport.state in ("failed", "closed"):
+            self._end(Ended.LOST)
+
+    def _end(self, why: Ended) -> None:
+        if self._state is PeerState.CLOSED:
+            return
+        self._deadline.cancel()
+        if self._transport is not None:
+            self._transport.drain()  # what the peer sent before it left
+        self._state = PeerState.CLOSED
+        if self._transport is not None:
+            self._transport.close()
+        self._closing = asyncio.ensure_future(self._pc.close())
+        self._ended(why)
+        if self.on_closed is not None:
+            self.on_closed(why)
 
 
 class Publication(Peer):
     """A stream being received."""
 
+    def __init__(self, pc: RTCPeerConnection, answer_sdp: str, *, stream: StreamKind, sink: Sink) -> None:
+        super().__init__(pc, answer_sdp)
+        self.stream = stream
+        self._formats = _incoming_formats(answer_sdp, stream)
+        self._sink = sink
+        self._reception: Reception | None = None
+        self._source = Source(self.request_key_frame)
+        self._viewings: list[Viewing] = []
+
+    @property
+    def kinds(self) -> frozenset[TrackKind]:
+        """What was negotiated."""
+        return frozenset(track.kind for track in self._formats)
+
+    @property
+    def last_packet_at(self) -> float | None:
+        """Monotonic seconds; None before the first media packet."""
+        return self._reception.last_packet_at if self._reception else None
+
     def request_key_frame(self) -> None:
         """Asks the publisher for a key frame (PLI, RFC 4585 §6.3.1), at most every 0.3 s."""
-        raise NotImplementedError
+        if self._reception is not None:
+            self._reception.request_key_frame()
+
+    def _connected(self) -> MediaTransport:
+        reception = Reception(
+            self._formats,
+            self._sink,
+            ssrc=secrets.randbits(32),
+            send=lambda packet: transport.send_rtcp(packet),
+            now=time.monotonic,
+            utc=time.time,
+        )
+        transport = MediaTransport(
+            self._dtls,
+            on_rtp=reception.rtp,
+            on_rtcp=reception.rtcp,
+            on_batch=reception.settle,
+            on_tick=reception.tick,
+        )
+        self._reception = reception
+        if self._viewings:
+            reception.taps.append(self._source)
+        return transport
+
+    def _ended(self, why: Ended) -> None:
+        if self._reception is not None:
+            self._reception.finish()
+        for viewing in tuple(self._viewings):
+            viewing.source_ended()
+
+    def attach(self, viewing: Viewing) -> None:
+        """The tap costs nothing while nobody views."""
+        self._viewings.append(viewing)
+        if self._reception is not None and self._source not in self._reception.taps:
+            self._reception.taps.append(self._source)
+
+    def detach(self, viewing: Viewing) -> None:
+        """Safe to call twice."""
+        if viewing in self._viewings:
+            self._viewings.remove(viewing)
+        if not self._viewings and self._reception is not None and self._source in self._reception.taps:
+            self._reception.taps.remove(self._source)
+            self._source.forget()
+
+    @property
+    def source(self) -> Source:
+        return self._source
 
 
 class Viewing(Peer):
     """A stream being passed on to one viewer."""
 
+    def __init__(self, pc: RTCPeerConnection, answer_sdp: str, *, publication: Publication) -> None:
+        super().__init__(pc, answer_sdp)
+        self._formats = _outgoing_formats(answer_sdp, publication)
+        self._publication = publication
+        self._forwarder: Forwarder | None = None
+        publication.attach(self)
+
+    def source_ended(self) -> None:
+        self._end(Ended.SOURCE_ENDED)
+
+    def _connected(self) -> MediaTransport:
+        source = self._publication.source
+        forwarder = Forwarder(
+            self._formats,
+            source=source,
+            send_rtp=lambda packet: transport.send_rtp(packet),
+            send_rtcp=lambda packet: transport.send_rtcp(packet),
+        )
+        transport = MediaTransport(
+            self._dtls,
+            on_rtp=lambda packet: None,  # a viewer sends no media
+            on_rtcp=forwarder.feedback,
+            on_batch=lambda: None,
+            on_tick=forwarder.tick,
+        )
+        self._forwarder = forwarder
+        source.forwarders.append(forwarder)
+        source.request_key_frame()
+        return transport
+
+    def _ended(self, why: Ended) -> None:
+        if self._forwarder is not None:
+            self._publication.source.forwarders.remove(self._forwarder)
+        self._publication.detach(self)
+
 
 async def publish(
     offer_sdp: str, *, kinds: frozenset[TrackKind], stream: StreamKind, offer_addresses: Sequence[str], sink: Sink
 ) -> Publication:
-    """Answers a publisher's offer; raises PeerError."""
-    raise NotImplementedError
+    """Answers a publisher's offer; raises PeerError. kinds: what the person agreed to."""
+    sections = _checked(offer_sdp, sends=True)
+    for section in sections:
+        if _kind_of(section.kind, stream) not in kinds:
+            raise KindRefused
+    pc = _connection(sections, ["recvonly"] * len(sections))
+    answer = await _answer(pc, offer_sdp, offer_addresses)
+    return Publication(pc, sdp.with_sound_repair(answer), stream=stream, sink=sink)
 
 
 async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence[str]) -> Viewing:
-    """Answers a viewer's offer for the stream of `source`; raises PeerError."""
-    raise NotImplementedError
+    """Answers a viewer's offer for the stream of `source`; raises PeerError.
+
+    A track the viewer asks for and the publisher does not send is answered as inactive.
+    """
+    sections = _checked(offer_sdp, sends=False)
+    there = [_kind_of(section.kind, source.stream) in source.kinds for section in sections]
+    pc = _connection(sections, ["sendonly" if sent else "inactive" for sent in there])
+    answer = await _answer(pc, offer_sdp, offer_addresses)
+    if source.state is PeerState.CLOSED:
+        await pc.close()
+        raise StreamGone
+    return Viewing(pc, answer, publication=source)
+
+
+def _checked(offer: str, *, sends: bool) -> list[sdp.Section]:
+    """What the offer asks for, if it is something we answer: at most one video and one audio, on one transport."""
+    if len(offer) > sdp.MAX_OFFER_BYTES or sdp.candidates(offer) > sdp.MAX_CANDIDATES:
+        raise BadOffer("The browser's offer is too long.")
+    try:
+        sections = sdp.read_sections(offer)
+    except (ValueError, IndexError) as broken:
+        raise BadOffer from broken
+    kinds = [section.kind for section in sections]
+    if not kinds or len(set(kinds)) != len(kinds) or not set(kinds) <= CODECS.keys():
+        raise BadOffer("One connection carries one stream: at most one video and one sound track.")
+    if not sdp.bundles_all(offer, sections):
+        raise BadOffer("All tracks of a stream must share one transport (BUNDLE).")
+    unwanted = {"recvonly", "inactive"} if sends else {"sendonly", "inactive"}
+    for section in sections:
+        if not section.fingerprint:
+            raise BadOffer("The browser's offer is not protected (no DTLS fingerprint).")
+        if section.direction in unwanted:
+            raise BadOffer("The browser's offer goes the wrong way.")
+        if CODECS[section.kind] not in section.codecs.values():
+            raise UnsupportedMedia
+    return sections
+
+
+def _kind_of(media: str, stream: StreamKind) -> TrackKind:
+    video, sound = STREAM_TRACKS[stream]
+    return video if media == "video" else sound
+
+
+def _connection(sections: Sequence[sdp.Section], directions: Sequence[str]) -> RTCPeerConnection:
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+    for section, direction in zip(sections, directions, strict=True):
+        wanted = {f"{section.kind}/{CODECS[section.kind]}", f"{section.kind}/rtx"}
+        capabilities = RTCRtpSender.getCapabilities(section.kind).codecs
+        transceiver = pc.addTransceiver(section.kind, direction=direction)
+        transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType.lower() in wanted])
+    return pc
+
+
+async def _answer(pc: RTCPeerConnection, offer: str, offer_addresses: Sequence[str]) -> str:
+    """Negotiates; closes the connection if that fails. Its parser raises nearly anything on bad input."""
+    aiortc_internals.guard()
+    try:
+        try:
+            prepared = sdp.prepare_offer(offer, offer_addresses)
+            await pc.setRemoteDescription(RTCSessionDescription(sdp=prepared, type="offer"))
+        except Exception as broken:
+            raise BadOffer from broken
+        aiortc_internals.keep_media_out(pc)
+        with aiortc_internals.gather_on(offer_addresses):
+            await pc.setLocalDescription()
+        answer: str = pc.localDescription.sdp
+        if not sdp.candidates(answer):
+            raise NoMediaAddress
+    except BaseException:
+        await pc.close()
+        raise
+    return answer
+
+
+def _incoming_formats(answer: str, stream: StreamKind) -> list[TrackFormat]:
+    formats = []
+    for section in sdp.read_sections(answer):
+        repairs = {apt: rtx for rtx, apt in section.repairs.items()}
+        for payload_type, name in section.codecs.items():
+            if name == CODECS[section.kind]:
+                kind = _kind_of(section.kind, stream)
+                formats.append(
+                    TrackFormat(kind=kind, payload_type=payload_type, rtx_payload_type=repairs.get(payload_type))
+                )
+    return formats
+
+
+def _outgoing_formats(answer: str, publication: Publication) -> dict[TrackKind, OutgoingFormat]:
+    formats = {}
+    for section in sdp.read_sections(answer):
+        kind = _kind_of(section.kind, publication.stream)
+        if section.direction != "sendonly" or kind not in publication.kinds:
+            continue
+        payload_type = next(number for number, name in section.codecs.items() if name == CODECS[section.kind])
+        repairs = {apt: rtx for rtx, apt in section.repairs.items()}
+        ssrc, rtx_ssrc = (*section.ssrcs, None)[:2]
+        if ssrc is None:
+            continue
+        formats[kind] = OutgoingFormat(
+            ssrc=ssrc, payload_type=payload_type, rtx_ssrc=rtx_ssrc, rtx_payload_type=repairs.get(payload_type)
+        )
+    return formats

@@ -1,0 +1,196 @@
+"""RTP of one publication to its viewers: rewritten, never decoded, never re-packetised.
+
+A viewer gets its own payload types, SSRCs and sequence numbers; timestamps stay, so sender reports do too.
+Holes keep their place in the numbering, so what the publisher sends again fits in when it comes. What a
+viewer asks for again comes from a history that all viewers of the publication share.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from recordings.capture import rtcp
+from recordings.capture.assembly import MediaPacket, vp8_starts_key_frame
+from recordings.model import TrackKind
+from recordings.timing import unwrap_sequence
+
+HISTORY_PACKETS = {True: 1_024, False: 256}
+"""By is_video: about 5 s of each at 1.8 Mbit/s; aiortc's own 128 are less than 0.7 s."""
+MOST_REPAIRS_PER_TICK = 50
+"""About 10 Mbit/s: a viewer's requests cannot make the server send without bound."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutgoingFormat:
+    """What was negotiated with a viewer for one track."""
+
+    ssrc: int
+    payload_type: int
+    rtx_ssrc: int | None = None
+    rtx_payload_type: int | None = None
+
+
+def rtp_packet(*, payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> bytes:
+    """RFC 3550 §5.1, without extensions: the SSRC is signalled, so no viewer needs MID."""
+    return (
+        bytes((0x80, marker << 7 | payload_type))
+        + (sequence & 0xFFFF).to_bytes(2, "big")
+        + timestamp.to_bytes(4, "big")
+        + ssrc.to_bytes(4, "big")
+        + payload
+    )
+
+
+class OutgoingTrack:
+    """One track as one viewer sees it (pure). Video begins with the first packet of a key frame."""
+
+    def __init__(self, fmt: OutgoingFormat, *, starts_with_key_frame: bool, first_sequence: int) -> None:
+        self.format = fmt
+        self._starts_with_key_frame = starts_with_key_frame
+        self._first_sequence = first_sequence
+        self._source_first: int | None = None
+        self._highest = first_sequence
+        self._rtx_sequence = first_sequence
+        self.packets = 0
+        self.octets = 0
+
+    @property
+    def started(self) -> bool:
+        return self._source_first is not None
+
+    def rewrite(self, packet: MediaPacket) -> bytes | None:
+        """None for what lies before the beginning."""
+        if self._source_first is None:
+            if self._starts_with_key_frame and not vp8_starts_key_frame(packet.payload):
+                return None
+            self._source_first = packet.sequence
+        elif packet.sequence < self._source_first:
+            return None
+        sequence = packet.sequence - self._source_first + self._first_sequence
+        self._highest = max(self._highest, sequence)
+        self.packets += 1
+        self.octets += len(packet.payload)
+        return rtp_packet(
+            payload_type=self.format.payload_type,
+            marker=packet.marker,
+            sequence=sequence,
+            timestamp=packet.timestamp,
+            ssrc=self.format.ssrc,
+            payload=packet.payload,
+        )
+
+    def repair(self, sequence: int, history: Mapping[int, MediaPacket]) -> bytes | None:
+        """The packet a viewer lost, by its 16-bit sequence number there: as RTX (RFC 4588) where negotiated."""
+        if self._source_first is None:
+            return None
+        own = unwrap_sequence(sequence, self._highest)
+        packet = history.get(own - self._first_sequence + self._source_first)
+        if packet is None or own < self._first_sequence:
+            return None
+        fmt = self.format
+        if fmt.rtx_ssrc is None or fmt.rtx_payload_type is None:
+            payload_type, ssrc, number, payload = fmt.payload_type, fmt.ssrc, own, packet.payload
+        else:
+            payload_type, ssrc, number = fmt.rtx_payload_type, fmt.rtx_ssrc, self._rtx_sequence
+            payload = (own & 0xFFFF).to_bytes(2, "big") + packet.payload
+            self._rtx_sequence += 1
+        return rtp_packet(
+            payload_type=payload_type,
+            marker=packet.marker,
+            sequence=number,
+            timestamp=packet.timestamp,
+            ssrc=ssrc,
+            payload=payload,
+        )
+
+
+class Forwarder:
+    """All tracks of one viewer: media out, his feedback in."""
+
+    def __init__(
+        self,
+        formats: Mapping[TrackKind, OutgoingFormat],
+        *,
+        source: Source,
+        send_rtp: Callable[[bytes], None],
+        send_rtcp: Callable[[bytes], None],
+    ) -> None:
+        self._tracks = {
+            kind: OutgoingTrack(
+                fmt,
+                starts_with_key_frame=kind.is_video,
+                first_sequence=secrets.randbelow(1 << 15),  # the lower half: SRTP's roll-over count starts at 0
+            )
+            for kind, fmt in formats.items()
+        }
+        self._source = source
+        self._send_rtp = send_rtp
+        self._send_rtcp = send_rtcp
+        self._cname = secrets.token_hex(8)
+        self._repairs_left = MOST_REPAIRS_PER_TICK
+
+    def packet(self, kind: TrackKind, packet: MediaPacket) -> None:
+        track = self._tracks.get(kind)
+        if track is not None and (rewritten := track.rewrite(packet)) is not None:
+            self._send_rtp(rewritten)
+
+    def report(self, kind: TrackKind, report: rtcp.SenderInfo) -> None:
+        track = self._tracks.get(kind)
+        if track is not None and track.started:
+            own = replace(report, ssrc=track.format.ssrc)
+            self._send_rtcp(rtcp.sender_report(own, packets=track.packets, octets=track.octets, cname=self._cname))
+
+    def feedback(self, packet: bytes) -> None:
+        """RTCP from the viewer."""
+        for message in rtcp.read(packet):
+            if isinstance(message, rtcp.KeyFrameRequest):
+                self._source.request_key_frame()
+            elif isinstance(message, rtcp.Nack):
+                self._repair(message)
+
+    def tick(self) -> None:
+        self._repairs_left = MOST_REPAIRS_PER_TICK
+        if any(kind.is_video and not track.started for kind, track in self._tracks.items()):
+            self._source.request_key_frame()
+
+    def _repair(self, message: rtcp.Nack) -> None:
+        for kind, track in self._tracks.items():
+            if track.format.ssrc != message.ssrc:
+                continue
+            for sequence in message.sequences[: self._repairs_left]:
+                again = track.repair(sequence, self._source.history(kind))
+                if again is not None:
+                    self._repairs_left -= 1
+                    self._send_rtp(again)
+
+
+class Source:
+    """What the viewers of one publication share; a Tap of its reception while there are viewers."""
+
+    def __init__(self, request_key_frame: Callable[[], None]) -> None:
+        self.request_key_frame = request_key_frame
+        self.forwarders: list[Forwarder] = []
+        self._history: dict[TrackKind, dict[int, MediaPacket]] = {}
+
+    def history(self, kind: TrackKind) -> Mapping[int, MediaPacket]:
+        return self._history.get(kind, {})
+
+    def packet(self, kind: TrackKind, packet: MediaPacket) -> None:
+        history = self._history.setdefault(kind, {})
+        if packet.sequence in history:
+            return
+        history[packet.sequence] = packet
+        if len(history) > HISTORY_PACKETS[kind.is_video]:
+            del history[next(iter(history))]
+        for forwarder in self.forwarders:
+            forwarder.packet(kind, packet)
+
+    def report(self, kind: TrackKind, report: rtcp.SenderInfo) -> None:
+        for forwarder in self.forwarders:
+            forwarder.report(kind, report)
+
+    def forget(self) -> None:
+        """The last viewer left: nothing of the stream stays in memory."""
+        self._history.clear()

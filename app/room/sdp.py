@@ -1,0 +1,146 @@
+"""Offers and answers as text (RFC 8866, RFC 8829): what is read from them and what is changed in them (pure).
+
+Lines are split exactly as aiortc splits them (str.splitlines), so nothing can hide from the filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+MAX_OFFER_BYTES = 65_536
+MAX_CANDIDATES = 200
+DIRECTIONS = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
+_OF_CANDIDATES = frozenset({"candidate", "end-of-candidates", "remote-candidates"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One m= section. codecs: payload type -> encoding name in lower case; repairs: RTX payload type -> what it repairs.
+
+    ssrcs: in the order they stand; the second of a FID group sends the repairs of the first (RFC 5576 §4.2).
+    """
+
+    kind: str
+    mid: str | None
+    direction: str | None
+    codecs: dict[int, str]
+    repairs: dict[int, int]
+    ssrcs: tuple[int, ...]
+    fingerprint: bool
+
+
+def attribute(line: str) -> tuple[str, str]:
+    """`a=name:value` -> (name, value); ("", "") for other lines."""
+    if not line.startswith("a="):
+        return "", ""
+    name, _, value = line[2:].partition(":")
+    return name, value
+
+
+def split(sdp: str) -> tuple[list[str], list[list[str]]]:
+    """Session lines and the lines of each section."""
+    session: list[str] = []
+    sections: list[list[str]] = []
+    for line in sdp.splitlines():
+        if line.startswith("m="):
+            sections.append([line])
+        elif line:
+            (sections[-1] if sections else session).append(line)
+    return session, sections
+
+
+def join(session: list[str], sections: list[list[str]]) -> str:
+    return "".join(f"{line}\r\n" for line in [*session, *(line for lines in sections for line in lines)])
+
+
+def read_sections(sdp: str) -> list[Section]:
+    """Raises ValueError or IndexError on numbers that are none."""
+    session, sections = split(sdp)
+    signed = any(attribute(line)[0] == "fingerprint" for line in session)
+    return [_read_section(lines, signed) for lines in sections]
+
+
+def _read_section(lines: list[str], signed: bool) -> Section:
+    mid = direction = None
+    codecs: dict[int, str] = {}
+    repairs: dict[int, int] = {}
+    ssrcs: dict[int, None] = {}
+    for line in lines[1:]:
+        name, value = attribute(line)
+        if name == "mid":
+            mid = value
+        elif name in DIRECTIONS:
+            direction = name
+        elif name == "rtpmap":
+            payload_type, encoding = value.split(" ", 1)
+            codecs[int(payload_type)] = encoding.split("/")[0].lower()
+        elif name == "fmtp" and " apt=" in value:
+            payload_type, parameters = value.split(" ", 1)
+            repairs[int(payload_type)] = int(parameters.split("apt=", 1)[1].split(";")[0])
+        elif name == "ssrc":
+            ssrcs[int(value.split(" ", 1)[0])] = None
+        elif name == "fingerprint":
+            signed = True
+    return Section(
+        kind=lines[0][2:].split(" ", 1)[0],
+        mid=mid,
+        direction=direction,
+        codecs=codecs,
+        repairs=repairs,
+        ssrcs=tuple(ssrcs),
+        fingerprint=signed,
+    )
+
+
+def candidates(sdp: str) -> int:
+    return sum(attribute(line)[0] == "candidate" for line in sdp.splitlines())
+
+
+def bundles_all(sdp: str, sections: Sequence[Section]) -> bool:
+    """True if every section goes over one transport (RFC 9143, max-bundle as RFC 9725 §4.4.1 asks)."""
+    bundled = {mid for line in split(sdp)[0] if line.startswith("a=group:BUNDLE ") for mid in line.split()[1:]}
+    return all(section.mid is not None and section.mid in bundled for section in sections)
+
+
+def placeholders(offer_addresses: Sequence[str]) -> list[str]:
+    """One candidate for each address family we listen on. It makes aiortc start ICE and is never answered: port 9 of
+    loopback. The peer's own address is learned from its connectivity check (peer-reflexive, RFC 8445 §7.3.1.3)."""
+    families = sorted({ip_address(address).version for address in offer_addresses})
+    return [
+        f"a=candidate:{version} 1 udp 1 {'127.0.0.1' if version == 4 else '::1'} 9 typ host" for version in families
+    ]
+
+
+def prepare_offer(sdp: str, offer_addresses: Sequence[str]) -> str:
+    """The offer aiortc gets to see.
+
+    Its candidates are taken out: with them a participant could make the server send to addresses of his choice.
+    A peer that leaves the DTLS role to us becomes the client, because GStreamer's RSA certificate cannot serve
+    aiortc's client ciphers.
+    """
+    session, sections = split(sdp)
+    session = [_client_role(line) for line in session if attribute(line)[0] not in _OF_CANDIDATES]
+    prepared = []
+    for lines in sections:
+        kept = [_client_role(line) for line in lines if attribute(line)[0] not in _OF_CANDIDATES]
+        if not any(attribute(line)[0] in DIRECTIONS for line in kept):
+            kept.append("a=sendrecv")  # RFC 8866 §6.7: the default
+        prepared.append([*kept, *placeholders(offer_addresses), "a=end-of-candidates"])
+    return join(session, prepared)
+
+
+def _client_role(line: str) -> str:
+    return "a=setup:active" if line.rstrip() == "a=setup:actpass" else line
+
+
+def with_sound_repair(answer: str) -> str:
+    """Adds NACK for Opus (RFC 4585 §4.2), which aiortc does not offer; a sender that does not know it ignores it."""
+    session, sections = split(answer)
+    for lines in sections:
+        for line in tuple(lines):
+            name, value = attribute(line)
+            if name == "rtpmap" and " opus/" in value.lower():
+                lines.insert(lines.index(line) + 1, f"a=rtcp-fb:{value.split(' ', 1)[0]} nack")
+    return join(session, sections)

@@ -1,0 +1,294 @@
+"""A publisher's decrypted RTP and RTCP -> frames, holes and sender reports; and what we answer him.
+
+    packet -> header (RFC 3550 §5.1) -> RTX undone (RFC 4588) -> tap (viewers) -> order -> frame -> sink
+
+One audio and one video SSRC per connection: the first that comes with the negotiated payload type.
+Answered are NACK (RFC 4585), PLI until a key frame is there, and once a second a receiver report and REMB.
+Everything that came through SRTP may still be hostile: nothing here raises on bad input, and all of it is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from recordings.capture import rtcp
+from recordings.capture.assembly import EncodedFrame, MediaPacket, OpusAssembly, Vp8Assembly
+from recordings.capture.reorder import Gap, ReorderBuffer
+from recordings.model import Frame, Hole, SenderReport, TrackKind
+from recordings.timing import TickCount, ntp_seconds
+
+VIDEO_PATIENCE_S = 1.0
+AUDIO_PATIENCE_S = 0.5
+KEY_FRAME_PAUSE_S = 0.3
+REPORT_EVERY_S = 1.0
+MAX_BITS_PER_SECOND = 4_000_000
+MIN_BITS_PER_SECOND = 150_000
+
+
+class Sink(Protocol):
+    """Where a published stream goes; called in the event loop, must neither raise nor block."""
+
+    def frame(self, frame: Frame) -> None: ...
+
+    def sender_report(self, report: SenderReport) -> None: ...
+
+    def hole(self, hole: Hole) -> None: ...
+
+
+class Tap(Protocol):
+    """Sees packets as they come, out of order but each once or seldom twice; for passing on to viewers."""
+
+    def packet(self, kind: TrackKind, packet: MediaPacket) -> None: ...
+
+    def report(self, kind: TrackKind, report: rtcp.SenderInfo) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackFormat:
+    """What was negotiated for one track (RFC 8866 rtpmap, RFC 4588 apt)."""
+
+    kind: TrackKind
+    payload_type: int
+    rtx_payload_type: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    marker: bool
+    payload_type: int
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+
+def read_header(packet: bytes) -> _Header | None:
+    """RFC 3550 §5.1 and §5.3.1; None if the packet is shorter than it claims."""
+    size = len(packet)
+    if size < 12:
+        return None
+    first = packet[0]
+    start = 12 + 4 * (first & 15)
+    if first & 16:  # header extension
+        if start + 4 > size:
+            return None
+        start += 4 + 4 * (packet[start + 2] << 8 | packet[start + 3])
+    end = size - packet[-1] if first & 32 else size  # padding
+    if start > end:
+        return None
+    return _Header(
+        packet[1] > 127,
+        packet[1] & 127,
+        packet[2] << 8 | packet[3],
+        int.from_bytes(packet[4:8], "big"),
+        int.from_bytes(packet[8:12], "big"),
+        packet[start:end],
+    )
+
+
+def next_allowed_bitrate(current: int, fraction_lost: float) -> int:
+    """Starts high and follows loss, as a sender's own loss-based control would: above 10 % down by half
+    the loss, below 2 % up by 8 %, between them unchanged."""
+    if fraction_lost > 0.10:
+        return max(MIN_BITS_PER_SECOND, int(current * (1 - 0.5 * fraction_lost)))
+    return min(MAX_BITS_PER_SECOND, int(current * 1.08)) if fraction_lost < 0.02 else current
+
+
+class _IncomingTrack:
+    """One SSRC from its first packet on."""
+
+    def __init__(self, kind: TrackKind, ssrc: int, sink: Sink) -> None:
+        self.kind = kind
+        self.ssrc = ssrc
+        self.buffer = ReorderBuffer(patience_s=VIDEO_PATIENCE_S if kind.is_video else AUDIO_PATIENCE_S)
+        self.assembly = Vp8Assembly() if kind.is_video else OpusAssembly()
+        self.ticks = TickCount(kind.clock_rate)
+        self.received = 0  # on this SSRC: what RTX brought back counts as lost on the way
+        self.reported_expected = 0
+        self.reported_received = 0
+        self.last_report: tuple[int, float] | None = None
+        self._sink = sink
+        self._last_frame: int | None = None
+        self._hole = False
+
+    def take(self, items: Iterable[MediaPacket | Gap], now: float, utc: float) -> None:
+        for item in items:
+            if isinstance(item, Gap):
+                self.assembly.lost()
+                self._hole = True
+                continue
+            encoded = self.assembly.add(item)
+            if encoded is not None:
+                self._give(encoded, now, utc)
+            elif self.assembly.wants_key_frame:
+                self._hole = True
+
+    def _give(self, encoded: EncodedFrame, now: float, utc: float) -> None:
+        ticks = self.ticks.at(encoded.timestamp, now)
+        last = self._last_frame
+        if last is not None:
+            if ticks <= last:
+                return
+            if self._hole:
+                self._sink.hole(Hole(kind=self.kind, from_ticks=last, to_ticks=ticks))
+        self._hole = False
+        self._last_frame = ticks
+        self._sink.frame(
+            Frame(
+                kind=self.kind,
+                ticks=ticks,
+                data=encoded.data,
+                key=encoded.key,
+                arrived_at=utc,
+                width=encoded.width,
+                height=encoded.height,
+            )
+        )
+
+    def report_block(self, now: float) -> rtcp.ReportBlock:
+        """Closes the interval since the last block (RFC 3550 §A.3)."""
+        expected = self.buffer.highest - self.buffer.first + 1
+        new = expected - self.reported_expected
+        lost = new - (self.received - self.reported_received)
+        self.reported_expected, self.reported_received = expected, self.received
+        middle, since = self.last_report or (0, now)
+        return rtcp.ReportBlock(
+            ssrc=self.ssrc,
+            fraction_lost=min(255, (lost << 8) // new) if lost > 0 and new > 0 else 0,
+            lost=expected - self.received,
+            highest=self.buffer.highest,
+            jitter=0,  # arrival is known to 10 ms only
+            last_report=middle,
+            delay=int((now - since) * 65_536),
+        )
+
+
+class Reception:
+    """All tracks of one publisher.
+
+    send takes an RTCP packet in clear; now is monotonic seconds, utc is server UTC in seconds.
+    """
+
+    def __init__(
+        self,
+        formats: Sequence[TrackFormat],
+        sink: Sink,
+        *,
+        ssrc: int,
+        send: Callable[[bytes], None],
+        now: Callable[[], float],
+        utc: Callable[[], float],
+    ) -> None:
+        self._kinds = {track.payload_type: track.kind for track in formats}
+        self._repairs = {track.rtx_payload_type: track.kind for track in formats if track.rtx_payload_type is not None}
+        self._tracks: dict[TrackKind, _IncomingTrack] = {}
+        self._sink = sink
+        self._ssrc = ssrc
+        self._send = send
+        self._now = now
+        self._utc = utc
+        self._allowed_bitrate = MAX_BITS_PER_SECOND
+        self._reported_at = now()
+        self._key_frame_asked_at = float("-inf")
+        self._key_frame_wanted = False
+        self.taps: list[Tap] = []
+        self.last_packet_at: float | None = None
+        self.ignored = 0
+
+    def rtp(self, packet: bytes) -> None:
+        header = read_header(packet)
+        if header is None:
+            self.ignored += 1
+            return
+        kind = self._kinds.get(header.payload_type)
+        if kind is None:
+            self._repair(header)
+            return
+        track = self._tracks.get(kind)
+        if track is None:
+            track = self._tracks[kind] = _IncomingTrack(kind, header.ssrc, self._sink)
+        elif track.ssrc != header.ssrc:
+            self.ignored += 1
+            return
+        track.received += 1
+        self._take(track, header, header.sequence, header.payload)
+
+    def rtcp(self, packet: bytes) -> None:
+        for message in rtcp.read(packet):
+            if isinstance(message, rtcp.SenderInfo):
+                self._report(message)
+
+    def settle(self) -> None:
+        """After a batch of packets: asks at once for what is missing."""
+        now = self._now()
+        for track in self._tracks.values():
+            for message in rtcp.nack(self._ssrc, track.ssrc, track.buffer.ask(now)):
+                self._send(message)
+
+    def tick(self) -> None:
+        """Every 50 ms or so: gives up old holes, asks for key frames, reports."""
+        now = self._now()
+        for track in self._tracks.values():
+            track.take(track.buffer.expire(now), now, self._utc())
+        self._ask_for_key_frame(now)
+        if self._tracks and now - self._reported_at >= REPORT_EVERY_S:
+            self._reported_at = now
+            self._answer(now)
+
+    def request_key_frame(self) -> None:
+        """Remembered until it can be sent: at most every 0.3 s, and only once there is video to ask for."""
+        self._key_frame_wanted = True
+        self._ask_for_key_frame(self._now())
+
+    def finish(self) -> None:
+        """The peer is gone: nothing missing will come any more, what waits behind holes goes to the sink."""
+        for track in self._tracks.values():
+            track.take(track.buffer.expire(float("inf")), self._now(), self._utc())
+
+    def _take(self, track: _IncomingTrack, header: _Header, sequence: int, payload: bytes) -> None:
+        now = self.last_packet_at = self._now()
+        packet = MediaPacket(track.buffer.unwrap(sequence), header.timestamp, header.marker, payload)
+        for tap in self.taps:
+            tap.packet(track.kind, packet)
+        track.take(track.buffer.add(packet, now), now, self._utc())
+
+    def _repair(self, header: _Header) -> None:
+        """RFC 4588 §4: the original sequence number stands before the original payload."""
+        kind = self._repairs.get(header.payload_type)
+        track = self._tracks.get(kind) if kind is not None else None
+        if track is None or len(header.payload) < 2:
+            self.ignored += 1
+            return
+        self._take(track, header, header.payload[0] << 8 | header.payload[1], header.payload[2:])
+
+    def _report(self, message: rtcp.SenderInfo) -> None:
+        track = next((track for track in self._tracks.values() if track.ssrc == message.ssrc), None)
+        ticks = track.ticks.of(message.timestamp) if track is not None else None
+        if track is None or ticks is None or not message.ntp:  # a clock that is not set tells nothing
+            return
+        track.last_report = (message.ntp >> 16 & 0xFFFFFFFF, self._now())
+        for tap in self.taps:
+            tap.report(track.kind, message)
+        self._sink.sender_report(
+            SenderReport(kind=track.kind, ntp=ntp_seconds(message.ntp), ticks=ticks, arrived_at=self._utc())
+        )
+
+    def _ask_for_key_frame(self, now: float) -> None:
+        if now - self._key_frame_asked_at < KEY_FRAME_PAUSE_S:
+            return
+        for track in self._tracks.values():
+            if track.kind.is_video and (self._key_frame_wanted or track.assembly.wants_key_frame):
+                self._key_frame_wanted = False
+                self._key_frame_asked_at = now
+                self._send(rtcp.picture_loss(self._ssrc, track.ssrc))
+
+    def _answer(self, now: float) -> None:
+        blocks = [track.report_block(now) for track in self._tracks.values()]
+        worst = max(block.fraction_lost for block in blocks) / 256
+        self._allowed_bitrate = next_allowed_bitrate(self._allowed_bitrate, worst)
+        ssrcs = [track.ssrc for track in self._tracks.values()]
+        self._send(
+            rtcp.receiver_report(self._ssrc, blocks) + rtcp.allowed_bitrate(self._ssrc, self._allowed_bitrate, ssrcs)
+        )

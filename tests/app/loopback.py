@@ -1,0 +1,168 @@
+"""Real aiortc peers on 127.0.0.1 for tests of the room: a browser's stand-in that publishes or views."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+import numpy
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from app.room import peer
+from recordings.capture import aiortc_internals
+from recordings.model import Frame, Hole, SenderReport, StreamKind, TrackKind
+
+HERE = ("127.0.0.1",)
+BOTH = frozenset({TrackKind.CAMERA, TrackKind.VOICE})
+
+
+@dataclass
+class Collected:
+    """A sink that keeps everything."""
+
+    frames: list[Frame] = field(default_factory=list)
+    reports: list[SenderReport] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+
+    def frame(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    def sender_report(self, report: SenderReport) -> None:
+        self.reports.append(report)
+
+    def hole(self, hole: Hole) -> None:
+        self.holes.append(hole)
+
+    def of(self, kind: TrackKind) -> list[Frame]:
+        return [frame for frame in self.frames if frame.kind is kind]
+
+
+class Camera(MediaStreamTrack):
+    """Small moving pictures, encoded by aiortc (so PLI is obeyed), 30 a second."""
+
+    kind = "video"
+
+    def __init__(self, width: int = 160, height: int = 120) -> None:
+        super().__init__()
+        self._size = (height, width, 3)
+        self.count = 0
+
+    async def recv(self) -> av.VideoFrame:
+        await asyncio.sleep(1 / 30)
+        picture = numpy.full(self._size, self.count * 7 % 255, dtype=numpy.uint8)
+        picture[:, self.count % self._size[1] :: 16] = 255
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = self.count * 3000, Fraction(1, 90_000)
+        self.count += 1
+        return frame
+
+
+class Voice(MediaStreamTrack):
+    """A tone in frames of 20 ms."""
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    async def recv(self) -> av.AudioFrame:
+        await asyncio.sleep(0.02)
+        time = numpy.arange(self.count * 960, (self.count + 1) * 960) / 48_000
+        tone = (numpy.sin(time * 2 * numpy.pi * 440) * 8_000).astype(numpy.int16)
+        frame = av.AudioFrame.from_ndarray(tone.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, self.count * 960, Fraction(1, 48_000)
+        self.count += 1
+        return frame
+
+
+async def until(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
+    """Waits for a fact; fails with its name."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"did not come: {what}") from None
+
+
+def client() -> RTCPeerConnection:
+    return RTCPeerConnection(RTCConfiguration(iceServers=[]))
+
+
+async def offer_of(pc: RTCPeerConnection) -> str:
+    aiortc_internals.guard()
+    with aiortc_internals.gather_on(HERE):
+        await pc.setLocalDescription()
+    sdp: str = pc.localDescription.sdp
+    return sdp
+
+
+async def accept(pc: RTCPeerConnection, answer: str) -> None:
+    await pc.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+
+
+@dataclass
+class Published:
+    """The client's and the server's side of one publication."""
+
+    pc: RTCPeerConnection
+    publication: peer.Publication
+    sink: Collected
+    camera: Camera
+    voice: Voice
+    ends: list[peer.Ended] = field(default_factory=list)
+
+
+async def offering() -> tuple[RTCPeerConnection, Camera, Voice, str]:
+    pc, camera, voice = client(), Camera(), Voice()
+    pc.addTrack(camera)
+    pc.addTrack(voice)
+    return pc, camera, voice, await offer_of(pc)
+
+
+@asynccontextmanager
+async def published(
+    *, change_answer: Callable[[str], str] = str, before_answer: Callable[[RTCPeerConnection], None] = lambda pc: None
+) -> AsyncIterator[Published]:
+    """A client publishing camera and voice; everything is closed afterwards."""
+    pc, camera, voice, offer = await offering()
+    sink = Collected()
+    publication = await peer.publish(offer, kinds=BOTH, stream=StreamKind.CAMERA, offer_addresses=HERE, sink=sink)
+    scene = Published(pc=pc, publication=publication, sink=sink, camera=camera, voice=voice)
+    publication.on_closed = scene.ends.append
+    try:
+        before_answer(pc)
+        await accept(pc, change_answer(publication.answer_sdp))
+        yield scene
+    finally:
+        await pc.close()
+        await publication.close()
+
+
+def lose(pc: RTCPeerConnection, share: float, seed: int = 1) -> Callable[[], int]:
+    """Drops this share of the media the client sends; gives how many it was."""
+    chance = random.Random(seed)
+    transport = pc.getTransceivers()[0].receiver.transport.transport
+    send, lost = transport._send, 0
+
+    async def lossy(data: bytes) -> None:
+        nonlocal lost
+        if 127 < data[0] < 192 and not 192 <= data[1] <= 223 and chance.random() < share:
+            lost += 1
+            return
+        await send(data)
+
+    transport._send = lossy
+    return lambda: lost
+
+
+def decoded(frames: list[Frame]) -> list[av.VideoFrame]:
+    """Every VP8 frame through a real decoder; raises on the first that cannot be decoded."""
+    context = av.CodecContext.create("vp8", "r")
+    return [picture for frame in frames for picture in context.decode(av.Packet(frame.data))]
