@@ -189,7 +189,7 @@ def place_of(endpoint: str, region: str, *, loopback_allowed: bool = False) -> P
         if not loopback_allowed:
             raise PlaceRefused("A store on this machine itself is only for development and tests.")
         return Place(
-            provider="Object store",
+            provider="an S3 service",
             origin=origin,
             region=region,
             where="this machine",

@@ -110,9 +110,8 @@ class S3Store:
         yield from self._versions(checked_prefix(prefix))
         for page in self._pages("list_multipart_uploads", prefix):
             for found in page.get("Uploads", ()):
-                if found["Key"].startswith(prefix):  # SeaweedFS rounds the prefix to a folder
-                    size = self._uploaded_bytes(found["Key"], found["UploadId"])
-                    yield Stored(key=found["Key"], size=size, version=found["UploadId"], what="open upload")
+                size = self._uploaded_bytes(found["Key"], found["UploadId"])
+                yield Stored(key=found["Key"], size=size, version=found["UploadId"], what="open upload")
 
     def delete(self, things: Iterable[Stored]) -> Sequence[tuple[Stored, str]]:
         objects: dict[tuple[str, str], Stored] = {}
@@ -133,7 +132,7 @@ class S3Store:
         confirm_region(self._place, answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region"))
         self._refuse_copies_and_locks()
         self._try_out()
-        text = f"Objects are kept in bucket {self._bucket} at {self._place.provider}, {self._place.where}."
+        text = f"Objects are kept in bucket {self._bucket} at {self._place.provider} ({self._place.where})."
         if self._place.operator_outside_eu:
             text += " The place is in the European Union, the company that runs it is not."
         if self._ask("get_bucket_versioning").get("Status"):

@@ -309,7 +309,39 @@ def test_s3_lists_and_deletes_more_than_one_page(
         store.put(name, b"")
     assert keys(store, prefix) == names
     assert [thing.key for thing in store.remains(prefix)] == names
+    for name in names:
+        weed.client().create_multipart_upload(Bucket=bucket, Key=name)
+    assert len(list(store.remains(prefix))) == 16
     assert not store.delete(store.remains(prefix))
+    assert list(store.remains(prefix)) == []
+
+
+def test_s3_service_that_ignores_if_none_match_is_found_out_and_still_not_overwritten(weed: Weed, prefix: str) -> None:
+    place = place_of(weed.endpoint, weed.region, loopback_allowed=True)
+    store = S3Store(place, bucket=weed.bucket, access_key=weed.access_key, secret=weed.secret)
+
+    def ignore(params: dict[str, dict[str, str]], **_: object) -> None:
+        params["headers"].pop("If-None-Match", None)
+
+    store._client.meta.events.register("before-call.s3.PutObject", ignore)
+    store.check()
+    store.put(f"{prefix}x", b"first")
+    store.put(f"{prefix}x", b"first")
+    with pytest.raises(ObjectExists):
+        store.put(f"{prefix}x", b"other")
+    assert store.get(f"{prefix}x") == b"first"
+
+
+def test_s3_damaged_on_the_way_is_refused_by_the_service_and_may_be_tried_again(weed: Weed, prefix: str) -> None:
+    place = place_of(weed.endpoint, weed.region, loopback_allowed=True)
+    store = S3Store(place, bucket=weed.bucket, access_key=weed.access_key, secret=weed.secret)
+
+    def damage(params: dict[str, object], **_: object) -> None:
+        params["body"] = b"other"
+
+    store._client.meta.events.register("before-call.s3.PutObject", damage)
+    with pytest.raises(StoreUnavailable):
+        store.put(f"{prefix}x", b"first")
     assert list(store.remains(prefix)) == []
 
 
@@ -403,6 +435,18 @@ def test_s3_batch_deletion_that_answers_200_with_errors_is_not_believed() -> Non
     store = stubbed(lambda stub: stub.add_response("delete_objects", {"Errors": errors}))
     things = [Stored(key="p/a", size=1, version="1"), Stored(key="p/b", size=1, version="1")]
     assert store.delete(things) == [(things[0], "AccessDenied held")]
+
+
+def test_s3_check_refuses_a_bucket_that_is_replicated() -> None:
+    rule = {"Status": "Enabled", "Destination": {"Bucket": "arn:aws:s3:::copy"}}
+
+    def replicated(stub: Stubber) -> None:
+        stub.add_response("head_bucket", {"ResponseMetadata": {"HTTPHeaders": {}}})
+        stub.add_client_error("get_object_lock_configuration", "NotImplemented", http_status_code=501)
+        stub.add_response("get_bucket_replication", {"ReplicationConfiguration": {"Role": "r", "Rules": [rule]}})
+
+    with pytest.raises(StoreRefused, match="replicated"):
+        stubbed(replicated).check()
 
 
 def test_s3_that_fails_while_listing_versions_is_not_taken_for_empty() -> None:

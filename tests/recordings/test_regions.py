@@ -185,6 +185,8 @@ class Elsewhere:
         outer = self
 
         class Answer(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # answers "Expect: 100-continue" at once
+
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 outer.asked.append(f"{self.command} {self.headers['Host']}")
