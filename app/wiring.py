@@ -28,15 +28,16 @@ class Wiring:
 def open_store(settings: Settings) -> ObjectStore:
     """The object store the settings name."""
     if settings.object_store == "s3":
+        from recordings.storage.regions import place_of
         from recordings.storage.s3 import S3Store
 
+        place = place_of(
+            settings.s3_endpoint,
+            settings.s3_region,
+            loopback_allowed=settings.development or bool(settings.s3_own_country),
+        )
         return S3Store(
-            endpoint=settings.s3_endpoint,
-            region=settings.s3_region,
-            bucket=settings.s3_bucket,
-            access_key=settings.s3_access_key,
-            secret_key=settings.s3_secret_key,
-            allow_loopback=settings.development or bool(settings.s3_own_country),
+            place, bucket=settings.s3_bucket, access_key=settings.s3_access_key, secret_key=settings.s3_secret_key
         )
     from recordings.storage.local import LocalStore
 
@@ -47,7 +48,7 @@ def open_keys(settings: Settings) -> KeyStore:
     """The key store, its master key made on the very first start."""
     from recordings.encryption.directory import DirectoryKeyStore
 
-    return DirectoryKeyStore(settings.keys_folder, master_key_file=settings.master_key_path)
+    return DirectoryKeyStore(settings.keys_folder, master_key=settings.master_key_path)
 
 
 def open_wiring(settings: Settings, database_url: str | None = None) -> Wiring:

@@ -1,0 +1,134 @@
+"""captured -> stored: write the sealed index of a recording, then ask for its transcript."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.database import Db
+from app.jobs import enqueue
+from app.participants.service import current_consents
+from app.sessions.models import Recording, RecordingState, Session, SessionState, Take, Track, Transcript
+from app.studies.models import ConsentKind, Study
+from app.wiring import Wiring
+from recordings.encryption.keystore import KeyDestroyed
+from recordings.finalise import finalise as write_index
+from recordings.model import (
+    AccountId,
+    IndexSummary,
+    PersonId,
+    RecordingId,
+    RecordingRef,
+    SessionId,
+    StreamKind,
+    TrackId,
+    TrackKind,
+    TrackRef,
+)
+from recordings.storage.layout import index_key
+
+
+def recording_ref(row: Recording) -> RecordingRef:
+    return RecordingRef(
+        account=AccountId(row.account_id),
+        session=SessionId(row.session_id),
+        person=PersonId(row.person_id),
+        recording=RecordingId(row.id),
+        kind=StreamKind(row.stream),
+    )
+
+
+def track_ref(recording: RecordingRef, row: Track) -> TrackRef:
+    return TrackRef(of=recording, track=TrackId(row.id), kind=TrackKind(row.kind))
+
+
+async def finalise(wiring: Wiring, account: AccountId, recording_id: UUID) -> None:
+    """Safe to run twice and beside itself: each run claims its own generation of the index, and only a
+    newer generation replaces the one the row names."""
+    async with wiring.database.transaction(account) as db:
+        row = await db.get(Recording, recording_id, with_for_update=True)
+        if row is None or row.erased_at is not None:
+            return
+        ref = recording_ref(row)
+        tracks = [track_ref(ref, t) for t in await _living_tracks(db, recording_id)]
+        row.index_generation += 1
+        generation = row.index_generation
+    try:
+        summary = await asyncio.to_thread(write_index, wiring.store, wiring.keys, ref, tracks, generation)
+    except KeyDestroyed:  # erased while we were reading: there is nothing left to index
+        return
+    async with wiring.database.transaction(account) as db:
+        await _keep(db, recording_id, generation, summary)
+    await asyncio.to_thread(_drop_older_indexes, wiring, ref, generation)
+
+
+async def _keep(db: Db, recording_id: UUID, generation: int, summary: IndexSummary) -> None:
+    row = await db.get(Recording, recording_id, with_for_update=True)
+    if row is None or row.erased_at is not None or row.index_generation != generation:
+        return
+    open_takes = (
+        await db.execute(select(Take.id).where(Take.recording_id == recording_id, Take.ended_at.is_(None)))
+    ).first()
+    row.index_key = summary.object_key
+    row.recorded_at = datetime.fromtimestamp(summary.started_at, UTC)
+    row.duration_ms = summary.duration_ms
+    row.interrupted = summary.interrupted
+    row.gaps = [{"from_ms": g.from_ms, "to_ms": g.to_ms, "why": g.why} for g in summary.gaps]
+    for track in summary.tracks:
+        track_row = await db.get(Track, track.track)
+        if track_row is not None:
+            track_row.frames, track_row.bytes, track_row.duration_ms = track.frames, track.bytes, track.duration_ms
+    recorded = any(t.frames for t in summary.tracks)
+    if open_takes is None:
+        row.state = RecordingState.STORED if recorded else RecordingState.EMPTY
+    session = await db.get_one(Session, row.session_id)
+    if open_takes is None and recorded and session.state == SessionState.ENDED:
+        await _ask_for_transcript(db, row, session, summary)
+
+
+async def _ask_for_transcript(db: Db, row: Recording, session: Session, summary: IndexSummary) -> None:
+    """Only a voice, and only with consent to a transcript; members agree by taking part with their own switch."""
+    voice = next((t for t in summary.tracks if t.kind is TrackKind.VOICE and t.frames), None)
+    if voice is None:
+        return
+    if not row.person_is_member:
+        consents = await current_consents(db, session=session.id, participant=row.person_id)
+        if ConsentKind.TRANSCRIPT not in consents or ConsentKind.AUDIO not in consents:
+            return
+    study = await db.get_one(Study, session.study_id)
+    made = await db.execute(
+        insert(Transcript)
+        .values(
+            account_id=row.account_id,
+            recording_id=row.id,
+            track_id=voice.track,
+            language=study.language,
+            state="waiting",
+            progress=0.0,
+        )
+        .on_conflict_do_nothing()
+        .returning(Transcript.id)
+    )
+    transcript_id = made.scalar_one_or_none()
+    if transcript_id is not None:
+        await enqueue(db, "transcribe", account_id=row.account_id, transcript_id=transcript_id)
+
+
+async def _living_tracks(db: Db, recording_id: UUID) -> list[Track]:
+    found = await db.scalars(
+        select(Track).where(Track.recording_id == recording_id, Track.erased_at.is_(None)).order_by(Track.created_at)
+    )
+    return list(found)
+
+
+def _drop_older_indexes(wiring: Wiring, ref: RecordingRef, generation: int) -> None:
+    """An older index still names the times of a kind that may since have been erased."""
+    newest = index_key(ref, generation)
+    prefix = newest[: newest.rindex("-") + 1]
+    older = [s for s in wiring.store.remains(prefix) if s.key < newest]
+    if older:
+        wiring.store.delete(older)

@@ -1,0 +1,154 @@
+"""stored -> transcript: one voice track through the speech model into a sealed transcript."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.database import Db
+from app.library.transcripts import TranscriptCue, TranscriptText, TranscriptWord, erase_unpublished, write_transcript
+from app.participants.service import current_consents
+from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
+from app.studies.models import ConsentKind
+from app.wiring import Wiring
+from recordings.encryption.keystore import KeyDestroyed
+from recordings.model import AccountId, RecordingRef, TrackRef
+from recordings.samples import voice_samples
+from workers.finalise import recording_ref, track_ref
+from workers.speech import Transcriber, Transcription, transcribe_stretches
+
+PROGRESS_STEP = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    transcript: UUID
+    recording: RecordingRef
+    track: TrackRef
+    index_key: str
+    generation: int
+    language: str
+    duration_ms: int
+    gaps: tuple[dict[str, object], ...]
+
+
+async def transcribe(
+    wiring: Wiring, open_transcriber: Callable[[], Transcriber], account: AccountId, transcript_id: UUID
+) -> None:
+    """Safe to run twice: only the first finished run is published; consent and erasure are looked at
+    before the model hears a sample and again before a word is kept."""
+    async with wiring.database.transaction(account) as db:
+        task = await _begin(db, transcript_id)
+    if task is None:
+        return
+    loop = asyncio.get_running_loop()
+    said = 0.0
+
+    def on_progress(share: float) -> None:
+        nonlocal said
+        if share - said >= PROGRESS_STEP:
+            said = share
+            asyncio.run_coroutine_threadsafe(_progress(wiring, account, transcript_id, share), loop)
+
+    def hear() -> tuple[Transcription, str]:
+        transcriber = open_transcriber()
+        stretches = voice_samples(
+            wiring.store, wiring.keys, task.recording, task.index_key, task.generation, task.track
+        )
+        heard = transcribe_stretches(
+            transcriber, stretches, language=task.language, total_ms=task.duration_ms, on_progress=on_progress
+        )
+        return heard, transcriber.name
+
+    try:
+        heard, model = await asyncio.to_thread(hear)
+        text = _text(task, heard, model)
+        key = await asyncio.to_thread(write_transcript, wiring.store, wiring.keys, task.recording, transcript_id, text)
+    except KeyDestroyed:  # erased meanwhile: nothing may be kept
+        return
+    except Exception as error:
+        async with wiring.database.transaction(account) as db:
+            row = await db.get(Transcript, transcript_id)
+            if row is not None and row.state == TranscriptState.RUNNING:
+                row.state = TranscriptState.WAITING if getattr(error, "retry", False) else TranscriptState.FAILED
+                row.failure_reason = str(error) if hasattr(error, "retry") else "The transcription stopped unexpectedly"
+        raise
+    async with wiring.database.transaction(account) as db:
+        kept = await _publish(db, transcript_id, heard, model, key)
+    if not kept:
+        await asyncio.to_thread(erase_unpublished, wiring.store, wiring.keys, task.recording, transcript_id)
+
+
+async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
+    row = await db.get(Transcript, transcript_id, with_for_update=True)
+    if row is None or row.state in (TranscriptState.READY, TranscriptState.ERASED):
+        return None
+    recording = await db.get_one(Recording, row.recording_id)
+    track = await db.get_one(Track, row.track_id)
+    if not await _may_transcribe(db, recording, track):
+        row.state = TranscriptState.ERASED
+        row.erased_at = datetime.now(UTC)
+        return None
+    assert recording.index_key is not None
+    row.state, row.failure_reason, row.progress = TranscriptState.RUNNING, None, 0.0
+    ref = recording_ref(recording)
+    return _Task(
+        transcript=transcript_id,
+        recording=ref,
+        track=track_ref(ref, track),
+        index_key=recording.index_key,
+        generation=recording.index_generation,
+        language=row.language,
+        duration_ms=recording.duration_ms or 0,
+        gaps=tuple(recording.gaps),
+    )
+
+
+async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:
+    stored = recording.state == RecordingState.STORED and track.erased_at is None and recording.restricted_at is None
+    if recording.person_is_member or not stored:
+        return stored
+    consents = await current_consents(db, session=recording.session_id, participant=recording.person_id)
+    return {ConsentKind.TRANSCRIPT, ConsentKind.AUDIO} <= consents
+
+
+async def _publish(db: Db, transcript_id: UUID, heard: Transcription, model: str, key: str) -> bool:
+    row = await db.get(Transcript, transcript_id, with_for_update=True)
+    if row is None or row.state != TranscriptState.RUNNING:
+        return row is not None and row.state == TranscriptState.READY
+    recording = await db.get_one(Recording, row.recording_id)
+    track = await db.get_one(Track, row.track_id)
+    if not await _may_transcribe(db, recording, track):
+        row.state, row.erased_at = TranscriptState.ERASED, datetime.now(UTC)
+        return False
+    row.state, row.progress, row.ready_at = TranscriptState.READY, 1.0, datetime.now(UTC)
+    row.model, row.coverage, row.object_key = model, heard.coverage, key
+    row.words = sum(len(c.words) for c in heard.cues)
+    return True
+
+
+async def _progress(wiring: Wiring, account: AccountId, transcript_id: UUID, share: float) -> None:
+    async with wiring.database.transaction(account) as db:
+        row = await db.get(Transcript, transcript_id)
+        if row is not None and row.state == TranscriptState.RUNNING:
+            row.progress = share
+
+
+def _text(task: _Task, heard: Transcription, model: str) -> TranscriptText:
+    return TranscriptText(
+        language=task.language,
+        model=model,
+        coverage=heard.coverage,
+        cues=[
+            TranscriptCue(
+                start_ms=c.start_ms,
+                end_ms=c.end_ms,
+                text=c.text,
+                words=[TranscriptWord(start_ms=w.start_ms, end_ms=w.end_ms, text=w.text) for w in c.words],
+            )
+            for c in heard.cues
+        ],
+    )
