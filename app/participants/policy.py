@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,9 +12,6 @@ from app.studies.models import ConsentKind
 CODE_TRIES = 5
 CODES_PER_HOUR = 5
 CODE_WINDOW = timedelta(hours=1)
-NAME_LENGTH = 100
-EMAIL_LENGTH = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
-_EMAIL = re.compile(r"[^\s@<>\"',;:\\]{1,64}@[^\s@<>\"',;:\\.]+(?:\.[^\s@<>\"',;:\\.]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,30 +58,3 @@ def may_ask_code(asked_within_the_hour: int) -> Decision:
     if asked_within_the_hour >= CODES_PER_HOUR:
         return refused("You asked for several codes already. Please wait an hour and try again.")
     return ALLOWED
-
-
-def name_problem(name: str) -> str | None:
-    """What is wrong with a name, in plain words; None when it fits."""
-    if not name:
-        return "Please tell us your first name."
-    if len(name) > NAME_LENGTH:
-        return f"Please use at most {NAME_LENGTH} characters."
-    if _unprintable(name):
-        return "This name holds characters that cannot be shown. Please type it again."
-    return None
-
-
-def email_problem(email: str) -> str | None:
-    """What is wrong with an address, in plain words; None when it fits."""
-    if not email:
-        return "Please tell us your e-mail address."
-    if len(email) > EMAIL_LENGTH or _unprintable(email) or not _EMAIL.fullmatch(email):
-        return "This does not look like an e-mail address, for example anna@example.org."
-    return None
-
-
-def _unprintable(text: str) -> bool:
-    """Line breaks and control characters (mail headers) and bidirectional overrides (misleading display)."""
-    return any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u061c\u200e\u200f\u2028\u2029" for c in text) or any(
-        "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069" or "\ud800" <= c <= "\udfff" for c in text
-    )

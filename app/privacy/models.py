@@ -42,9 +42,11 @@ class Erasure(Row):
     instruction: Mapped[str]  # policy version or request behind it
     state: Mapped[str] = mapped_column(default=ErasureState.ASKED)
     asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tried_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)
     receipt: Mapped[str]  # number shown to people
+    found: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # what stood before erasing, app.privacy.found
 
 
 class Certificate(Row):
@@ -55,4 +57,5 @@ class Certificate(Row):
     state: Mapped[str]  # complete | partial
     document: Mapped[dict[str, Any]] = mapped_column(JSONB)
     signature: Mapped[bytes]
+    public_key: Mapped[bytes]  # of the key that signed, so that an old paper outlives a new key
     issued_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,222 @@
+"""Verbs of a participant: register, give and withdraw consent, prove the registered address by a code."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from app.accounts.models import Account
+from app.database import Db, now_in
+from app.decisions import Decision, refused
+from app.errors import BadInput, NotThere, TooManyTries
+from app.mail.service import queue
+from app.participants.forms import Registration
+from app.participants.models import Consent, DataCode, Participant
+from app.participants.notice import Notice, StudyFacts, notice
+from app.participants.policy import (
+    CODE_WINDOW,
+    CodeFacts,
+    ConsentEntry,
+    current,
+    may_ask_code,
+    may_try_code,
+)
+from app.sealed_columns import SealedColumns, normalise_address
+from app.settings import Settings
+from app.studies.models import ConsentKind, ConsentText, Study
+from app.tokens import CODE_LIFE, new_code, same, token_hash
+from recordings.model import AccountId, PersonId, SessionId
+
+NAME_FIELD = "participant.name"
+EMAIL_FIELD = "participant.email"
+
+
+class OtherAddress(BadInput):
+    """Please use the e-mail address that the invitation was sent to."""
+
+
+async def register(
+    db: Db, columns: SealedColumns, *, account: AccountId, participant: PersonId, typed: Registration
+) -> bool:
+    """Confirm the invited person's name and address; False when that was done before.
+
+    Only the first time writes: a link that was forwarded later must not move the address to which
+    the codes for stored data go. Safe to run twice."""
+    row = await db.get(Participant, participant, with_for_update=True)
+    if row is None or row.erased_at is not None:
+        raise NotThere
+    if row.registered_at is not None:
+        return False
+    row.name = columns.seal(account, participant, NAME_FIELD, typed.name)
+    if normalise_address(typed.email) != normalise_address(columns.open(account, participant, EMAIL_FIELD, row.email)):
+        row.email = columns.seal(account, participant, EMAIL_FIELD, typed.email)
+        row.email_index = columns.blind_index(account, typed.email)
+    row.registered_at = await now_in(db)
+    try:
+        async with db.begin_nested():
+            await db.flush()
+    except IntegrityError as error:  # the address belongs to somebody else's invitation
+        raise OtherAddress from error
+    return True
+
+
+async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, study: Study) -> StudyFacts:
+    """What the notice tells about a study: its newest consent text, its contact, its kinds and retention."""
+    text = (
+        await db.execute(
+            select(ConsentText).where(ConsentText.study_id == study.id).order_by(ConsentText.version.desc()).limit(1)
+        )
+    ).scalar_one()
+    owner = await db.get_one(Account, account)
+    return StudyFacts(
+        account_name=owner.name,
+        title=study.title,
+        contact_name=columns.open(account, None, "study.contact_name", study.contact_name),
+        contact_email=columns.open(account, None, "study.contact_email", study.contact_email),
+        kinds=tuple(kind for kind in ConsentKind if kind in study.kinds),
+        retention_days=study.retention_days,
+        consent_text=text.text,
+        consent_version=text.version,
+        consent_dated=text.created_at.date(),
+    )
+
+
+async def study_notice(
+    db: Db, columns: SealedColumns, settings: Settings, *, account: AccountId, study: Study
+) -> tuple[StudyFacts, Notice]:
+    """The notice as it stands now."""
+    facts = await study_facts(db, columns, account=account, study=study)
+    return facts, notice(settings, facts)
+
+
+async def give_consent(
+    db: Db, *, account: AccountId, participant: PersonId, session: SessionId, kind: ConsentKind, shown: Notice
+) -> bool:
+    """Write that `kind` is allowed, with the text shown; False when exactly that stands already."""
+    return await _log(db, account, participant, session, kind, True, shown)
+
+
+async def withdraw_consent(
+    db: Db, *, account: AccountId, participant: PersonId, session: SessionId, kind: ConsentKind, shown: Notice
+) -> bool:
+    """Write that `kind` is no longer allowed; False when it was not allowed anyway. Stopping the capture
+    and erasing what was recorded follow in privacy.withdrawal."""
+    if kind not in await current_consents(db, session=session, participant=participant):
+        return False
+    return await _log(db, account, participant, session, kind, False, shown)
+
+
+async def current_consents(db: Db, *, session: SessionId, participant: PersonId) -> frozenset[ConsentKind]:
+    """The kinds this participant allows in this session at this moment."""
+    log = await consent_log(db, session=session, participant=participant)
+    return current(
+        ConsentEntry(kind=ConsentKind(entry.kind), given=entry.given, text_hash=entry.text_hash) for entry in log
+    )
+
+
+async def consent_log(db: Db, *, participant: PersonId, session: SessionId | None = None) -> list[Consent]:
+    """All entries, oldest first; of one session, or of all."""
+    query = select(Consent).where(Consent.participant_id == participant, Consent.purpose == "research")
+    if session is not None:
+        query = query.where(Consent.session_id == session)
+    return list((await db.execute(query.order_by(Consent.number))).scalars())
+
+
+async def ask_code(db: Db, columns: SealedColumns, *, account: AccountId, participant: PersonId) -> None:
+    """Mail a fresh code to the registered address; codes mailed before stop working. Raises TooManyTries."""
+    row = await db.get(Participant, participant, with_for_update=True)
+    if row is None or row.erased_at is not None or row.email is None:
+        raise NotThere
+    now = await now_in(db)
+    asked = await db.scalar(
+        select(func.count()).where(
+            DataCode.participant_id == participant, DataCode.expires_at > now + CODE_LIFE - CODE_WINDOW
+        )
+    )
+    decision = may_ask_code(asked or 0)
+    if not decision:
+        raise TooManyTries(decision.reason)
+    await db.execute(
+        delete(DataCode).where(
+            DataCode.participant_id == participant, DataCode.expires_at <= now + CODE_LIFE - CODE_WINDOW
+        )
+    )
+    code = new_code()
+    entry = DataCode(
+        account_id=account,
+        participant_id=participant,
+        code_hash=_code_hash(participant, code),
+        expires_at=now + CODE_LIFE,
+    )
+    db.add(entry)
+    await db.flush()
+    await queue(
+        db,
+        columns,
+        account=account,
+        person=participant,
+        template="data_code",
+        key=f"data-code-{entry.id}",
+        optional=False,
+        context={"code": code, "minutes": int(CODE_LIFE.total_seconds() // 60)},
+        to_name=columns.open(account, participant, NAME_FIELD, row.name),
+        to_email=columns.open(account, participant, EMAIL_FIELD, row.email),
+    )
+
+
+async def check_code(db: Db, *, participant: PersonId, code: str) -> Decision:
+    """Compare a typed code with the newest one; every wrong one counts. Never raises, so that counting is kept."""
+    newest = (
+        await db.execute(
+            select(DataCode)
+            .where(DataCode.participant_id == participant)
+            .order_by(DataCode.expires_at.desc())
+            .limit(1)
+            .with_for_update()
+        )
+    ).scalar_one_or_none()
+    now: datetime = await now_in(db)
+    facts = newest and CodeFacts(expires_at=newest.expires_at, tries=newest.tries, used=newest.used_at is not None)
+    decision = may_try_code(facts, now)
+    if not decision or newest is None:
+        return decision
+    newest.tries += 1
+    if not same(newest.code_hash, _code_hash(participant, code)):
+        return refused("This is not the code we mailed. Please look again.")
+    newest.used_at = now
+    return decision
+
+
+def _code_hash(participant: PersonId, code: str) -> bytes:
+    return token_hash(code, f"data-code:{participant}")
+
+
+async def _log(
+    db: Db,
+    account: AccountId,
+    participant: PersonId,
+    session: SessionId,
+    kind: ConsentKind,
+    given: bool,
+    shown: Notice,
+) -> bool:
+    await db.get(Participant, participant, with_for_update=True)  # one change of a person after the other
+    before = [entry for entry in await consent_log(db, session=session, participant=participant) if entry.kind == kind]
+    if before and before[-1].given == given and before[-1].text_hash == shown.hash:
+        return False
+    db.add(
+        Consent(
+            account_id=account,
+            participant_id=participant,
+            session_id=session,
+            kind=kind,
+            given=given,
+            text_version=shown.consent_version,
+            text_hash=shown.hash,
+            language=shown.language,
+        )
+    )
+    await db.flush()
+    return True

@@ -1,0 +1,45 @@
+"""Rules of erasing: what a withdrawal takes along, what counts as the same request, when to try again."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+from app.privacy.models import ErasureState
+from app.studies.models import ConsentKind
+from recordings.model import TrackKind
+
+TRANSCRIPT = "transcript"
+"""Beside the track kinds, what an erasure of kinds may name: the written words, not the sound."""
+
+WITHDRAWN: dict[ConsentKind, tuple[str, ...]] = {
+    ConsentKind.VIDEO: (TrackKind.CAMERA,),
+    ConsentKind.AUDIO: (TrackKind.VOICE, TRANSCRIPT),  # words come from the voice and go with it
+    ConsentKind.SCREEN: (TrackKind.SCREEN, TrackKind.SCREEN_SOUND),
+    ConsentKind.TRANSCRIPT: (TRANSCRIPT,),
+}
+
+OPEN_STATES = frozenset({ErasureState.ASKED, ErasureState.RUNNING, ErasureState.PARTIAL, ErasureState.HELD})
+FIRST_PAUSE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(hours=6)
+_RECEIPT_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that is read as another
+
+
+def tracks_withdrawn(kind: ConsentKind) -> tuple[str, ...]:
+    """What is erased when consent to `kind` is withdrawn."""
+    return WITHDRAWN[kind]
+
+
+def due_again(state: ErasureState, tries: int, tried_at: datetime | None, now: datetime) -> bool:
+    """May an unfinished erasure be tried now? At once the first time; then after 1, 2, 4 … minutes, at most 6 h."""
+    if state not in OPEN_STATES:
+        return False
+    if tried_at is None:
+        return True
+    pause: timedelta = min(FIRST_PAUSE * int(2 ** min(max(tries - 1, 0), 16)), LONGEST_PAUSE)
+    return now >= tried_at + pause
+
+
+def receipt_number(now: datetime) -> str:
+    """What people quote: E-20261122-7KQ2MB. Not secret."""
+    return f"E-{now:%Y%m%d}-" + "".join(secrets.choice(_RECEIPT_LETTERS) for _ in range(6))

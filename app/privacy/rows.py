@@ -1,0 +1,115 @@
+"""Database rows of an erasure: hidden when it is asked for, closed when it is certified."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy.sql.dml import Delete
+
+from app.accounts.login import end_logins_of
+from app.database import Db
+from app.invitations.models import Invitation
+from app.jobs import enqueue
+from app.mail.models import OutgoingMail
+from app.participants.models import DataCode, Participant
+from app.privacy.scope import Plan
+from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
+from recordings.model import PersonId
+
+
+async def hide(db: Db, plan: Plan, now: datetime) -> None:
+    """From this commit on nothing of the plan is readable or growing, erased or not. Safe to run twice."""
+    await db.execute(
+        update(Recording)
+        .where(Recording.id.in_(plan.recordings), Recording.restricted_at.is_(None))
+        .values(restricted_at=now)
+    )
+    await db.execute(update(Track).where(Track.id.in_(plan.tracks), Track.closed_at.is_(None)).values(closed_at=now))
+    await db.execute(update(Transcript).where(Transcript.id.in_(plan.transcripts)).values(state=TranscriptState.ERASED))
+    if plan.whole_person:
+        await db.execute(
+            update(Invitation)
+            .where(Invitation.participant_id == plan.person, Invitation.revoked_at.is_(None))
+            .values(revoked_at=now)
+        )
+        await end_logins_of(db, person=plan.person)  # so that no stream is published after capture was stopped
+
+
+async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
+    """Say of recordings, tracks and transcripts that they are erased; what remains of a recording gets a
+    new index. Returns how many of each the plan names."""
+    await db.execute(
+        update(Recording)
+        .where(Recording.id.in_(plan.recordings))
+        .values(
+            state=RecordingState.ERASED,
+            erased_at=func.coalesce(Recording.erased_at, now),
+            index_key=None,
+            gaps=[],
+            failure_reason=None,
+        )
+    )
+    await db.execute(
+        update(Track)
+        .where(Track.id.in_(plan.tracks))
+        .values(erased_at=func.coalesce(Track.erased_at, now), closed_at=func.coalesce(Track.closed_at, now))
+    )
+    await db.execute(
+        update(Transcript)
+        .where(Transcript.id.in_(plan.transcripts))
+        .values(
+            state=TranscriptState.ERASED,
+            erased_at=func.coalesce(Transcript.erased_at, now),
+            object_key=None,
+            words=None,
+            coverage=None,
+            failure_reason=None,
+        )
+    )
+    await _reindex(db, plan)
+    return {
+        "recordings": len(plan.recordings),
+        "tracks": len(plan.tracks),
+        "transcripts": len(plan.transcripts),
+    }
+
+
+async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int]:
+    """Contact data, mails, codes and sign-ins go; ids, dates and the consent log stay as proof, and so does
+    the keyed hash of an address that unsubscribed."""
+    closed = await db.execute(
+        update(Participant)
+        .where(Participant.id == person)
+        .values(name=None, email=None, email_index=None, erased_at=func.coalesce(Participant.erased_at, now))
+    )
+    return {
+        "contact": _count(closed),
+        "mails": await _run(db, delete(OutgoingMail).where(OutgoingMail.person_id == person)),
+        "codes": await _run(db, delete(DataCode).where(DataCode.participant_id == person)),
+        "invitations": await db.scalar(select(func.count()).where(Invitation.participant_id == person)) or 0,
+    }
+
+
+async def _reindex(db: Db, plan: Plan) -> None:
+    """What is still being captured gets its index when that ends; everything else now."""
+    rest = await db.execute(
+        select(Recording)
+        .where(
+            Recording.id.in_(plan.reindex),
+            Recording.state.not_in((RecordingState.CAPTURING, RecordingState.ERASED)),
+        )
+        .with_for_update()
+    )
+    for recording in rest.scalars():
+        recording.state, recording.index_key = RecordingState.CAPTURED, None
+        await enqueue(db, "finalise", account_id=recording.account_id, recording_id=recording.id)
+
+
+async def _run(db: Db, statement: Update | Delete) -> int:
+    return _count(await db.execute(statement))
+
+
+def _count(result: Any) -> int:
+    return int(result.rowcount)

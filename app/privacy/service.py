@@ -1,0 +1,356 @@
+"""Verbs of erasing: ask, run, certify. The one way out for requests, withdrawals, retention and owners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from sqlalchemy import select, update
+
+from app.audit import record
+from app.database import Db, now_in
+from app.errors import JunierError, NotThere
+from app.jobs import enqueue
+from app.participants.models import Participant
+from app.privacy.certificate import (
+    CertificateFacts,
+    Document,
+    document,
+    public_bytes,
+    sign,
+    signing_key,
+)
+from app.privacy.found import Found, look
+from app.privacy.ledger import Ledger, LedgerEntry, LedgerEvent
+from app.privacy.models import Certificate, Erasure, ErasureReason, ErasureState
+from app.privacy.policy import OPEN_STATES, TRANSCRIPT, receipt_number
+from app.privacy.rows import close_person, close_rows, hide
+from app.privacy.scope import Plan, plan_erasure
+from app.sessions.models import Recording, Track, Transcript, TranscriptState
+from app.settings import Settings
+from app.wiring import Wiring
+from recordings.encryption.keystore import KeyStore, KeyStoreError
+from recordings.erase import erase
+from recordings.model import AccountId, PersonId
+from recordings.storage.store import ObjectStore, StoreError
+
+
+class NodeErased(Protocol):
+    """A media process's answer."""
+
+    @property
+    def streams(self) -> int: ...
+
+    @property
+    def pieces(self) -> int: ...
+
+
+class Nodes(Protocol):
+    """The media processes, as app.room.node_client reaches them."""
+
+    async def erase(self, url: str, prefix: str) -> NodeErased:
+        """Stop capturing under an object prefix and drop spooled pieces. Raises JunierError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run of an erasure ended. again: another run can still do something."""
+
+    state: ErasureState
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def again(self) -> bool:
+        return self.state in (ErasureState.PARTIAL, ErasureState.HELD)
+
+
+async def ask_erasure(
+    db: Db,
+    *,
+    account: AccountId,
+    person: PersonId,
+    reason: ErasureReason,
+    asked_by: str,
+    instruction: str,
+    recordings: Collection[UUID] | None = None,
+    kinds: Collection[str] | None = None,
+) -> Erasure:
+    """Make what is to go unreadable now and enqueue its erasure; asking for the same again returns the
+    first one, so that nobody is locked out by having asked.
+
+    recordings None: all of the person; kinds None: whole recordings, and with recordings None everything
+    about the person. kinds: track kinds or policy.TRANSCRIPT. Raises NotThere."""
+    if recordings is None and kinds is None and await db.get(Participant, person, with_for_update=True) is None:
+        raise NotThere
+    wanted = None if recordings is None else sorted(recordings, key=str)
+    if kinds is None:
+        same = await _open_one(db, person, wanted)
+        if same is not None:
+            return same
+    now = await now_in(db)
+    erasure = Erasure(
+        id=uuid4(),
+        account_id=account,
+        reason=reason,
+        person_id=person,
+        recording_ids=wanted,
+        track_kinds=None if kinds is None else sorted(kinds),
+        asked_by=asked_by,
+        instruction=instruction,
+        state=ErasureState.ASKED,
+        asked_at=now,
+        receipt=receipt_number(now),
+        tries=0,
+        found={},
+    )
+    db.add(erasure)
+    if kinds is not None:
+        await _close_kinds(db, erasure, now)
+    await db.flush()
+    plan = await plan_erasure(db, erasure)
+    await hide(db, plan, now)
+    await record(
+        db,
+        account=account,
+        actor=asked_by,
+        action="privacy:erasure:asked",
+        subject=f"erasure:{erasure.id}",
+        facts={"reason": reason, "person": str(person), "recordings": len(plan.recordings), "tracks": len(plan.tracks)},
+    )
+    await enqueue(db, "erase", account_id=account, erasure_id=erasure.id)
+    return erasure
+
+
+async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, nodes: Nodes) -> Outcome:
+    """Erase, look again, certify. Safe to run twice, beside itself and after a crash at any step:
+
+    1 hide     rows say unreadable, sign-ins and links are closed
+    2 stop     media processes end the streams and drop what waits in their spools
+    3 note     what stands is written down, and the ledger outside the database says it begins
+    4 destroy  keys first, then objects; then everything is looked for again
+    5 certify  rows, certificate and state in one transaction
+
+    A certificate is therefore never there while something is still readable."""
+    async with wiring.database.transaction(account) as db:
+        erasure = await db.get(Erasure, erasure_id, with_for_update=True)
+        if erasure is None:
+            raise NotThere
+        if erasure.state == ErasureState.COMPLETE:
+            return Outcome(state=ErasureState.COMPLETE)
+        plan = await plan_erasure(db, erasure)
+        now = await now_in(db)
+        await hide(db, plan, now)
+        erasure.state, erasure.tried_at, erasure.tries = ErasureState.RUNNING, now, erasure.tries + 1
+    spooled, silent = await _stop_capture(wiring.settings, plan, nodes)
+    await _note(wiring, account, erasure_id, plan, spooled)
+    ledger = ledger_of(wiring.settings)
+    await asyncio.to_thread(ledger.append, _ledger_entry(erasure, LedgerEvent.BEGUN, now))
+    unverified = (*silent, *await asyncio.to_thread(_destroy, wiring.store, wiring.keys, plan))
+    outcome = await _certify(wiring, account, erasure_id, plan, unverified)
+    if outcome.state is ErasureState.COMPLETE:
+        await asyncio.to_thread(ledger.append, _ledger_entry(erasure, LedgerEvent.COMPLETE, now))
+    return outcome
+
+
+def ledger_of(settings: Settings) -> Ledger:
+    return Ledger(settings.data_dir / "ledger" / "erasures.jsonl")
+
+
+async def _open_one(db: Db, person: PersonId, recordings: Sequence[UUID] | None) -> Erasure | None:
+    """An unfinished erasure of the same extent."""
+    unfinished = await db.execute(
+        select(Erasure)
+        .where(Erasure.person_id == person, Erasure.state.in_(OPEN_STATES), Erasure.track_kinds.is_(None))
+        .order_by(Erasure.asked_at)
+    )
+    for erasure in unfinished.scalars():
+        if (erasure.recording_ids and sorted(erasure.recording_ids, key=str)) == recordings:
+            return erasure
+    return None
+
+
+async def _close_kinds(db: Db, erasure: Erasure, now: datetime) -> None:
+    """Nothing more is written to tracks of these kinds, and their words are no longer shown."""
+    mine = select(Recording.id).where(Recording.person_id == erasure.person_id)
+    if erasure.recording_ids is not None:
+        mine = mine.where(Recording.id.in_(erasure.recording_ids))
+    kinds = erasure.track_kinds or []
+    await db.execute(
+        update(Track)
+        .where(Track.recording_id.in_(mine), Track.kind.in_(kinds), Track.closed_at.is_(None))
+        .values(closed_at=now)
+    )
+    if TRANSCRIPT in kinds:
+        await db.execute(
+            update(Transcript)
+            .where(Transcript.recording_id.in_(mine), Transcript.state != TranscriptState.ERASED)
+            .values(state=TranscriptState.ERASED)
+        )
+
+
+async def _stop_capture(settings: Settings, plan: Plan, nodes: Nodes) -> tuple[int, tuple[str, ...]]:
+    """Pieces dropped, and the media processes that did not confirm."""
+    pieces, silent = 0, []
+    for node in plan.nodes:
+        url = node.url or (settings.node_url if node.name == settings.node_name else "")
+        try:
+            if not url:
+                raise JunierError
+            for prefix in plan.stop:
+                pieces += (await nodes.erase(url, prefix)).pieces
+        except JunierError:
+            silent.append(
+                f"The media process {node.name} did not confirm that nothing waits in its spool; "
+                "what may wait there cannot be opened any more"
+            )
+    return pieces, tuple(silent)
+
+
+async def _note(wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan, spooled: int) -> None:
+    prefixes = [*(prefix for target in plan.targets for prefix in target.prefixes), *plan.indexes]
+    seen = await asyncio.to_thread(look, wiring.store, wiring.keys, prefixes, plan.keys)
+    async with wiring.database.transaction(account) as db:
+        erasure = await db.get_one(Erasure, erasure_id, with_for_update=True)
+        found = Found.from_json(erasure.found) | seen | Found(spooled=spooled)
+        erasure.found = found.to_json()
+
+
+def _destroy(store: ObjectStore, keys: KeyStore, plan: Plan) -> list[str]:
+    """Blocking. Returns what could not be verified, in plain words."""
+    reasons: list[str] = []
+    for target in plan.targets:
+        reasons += erase(store, keys, target.key, target.prefixes).reasons
+    for path in plan.keys:
+        try:
+            if keys.exists(path):
+                reasons.append("A key can still be unwrapped")
+        except KeyStoreError as error:
+            reasons.append(f"It could not be seen whether a key is gone: {error}")
+    for prefix in plan.indexes:
+        reasons += _remove(store, prefix)
+    return list(dict.fromkeys(reasons))
+
+
+def _remove(store: ObjectStore, prefix: str) -> list[str]:
+    """Objects whose key lives on, because what remains of the recording needs it."""
+    try:
+        refused = store.delete(list(store.remains(prefix)))
+        left = list(store.remains(prefix))
+    except StoreError as error:
+        return [f"An index that names erased tracks could not be removed: {error}"]
+    return [f"The {thing.what} {thing.key} was not deleted: {why}" for thing, why in refused] + [
+        f"The {thing.what} {thing.key} is still in the store" for thing in left
+    ]
+
+
+async def _certify(
+    wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan, unverified: Sequence[str]
+) -> Outcome:
+    held = [f"A hold keeps recording {recording}; it is erased when the hold is released" for recording in plan.held]
+    key = await asyncio.to_thread(signing_key, wiring.settings.data_dir)
+    async with wiring.database.transaction(account) as db:
+        erasure = await db.get_one(Erasure, erasure_id, with_for_update=True)
+        if erasure.state == ErasureState.COMPLETE:  # another run was faster
+            return Outcome(state=ErasureState.COMPLETE)
+        now = await now_in(db)
+        rows = await close_rows(db, plan, now)
+        if plan.whole_person:
+            rows |= await close_person(db, plan.person, now)
+        found = Found.from_json(erasure.found) | Found(rows=rows)
+        content = document(_facts(wiring.settings, erasure, plan, found, [*unverified, *held], now))
+        outcome = Outcome(state=_state(unverified, held), reasons=(*unverified, *held))
+        if await _differs(db, erasure_id, content):
+            db.add(
+                Certificate(
+                    id=UUID(content["certificate"]),
+                    account_id=account,
+                    erasure_id=erasure_id,
+                    state=content["state"],
+                    document=content,
+                    signature=sign(content, key),
+                    public_key=public_bytes(key),
+                    issued_at=now,
+                )
+            )
+        erasure.state = outcome.state
+        erasure.found = {} if outcome.state is ErasureState.COMPLETE else found.to_json()
+        erasure.finished_at = now if outcome.state is ErasureState.COMPLETE else None
+        await record(
+            db,
+            account=account,
+            actor="system",
+            action=f"privacy:erasure:{outcome.state}",
+            subject=f"erasure:{erasure_id}",
+            facts={"objects": content["erased"]["objects"], "keys": content["erased"]["keys"]},
+        )
+    return outcome
+
+
+def _state(unverified: Sequence[str], held: Sequence[str]) -> ErasureState:
+    if unverified:
+        return ErasureState.PARTIAL
+    return ErasureState.HELD if held else ErasureState.COMPLETE
+
+
+def _facts(
+    settings: Settings, erasure: Erasure, plan: Plan, found: Found, reasons: Sequence[str], now: datetime
+) -> CertificateFacts:
+    checked = [
+        f"{len(plan.keys)} keys were tried again and do not open any more",
+        f"{sum(len(t.prefixes) for t in plan.targets) + len(plan.indexes)} places in the object store were listed "
+        "again, with versions and open uploads, and are empty",
+        f"{len(plan.nodes)} media processes confirmed that nothing is captured or waiting",
+    ]
+    return CertificateFacts(
+        certificate=uuid4(),
+        erasure=erasure.id,
+        receipt=erasure.receipt,
+        installation=f"{settings.platform_name} {settings.public_url}",
+        account=erasure.account_id,
+        person=erasure.person_id,
+        recordings=erasure.recording_ids,
+        kinds=erasure.track_kinds,
+        reason=erasure.reason,
+        instruction=erasure.instruction,
+        asked_by=erasure.asked_by,
+        asked_at=erasure.asked_at,
+        issued_at=now,
+        objects=tuple(found.objects),
+        keys=tuple(found.keys),
+        rows=found.rows,
+        spooled=found.spooled,
+        verified=() if reasons else tuple(checked),
+        reasons=tuple(reasons),
+    )
+
+
+async def _differs(db: Db, erasure_id: UUID, content: Document) -> bool:
+    """A retry that found nothing new issues no new paper."""
+    last = (
+        await db.execute(
+            select(Certificate.document)
+            .where(Certificate.erasure_id == erasure_id)
+            .order_by(Certificate.issued_at.desc())
+            .limit(1)
+        )
+    ).scalar_one_or_none()
+    fleeting = {"certificate", "issued_at"}
+    return last is None or {k: v for k, v in last.items() if k not in fleeting} != {
+        k: v for k, v in content.items() if k not in fleeting
+    }
+
+
+def _ledger_entry(erasure: Erasure, event: LedgerEvent, at: datetime) -> LedgerEntry:
+    return LedgerEntry(
+        at=at,
+        event=event,
+        erasure=erasure.id,
+        account=erasure.account_id,
+        person=erasure.person_id,
+        recordings=erasure.recording_ids,
+        kinds=erasure.track_kinds,
+    )

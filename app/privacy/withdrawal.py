@@ -1,0 +1,62 @@
+"""Withdraw a consent: write it down, close what was recorded of that kind, and ask for its erasure."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from app.database import Db
+from app.participants.notice import Notice
+from app.participants.service import withdraw_consent
+from app.privacy.models import Erasure, ErasureReason
+from app.privacy.policy import TRANSCRIPT, tracks_withdrawn
+from app.privacy.service import ask_erasure
+from app.sessions.models import Recording, Track, Transcript
+from app.studies.models import ConsentKind
+from recordings.model import AccountId, PersonId, SessionId
+
+
+async def withdraw(
+    db: Db, *, account: AccountId, participant: PersonId, session: SessionId, kind: ConsentKind, shown: Notice
+) -> Erasure | None:
+    """The erasure of what this session holds of the kind, or None when it holds nothing. The caller pushes
+    the new permission to the media process once this is committed. Safe to run twice."""
+    changed = await withdraw_consent(
+        db, account=account, participant=participant, session=session, kind=kind, shown=shown
+    )
+    if not changed:
+        return None
+    kinds = tracks_withdrawn(kind)
+    mine = select(Recording.id).where(
+        Recording.person_id == participant, Recording.session_id == session, Recording.erased_at.is_(None)
+    )
+    touched = set(
+        (
+            await db.execute(
+                select(Track.recording_id).where(
+                    Track.recording_id.in_(mine), Track.kind.in_(kinds), Track.erased_at.is_(None)
+                )
+            )
+        ).scalars()
+    )
+    if TRANSCRIPT in kinds:
+        touched |= set(
+            (
+                await db.execute(
+                    select(Transcript.recording_id).where(
+                        Transcript.recording_id.in_(mine), Transcript.erased_at.is_(None)
+                    )
+                )
+            ).scalars()
+        )
+    if not touched:
+        return None
+    return await ask_erasure(
+        db,
+        account=account,
+        person=participant,
+        reason=ErasureReason.WITHDRAWAL,
+        asked_by=f"participant:{participant}",
+        instruction=f"consent to {kind} withdrawn",
+        recordings=touched,
+        kinds=kinds,
+    )
