@@ -90,7 +90,7 @@ class EmbeddedPostgres:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._take_lock()
         try:
-            _end_leftover(self.place.cluster)
+            end_leftover(self.place.cluster)
             self._make_cluster()
             self._launch()
             made = self.place.folder / "database-made"
@@ -277,23 +277,20 @@ def _postmaster(cluster: Path) -> int | None:
         return None
 
 
-def _end_leftover(cluster: Path) -> None:
+def end_leftover(cluster: Path) -> None:
     """Called with the lock held: whatever still runs here belongs to a Junier that was killed."""
     import psutil
 
     pid_file = cluster / "postmaster.pid"
     pid = _postmaster(cluster)
     if pid is not None:
-        left = psutil.Process(pid)
         for sign in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            try:
-                left.send_signal(sign)
-                left.wait(STOP_LIMIT_S)
-                break
-            except psutil.TimeoutExpired:
-                continue
-            except psutil.NoSuchProcess:
-                break
+            os.kill(pid, sign)
+            deadline = time.monotonic() + STOP_LIMIT_S
+            while _postmaster(cluster) == pid and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if _postmaster(cluster) != pid:
+                return
     elif pid_file.exists():
         first = pid_file.read_text().split("\n", 1)[0].strip()
         if not first.isdigit() or psutil.pid_exists(int(first)):

@@ -1,1 +1,6 @@
-pytest_plugins = ["tests.fixtures.weed"]
+"""Fixtures live in tests/fixtures, one file per real part; each is named here."""
+
+pytest_plugins = [
+    "tests.fixtures.database",
+    "tests.fixtures.weed",
+]

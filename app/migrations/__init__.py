@@ -1,0 +1,1 @@
+"""The database's shape over time: Alembic revisions made of frozen SQL."""

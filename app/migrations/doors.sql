@@ -1,0 +1,106 @@
+-- Doors: what must be found before the account is known. Each takes a hash, a name or a moment and returns the
+-- account and an id, nothing else; whether the thing found is still valid is decided by the caller, inside the
+-- account. Owned by junier_doors, who may read exactly the columns granted here.
+GRANT SELECT (id, account_id, token_hash) ON login TO junier_doors;
+GRANT SELECT (id, account_id, token_hash) ON sign_in_link TO junier_doors;
+GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
+GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO junier_doors;
+GRANT SELECT (account_id) ON account TO junier_doors;
+GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
+GRANT SELECT (id, account_id, study_id, state, node) ON session TO junier_doors;
+GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
+GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
+GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
+
+CREATE FUNCTION find_login(token_hash bytea) RETURNS TABLE (account_id uuid, login_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT found.account_id, found.id FROM public.login AS found
+    WHERE found.token_hash = find_login.token_hash
+$door$;
+
+CREATE FUNCTION find_sign_in_link(token_hash bytea) RETURNS TABLE (account_id uuid, sign_in_link_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT found.account_id, found.id FROM public.sign_in_link AS found
+    WHERE found.token_hash = find_sign_in_link.token_hash
+$door$;
+
+-- One row for each account the address is a member of.
+CREATE FUNCTION find_member_by_address(address_hash bytea) RETURNS TABLE (account_id uuid, member_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT found.account, found.member FROM public.sign_in_address AS found
+    WHERE found.address_hash = find_member_by_address.address_hash
+    ORDER BY found.account
+$door$;
+
+CREATE FUNCTION find_invitation(token_hash bytea) RETURNS TABLE (account_id uuid, invitation_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT found.account_id, found.id FROM public.invitation AS found
+    WHERE found.token_hash = find_invitation.token_hash
+$door$;
+
+CREATE FUNCTION find_unsubscribe(token_hash bytea) RETURNS TABLE (account_id uuid, invitation_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT found.account_id, found.id FROM public.invitation AS found
+    WHERE found.unsubscribe_hash = find_unsubscribe.token_hash
+$door$;
+
+-- Recordings that may be due for erasure: a superset of what app.sessions.policy.due says, oldest first.
+CREATE FUNCTION due_recordings(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, recording_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT due.account_id, due.id FROM public.recording AS due
+    JOIN public.session AS held_in ON held_in.id = due.session_id
+    JOIN public.study AS owning ON owning.id = held_in.study_id
+    WHERE due.state <> 'erased'
+      AND owning.retention_days IS NOT NULL
+      AND due.created_at + make_interval(days => owning.retention_days) <= now_
+      AND (due.held_reason IS NULL OR due.held_until <= now_)
+    ORDER BY due.created_at
+    LIMIT limit_
+$door$;
+
+-- Sessions whose room is open; node_ NULL: on any media process.
+CREATE FUNCTION live_sessions(node_ text DEFAULT NULL) RETURNS TABLE (account_id uuid, session_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT live.account_id, live.id FROM public.session AS live
+    WHERE live.state = 'live' AND (node_ IS NULL OR live.node = node_)
+$door$;
+
+-- Takes a media process has not ended: after a crash it closes its own as interrupted.
+CREATE FUNCTION open_takes(node_ text) RETURNS TABLE (account_id uuid, take_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT open.account_id, open.id FROM public.take AS open
+    WHERE open.ended_at IS NULL AND open.node = node_
+$door$;
+
+CREATE FUNCTION waiting_mails(limit_ integer) RETURNS TABLE (account_id uuid, mail_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT waiting.account_id, waiting.id FROM public.outgoing_mail AS waiting
+    WHERE waiting.state = 'waiting'
+    ORDER BY waiting.created_at
+    LIMIT limit_
+$door$;
+
+-- Recordings whose takes have ended and whose index is still to be made.
+CREATE FUNCTION captured_recordings(limit_ integer) RETURNS TABLE (account_id uuid, recording_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT captured.account_id, captured.id FROM public.recording AS captured
+    WHERE captured.state = 'captured'
+    ORDER BY captured.created_at
+    LIMIT limit_
+$door$;
+
+-- Erasures not yet verified complete; a partial one is tried again.
+CREATE FUNCTION unfinished_erasures(limit_ integer) RETURNS TABLE (account_id uuid, erasure_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT unfinished.account_id, unfinished.id FROM public.erasure AS unfinished
+    WHERE unfinished.state IN ('asked', 'running', 'partial')
+    ORDER BY unfinished.asked_at
+    LIMIT limit_
+$door$;
+
+-- Whether this installation has been set up.
+CREATE FUNCTION any_account() RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT EXISTS (SELECT account_id FROM public.account)
+$door$;

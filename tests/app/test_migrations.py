@@ -1,0 +1,124 @@
+"""Migrations go up, down and up again, and the frozen SQL says what the models and the job engine say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from procrastinate.schema import SchemaManager
+from sqlalchemy import create_engine
+
+from app.database import door, sqlalchemy_url
+from app.migrations import freeze, run
+from app.models import metadata
+
+EVERYTHING = """
+    SELECT 'relation', n.nspname, c.relname, c.relkind::text FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('public', 'jobs')
+    UNION ALL SELECT 'function', n.nspname, p.proname, pg_get_functiondef(p.oid) FROM pg_proc p
+    JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('public', 'jobs')
+    UNION ALL SELECT 'policy', schemaname, tablename, policyname FROM pg_policies
+    UNION ALL SELECT 'constraint', n.nspname, o.conname, pg_get_constraintdef(o.oid) FROM pg_constraint o
+    JOIN pg_namespace n ON n.oid = o.connamespace WHERE n.nspname IN ('public', 'jobs')
+    UNION ALL SELECT 'trigger', '', t.tgname, pg_get_triggerdef(t.oid) FROM pg_trigger t WHERE NOT t.tgisinternal
+    ORDER BY 1, 2, 3, 4
+"""
+
+
+def everything(url: str) -> list[tuple[str, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(EVERYTHING.encode()).fetchall()
+
+
+def test_up_down_up_ends_where_it_began(owner_url):
+    before = everything(owner_url)
+    run.downgrade(owner_url)
+    left = everything(owner_url)
+    assert [row[2] for row in left if not row[2].startswith("alembic_version")] == []
+    assert run.current(owner_url) is None
+    assert run.upgrade(owner_url)
+    assert everything(owner_url) == before
+
+
+def test_an_up_to_date_database_is_left_alone_without_loading_alembic(owner_url, app_url):
+    code = (
+        "import sys; from app.migrations import run; "
+        f"assert run.upgrade({owner_url!r}) is False; print('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"
+    assert run.current(app_url) == run.head()
+
+
+def test_the_frozen_sql_is_what_freeze_makes_today():
+    """Until the first release 0001 follows the models: python -m app.migrations.freeze"""
+    assert freeze.UP.read_text() == freeze.up()
+    assert freeze.DOWN.read_text() == freeze.down()
+
+
+def test_the_migrated_database_has_exactly_the_tables_of_the_models(owner_url):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    engine = create_engine(sqlalchemy_url(owner_url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+OBJECTS_OF_JOBS = """
+    SELECT 'column', table_name, column_name, concat_ws(' ', udt_name, is_nullable,
+           replace(column_default, 'jobs.', '')) FROM information_schema.columns WHERE table_schema = %(schema)s
+    UNION ALL SELECT 'function', proname, prokind::text, replace(replace(prosrc, chr(13), ''), 'jobs.', '')
+    FROM pg_proc WHERE pronamespace = %(schema)s::regnamespace
+    UNION ALL SELECT 'index', tablename, indexname, replace(indexdef, %(schema)s || '.', '')
+    FROM pg_indexes WHERE schemaname = %(schema)s
+    UNION ALL SELECT 'enum', t.typname, e.enumlabel, '' FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid
+    WHERE t.typnamespace = %(schema)s::regnamespace
+    UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = %(schema)s::regnamespace AND conrelid <> 0
+    UNION ALL SELECT 'trigger', t.tgrelid::regclass::text, t.tgname,
+           replace(pg_get_triggerdef(t.oid), %(schema)s || '.', '') FROM pg_trigger t
+    JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND c.relnamespace = %(schema)s::regnamespace
+    ORDER BY 1, 2, 3, 4
+"""
+
+
+def test_the_frozen_job_schema_is_the_one_the_installed_engine_expects(superuser_url):
+    schema = SchemaManager.get_schema()
+    with psycopg.connect(superuser_url) as connection:
+        connection.execute("SET search_path = jobs")
+        frozen = connection.execute(OBJECTS_OF_JOBS, {"schema": "jobs"}).fetchall()
+        connection.execute("CREATE SCHEMA fresh")
+        connection.execute("SET search_path = fresh")
+        connection.execute(schema.encode())
+        fresh = connection.execute(OBJECTS_OF_JOBS, {"schema": "fresh"}).fetchall()
+        connection.rollback()
+    assert len(fresh) > 60
+    assert frozen == fresh
+
+
+async def test_every_door_opens(database):
+    """They are called once each: a wrong column in a door would show only when it is needed."""
+    now = datetime.now(UTC)
+    calls: dict[str, dict[str, Any]] = {
+        "find_login": {"token_hash": b"?"},
+        "find_sign_in_link": {"token_hash": b"?"},
+        "find_member_by_address": {"address_hash": b"?"},
+        "find_invitation": {"token_hash": b"?"},
+        "find_unsubscribe": {"token_hash": b"?"},
+        "due_recordings": {"now_": now, "limit_": 5},
+        "live_sessions": {},
+        "open_takes": {"node_": "media-1"},
+        "waiting_mails": {"limit_": 5},
+        "captured_recordings": {"limit_": 5},
+        "unfinished_erasures": {"limit_": 5},
+    }
+    async with database.transaction() as db:
+        for name, arguments in calls.items():
+            assert await door(db, name, **arguments) is None, name
+        assert (await door(db, "any_account")) == (False,)
