@@ -37,8 +37,8 @@ class Segmenter:
             self.cut()
             self._end_segment_if_old(frame.arrived_at)
         if not self._arrived:
-            self._arrived = True
             self.note(Arrival(ticks=frame.ticks, at=frame.arrived_at))
+            self._arrived = True
         if frame.width and (frame.width, frame.height) != self._size:
             self._size = (frame.width, frame.height)
             self.note(Size(width=frame.width, height=frame.height))
