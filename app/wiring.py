@@ -37,7 +37,7 @@ def open_store(settings: Settings) -> ObjectStore:
             loopback_allowed=settings.development or bool(settings.s3_own_country),
         )
         return S3Store(
-            place, bucket=settings.s3_bucket, access_key=settings.s3_access_key, secret_key=settings.s3_secret_key
+            place, bucket=settings.s3_bucket, access_key=settings.s3_access_key, secret=settings.s3_secret_key
         )
     from recordings.storage.local import LocalStore
 
