@@ -7,6 +7,7 @@ DROP FUNCTION due_recordings;
 DROP FUNCTION live_sessions;
 DROP FUNCTION open_takes;
 DROP FUNCTION waiting_mails;
+DROP FUNCTION newest_mails;
 DROP FUNCTION captured_recordings;
 DROP FUNCTION unfinished_erasures;
 DROP FUNCTION any_account;

@@ -1154,6 +1154,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     LIMIT limit_
 $door$;
 
+-- The development outbox lists mails of every account, newest first; it names ids only, as all doors do.
+CREATE FUNCTION newest_mails(limit_ integer) RETURNS TABLE (account_id uuid, mail_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT newest.account_id, newest.id FROM public.outgoing_mail AS newest
+    ORDER BY newest.created_at DESC, newest.id
+    LIMIT limit_
+$door$;
+
 -- Recordings whose takes have ended and whose index is still to be made.
 CREATE FUNCTION captured_recordings(limit_ integer) RETURNS TABLE (account_id uuid, recording_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -1217,6 +1225,9 @@ GRANT EXECUTE ON FUNCTION open_takes TO junier_app;
 ALTER FUNCTION waiting_mails OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION waiting_mails FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION waiting_mails TO junier_app;
+ALTER FUNCTION newest_mails OWNER TO junier_doors;
+REVOKE EXECUTE ON FUNCTION newest_mails FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION newest_mails TO junier_app;
 ALTER FUNCTION captured_recordings OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION captured_recordings FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION captured_recordings TO junier_app;

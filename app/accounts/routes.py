@@ -1,0 +1,66 @@
+"""Signing in and out. GET never changes anything: mail scanners open every link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+from litestar.background_tasks import BackgroundTask
+from litestar.response import Redirect, Template
+
+from app.accounts.login import Login, end_login, start_login
+from app.accounts.models import Scope
+from app.accounts.policy import safe_next
+from app.accounts.service import ask_sign_in, use_link
+from app.database import Db
+from app.forms import Form, read_form
+from app.pages import page
+from app.wiring import Wiring
+
+
+@get("/sign-in")
+async def show_sign_in(request: Request[Any, Any, Any], login: Login, next: str = "/") -> Template | Redirect:
+    if login is not None and login.member is not None:
+        return Redirect(safe_next(next), status_code=303)
+    return page("accounts/sign_in.html", request, form=Form(), next=safe_next(next))
+
+
+@post("/sign-in", status_code=200)
+async def ask_for_link(request: Request[Any, Any, Any], wiring: Wiring) -> Response[Any]:
+    """The same answer, in body and time, whether the address is known or not: the work is done after it."""
+    form = await read_form(request)
+    email = form.email("email")
+    next_path = safe_next(form.values.get("next", "/"))
+    if not form.fine:
+        answer = page("accounts/sign_in.html", request, status=422, form=form, next=next_path)
+        return answer
+    answer = page("accounts/link_sent.html", request)
+    answer.background = BackgroundTask(_ask, wiring, email, next_path)
+    return answer
+
+
+@get("/sign-in/{token:str}")
+async def show_link(request: Request[Any, Any, Any], token: str, next: str = "/") -> Template:
+    return page("accounts/use_link.html", request, token=token, next=safe_next(next))
+
+
+@post("/sign-in/{token:str}")
+async def sign_in(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Redirect:
+    form = await read_form(request)
+    used = await use_link(db, token=token)
+    cookie = await start_login(db, wiring.settings, account=used.account, scope=Scope.MEMBER, member=used.member)
+    return Redirect(safe_next(form.values.get("next", "/")), status_code=303, cookies=[cookie])
+
+
+@post("/sign-out")
+async def sign_out(db: Db, wiring: Wiring, login: Login) -> Redirect:
+    cookies = [] if login is None else [await end_login(db, wiring.settings, login)]
+    return Redirect("/sign-in", status_code=303, cookies=cookies, headers={"clear-site-data": '"cache"'})
+
+
+async def _ask(wiring: Wiring, email: str, next_path: str) -> None:
+    async with wiring.database.transaction() as db:
+        await ask_sign_in(db, wiring, email=email, next_path=next_path)
+
+
+router = Router("/", route_handlers=[show_sign_in, ask_for_link, show_link, sign_in, sign_out])

@@ -1,0 +1,198 @@
+"""Verbs of the customer: make an account, add members, ask for a sign-in link, sign in."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, text
+
+from app.accounts.login import end_logins_of
+from app.accounts.models import Account, Member, Role, SignInAddress, SignInLink
+from app.accounts.policy import LinkFacts, may_ask_link, may_use_link
+from app.database import Db, door, now_in, set_account
+from app.errors import Conflict, NotThere
+from app.mail.service import queue
+from app.sealed_columns import SealedColumns, normalise_address
+from app.settings import Settings
+from app.tokens import SIGN_IN_LINK_LIFE, new_token, token_hash
+from app.wiring import Wiring
+from recordings.encryption.keystore import KeyExists, KeyMissing, KeyPath, KeyStore
+from recordings.model import AccountId, PersonId
+
+PURPOSE = "sign-in-link"
+PLATFORM = AccountId(UUID(int=0))
+"""Where the key store keeps what belongs to the whole installation."""
+ADDRESS_KEY = KeyPath(PLATFORM, None, "sign-in-address")
+
+
+class LinkGone(NotThere):
+    """This sign-in link does not work any more. Links work once and for 10 minutes; please ask for a new one."""
+
+
+class AlreadyMember(Conflict):
+    """This address already belongs to a member of this account."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedInMember:
+    """Whose link was used; the account is set."""
+
+    account: AccountId
+    member: PersonId
+
+
+async def create_account(
+    db: Db, columns: SealedColumns, *, name: str, owner_name: str, owner_email: str
+) -> tuple[AccountId, PersonId]:
+    """A new account with its keys and its owner; sets the account of this transaction. Returns account and owner."""
+    account = AccountId(uuid4())
+    await set_account(db, account)
+    columns.make_account_keys(account)
+    db.add(Account(account_id=account, name=name))
+    await db.flush()
+    return account, await add_member(db, columns, account=account, name=owner_name, email=owner_email, role=Role.OWNER)
+
+
+async def add_member(
+    db: Db, columns: SealedColumns, *, account: AccountId, name: str, email: str, role: Role
+) -> PersonId:
+    """A person who signs in by mailed link. Raises AlreadyMember."""
+    member = PersonId(uuid4())
+    index = columns.blind_index(account, email)
+    if await db.scalar(select(Member.id).where(Member.email_index == index)):
+        raise AlreadyMember
+    columns.make_person_key(account, member)
+    db.add(
+        Member(
+            id=member,
+            account_id=account,
+            role=role,
+            name=columns.seal(account, member, "member.name", name),
+            email=columns.seal(account, member, "member.email", email),
+            email_index=index,
+        )
+    )
+    db.add(SignInAddress(address_hash=address_hash(columns.keys, email), account=account, member=member))
+    await db.flush()
+    return member
+
+
+async def ask_sign_in(db: Db, wiring: Wiring, *, email: str, next_path: str = "/") -> None:
+    """Mail a link for every account this address is a member of; nothing for an unknown address.
+    The caller answers the same either way, before this runs."""
+    found = (
+        await db.execute(
+            text("SELECT * FROM find_member_by_address(address_hash => :address_hash)"),
+            {"address_hash": address_hash(wiring.keys, email)},
+        )
+    ).all()
+    for row in found:
+        account, member_id = AccountId(row.account_id), PersonId(row.member_id)
+        await set_account(db, account)
+        await _mail_link(db, wiring, account, member_id, next_path)
+
+
+async def make_link(db: Db, settings: Settings, *, account: AccountId, member: PersonId, next_path: str = "/") -> str:
+    """The address of a fresh sign-in link; for the mail, and for the operator's command line."""
+    token = new_token()
+    db.add(
+        SignInLink(
+            account_id=account,
+            member_id=member,
+            token_hash=token_hash(token, PURPOSE),
+            expires_at=await now_in(db) + SIGN_IN_LINK_LIFE,
+        )
+    )
+    await db.flush()
+    return f"{settings.public_url.rstrip('/')}/sign-in/{token}" + (
+        f"?next={quote(next_path)}" if next_path != "/" else ""
+    )
+
+
+async def use_link(db: Db, *, token: str) -> SignedInMember:
+    """Spend a link; from here on its account is set. Raises LinkGone (unknown, used, expired, member removed)."""
+    found = await door(db, "find_sign_in_link", token_hash=token_hash(token, PURPOSE))
+    if found is None:
+        raise LinkGone
+    account = AccountId(found.account_id)
+    await set_account(db, account)
+    link = await db.get(SignInLink, found.sign_in_link_id, with_for_update=True)  # two clicks at once: one wins
+    member = await db.get(Member, link.member_id) if link else None
+    now = await now_in(db)
+    if link is None or member is None:
+        raise LinkGone
+    facts = LinkFacts(
+        expires_at=link.expires_at, used=link.used_at is not None, member_removed=member.removed_at is not None
+    )
+    if not may_use_link(facts, now):
+        raise LinkGone
+    link.used_at = now
+    return SignedInMember(account=account, member=PersonId(member.id))
+
+
+async def remove_member(db: Db, *, member: PersonId) -> None:
+    """They can no longer sign in, and are signed out everywhere at once."""
+    row = await db.get(Member, member)
+    if row is None:
+        raise NotThere
+    row.removed_at = await now_in(db)
+    await end_logins_of(db, person=member)
+
+
+async def member_names(db: Db, columns: SealedColumns) -> dict[PersonId, str]:
+    """Names of the account's members by id."""
+    rows = (await db.scalars(select(Member))).all()
+    return {PersonId(m.id): columns.open(AccountId(m.account_id), PersonId(m.id), "member.name", m.name) for m in rows}
+
+
+def address_hash(keys: KeyStore, email: str) -> bytes:
+    """Keyed hash of a member's address over the whole installation, for finding the account at sign-in."""
+    return hmac.new(_platform_key(keys), normalise_address(email).encode(), sha256).digest()
+
+
+def _platform_key(keys: KeyStore) -> bytes:
+    try:
+        return keys.unwrap(ADDRESS_KEY)
+    except KeyMissing:
+        pass
+    for path in (KeyPath(PLATFORM), ADDRESS_KEY):
+        try:
+            keys.create(path)
+        except KeyExists:  # another process was faster
+            pass
+    return keys.unwrap(ADDRESS_KEY)
+
+
+async def _mail_link(db: Db, wiring: Wiring, account: AccountId, member_id: PersonId, next_path: str) -> None:
+    member = await db.get(Member, member_id, with_for_update=True)
+    if member is None or member.removed_at is not None:
+        return
+    now = await now_in(db)
+    recent = await db.scalar(select(func.count()).where(SignInLink.member_id == member_id, SignInLink.expires_at > now))
+    if not may_ask_link(recent or 0):
+        return
+    columns = wiring.columns
+    link = await make_link(db, wiring.settings, account=account, member=member_id, next_path=next_path)
+    account_name: Any = await db.scalar(select(Account.name))
+    await queue(
+        db,
+        columns,
+        settings=wiring.settings,
+        account=account,
+        person=member_id,
+        template="sign_in",
+        key=f"sign-in-{uuid4()}",
+        optional=False,
+        context={
+            "link": link,
+            "minutes": int(SIGN_IN_LINK_LIFE.total_seconds() // 60),
+            "account_name": account_name,
+        },
+        to_name=columns.open(account, member_id, "member.name", member.name),
+        to_email=columns.open(account, member_id, "member.email", member.email),
+    )

@@ -1,0 +1,165 @@
+"""The page of a session with its people; inviting and revoking; unsubscribing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Router, get, post
+from litestar.response import Redirect, Template
+
+from app.accounts.login import Login, SignedIn, require_member
+from app.accounts.models import Role
+from app.accounts.service import member_names
+from app.database import Db
+from app.errors import Conflict
+from app.forms import Form, read_form
+from app.invitations.forms import read_invitation
+from app.invitations.models import Invitation
+from app.invitations.service import find_unsubscribe, invitations_of_session, invite, revoke, unsubscribe
+from app.pages import page
+from app.participants.models import Participant
+from app.participants.service import EMAIL_FIELD, NAME_FIELD
+from app.security import ANY_ORIGIN
+from app.sessions.listing import recordings_of_session
+from app.sessions.service import find_session
+from app.studies.service import contact_of, find_study
+from app.wiring import Wiring
+from recordings.model import AccountId, PersonId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A line of the list of people."""
+
+    invitation: UUID
+    person: UUID
+    name: str
+    email: str
+    state: str
+    since: datetime
+    revocable: bool
+
+
+@get("/sessions/{session:uuid}")
+async def show_session(
+    request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, session: UUID
+) -> Template:
+    return await _session_page(request, db, wiring, require_member(login), session, Form())
+
+
+@post("/sessions/{session:uuid}/invitations")
+async def create_invitation(
+    request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, session: UUID
+) -> Template | Redirect:
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    assert member.member is not None
+    await find_session(db, session)
+    form = await read_form(request)
+    typed = read_invitation(form)
+    if typed is None:
+        return await _session_page(request, db, wiring, member, session, form, status=422)
+    try:
+        await invite(
+            db,
+            wiring,
+            account=member.account,
+            session=session,
+            name=typed.name,
+            email=typed.email,
+            words=typed.words,
+            by=member.member,
+        )
+    except Conflict as error:
+        form.errors["email"] = error.message
+        return await _session_page(request, db, wiring, member, session, form, status=409)
+    return Redirect(f"/sessions/{session}#people", status_code=303)
+
+
+@post("/sessions/{session:uuid}/invitations/{invitation:uuid}/revoke")
+async def revoke_invitation(db: Db, login: Login, session: UUID, invitation: UUID) -> Redirect:
+    require_member(login, Role.OWNER, Role.RESEARCHER)
+    await revoke(db, session=session, invitation=invitation)
+    return Redirect(f"/sessions/{session}#people", status_code=303)
+
+
+@get("/unsubscribe/{token:str}")
+async def show_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
+    """Shows, and changes nothing: mail scanners open every link."""
+    return await _unsubscribe_page(request, db, wiring, token, done=False)
+
+
+@post("/unsubscribe/{token:str}", status_code=200, opt=ANY_ORIGIN)
+async def act_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
+    """By the page's button, or one-click by the mail program (RFC 8058 §3.2): no cookie, no redirect, any body."""
+    await unsubscribe(db, token=token)
+    return await _unsubscribe_page(request, db, wiring, token, done=True)
+
+
+async def _session_page(
+    request: Request[Any, Any, Any],
+    db: Db,
+    wiring: Wiring,
+    member: SignedIn,
+    session: UUID,
+    form: Form,
+    status: int = 200,
+) -> Template:
+    row = await find_session(db, session)
+    study = await find_study(db, row.study_id)
+    guests = [await _guest(db, wiring, invitation) for invitation in await invitations_of_session(db, session=session)]
+    names = {PersonId(guest.person): guest.name for guest in guests} | await member_names(db, wiring.columns)
+    shown = [guest for guest in guests if guest.state != "erased"]
+    return page(
+        "sessions/show.html",
+        request,
+        status=status,
+        study=study,
+        session=row,
+        guests=shown,
+        full=not row.group and any(guest.revocable for guest in shown),
+        listing=await recordings_of_session(db, row, study, names),
+        form=form,
+        may_change=member.role in (Role.OWNER, Role.RESEARCHER),
+    )
+
+
+async def _guest(db: Db, wiring: Wiring, invitation: Invitation) -> Guest:
+    person = PersonId(invitation.participant_id)
+    account = AccountId(invitation.account_id)
+    row = await db.get_one(Participant, person)
+    state, since = "invited", invitation.created_at
+    if invitation.accepted_at is not None:
+        state, since = "registered", invitation.accepted_at
+    if invitation.admitted_at is not None:
+        state, since = "let in", invitation.admitted_at
+    if invitation.revoked_at is not None:
+        state, since = "invitation withdrawn", invitation.revoked_at
+    if row.erased_at is not None:
+        state, since = "erased", row.erased_at
+    return Guest(
+        invitation=invitation.id,
+        person=person,
+        name=wiring.columns.open(account, person, NAME_FIELD, row.name),
+        email=wiring.columns.open(account, person, EMAIL_FIELD, row.email),
+        state=state,
+        since=since,
+        revocable=invitation.revoked_at is None and row.erased_at is None,
+    )
+
+
+async def _unsubscribe_page(
+    request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str, *, done: bool
+) -> Template:
+    invitation = await find_unsubscribe(db, token)
+    session = await find_session(db, invitation.session_id)
+    study = await find_study(db, session.study_id)
+    contact = contact_of(wiring.columns, study)
+    return page("invitations/unsubscribe.html", request, contact=contact, done=done, token=token)
+
+
+router = Router(
+    "/", route_handlers=[show_session, create_invitation, revoke_invitation, show_unsubscribe, act_unsubscribe]
+)

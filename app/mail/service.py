@@ -1,0 +1,110 @@
+"""Outgoing mail: rendered and sealed in the caller's transaction, sent by the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.database import Db
+from app.jobs import enqueue
+from app.mail.models import MailState, OutgoingMail, Suppression
+from app.mail.render import header_safe, render
+from app.sealed_columns import SealedColumns
+from app.settings import Settings
+from recordings.model import AccountId, PersonId
+
+FIELD = "mail"
+
+
+class MailContent(msgspec.Struct, frozen=True, kw_only=True):
+    """The sealed JSON of an outgoing mail."""
+
+    to: str
+    name: str
+    subject: str
+    text: str
+    html: str
+    headers: dict[str, str] = {}
+
+
+async def queue(
+    db: Db,
+    columns: SealedColumns,
+    *,
+    settings: Settings,
+    account: AccountId,
+    person: PersonId,
+    template: str,
+    key: str,
+    optional: bool,
+    context: Mapping[str, object],
+    to_name: str,
+    to_email: str,
+    headers: Mapping[str, str] | None = None,
+) -> UUID | None:
+    """Write one mail and its sending job; the same `key` again writes nothing and answers None.
+
+    optional: an invitation kind, which unsubscribing stops even when already queued.
+    Templates know `settings` and `to_name` besides `context`. Raises UnsafeHeader.
+    """
+    rendered = render(template, {"settings": settings, "to_name": to_name, **context})
+    content = MailContent(
+        to=header_safe(to_email),
+        name=header_safe(to_name),
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        headers={name: header_safe(value) for name, value in (headers or {}).items()},
+    )
+    mail_id = uuid4()
+    made = await db.execute(
+        insert(OutgoingMail)
+        .values(
+            id=mail_id,
+            account_id=account,
+            person_id=person,
+            template=template,
+            optional=optional,
+            key=key,
+            content=columns.seal(account, person, FIELD, msgspec.json.encode(content).decode()),
+            state=MailState.WAITING,
+            tries=0,
+        )
+        .on_conflict_do_nothing(index_elements=[OutgoingMail.account_id, OutgoingMail.key])
+        .returning(OutgoingMail.id)
+    )
+    if made.scalar_one_or_none() is None:
+        return None
+    await enqueue(db, "send_mail", key=f"mail-{mail_id}", account_id=account, mail_id=mail_id)
+    return mail_id
+
+
+def open_mail(columns: SealedColumns, row: OutgoingMail) -> MailContent | None:
+    """What the mail says; None once its person is erased."""
+    text = columns.open(AccountId(row.account_id), PersonId(row.person_id), FIELD, row.content)
+    return msgspec.json.decode(text, type=MailContent) if text.startswith("{") else None
+
+
+async def suppress(db: Db, *, account: AccountId, address_index: bytes) -> None:
+    """From this transaction on the address gets no invitation from this account. Safe to run twice."""
+    await db.execute(
+        insert(Suppression)
+        .values(account_id=account, address_index=address_index)
+        .on_conflict_do_nothing(index_elements=[Suppression.account_id, Suppression.address_index])
+    )
+
+
+async def is_suppressed(db: Db, *, address_index: bytes) -> bool:
+    return await db.scalar(select(Suppression.id).where(Suppression.address_index == address_index)) is not None
+
+
+async def stop_waiting(db: Db, *, person: PersonId, key: str | None = None) -> None:
+    """Optional mails of this person that wait (or the one of `key`) are not sent any more."""
+    waiting = update(OutgoingMail).where(
+        OutgoingMail.person_id == person, OutgoingMail.optional, OutgoingMail.state == MailState.WAITING
+    )
+    await db.execute((waiting.where(OutgoingMail.key == key) if key else waiting).values(state=MailState.SUPPRESSED))

@@ -1,0 +1,89 @@
+"""Pages of a study with its sessions, and scheduling one. A session's own page stands with its invitations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Router, get, post
+from litestar.params import Parameter
+from litestar.response import Redirect, Template
+from sqlalchemy import select
+
+from app.accounts.login import Login, require_member
+from app.accounts.models import Role
+from app.database import Db
+from app.forms import Form, read_form
+from app.pages import page
+from app.sessions.forms import read_session, time_zones
+from app.sessions.models import Session
+from app.sessions.service import schedule
+from app.studies.forms import LANGUAGES
+from app.studies.service import contact_of, find_study, newest_consent_text
+from app.wiring import Wiring
+
+PAGE_ROWS = 50
+
+
+@get("/studies/{study:uuid}")
+async def show_study(
+    request: Request[Any, Any, Any],
+    db: Db,
+    wiring: Wiring,
+    login: Login,
+    study: UUID,
+    number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+) -> Template:
+    member = require_member(login)
+    row = await find_study(db, study)
+    found = await db.scalars(
+        select(Session)
+        .where(Session.study_id == study)
+        .order_by(Session.created_at.desc(), Session.id)
+        .limit(PAGE_ROWS + 1)
+        .offset((number - 1) * PAGE_ROWS)
+    )
+    sessions = list(found)
+    return page(
+        "studies/show.html",
+        request,
+        study=row,
+        contact=contact_of(wiring.columns, row),
+        consent=await newest_consent_text(db, study),
+        language=LANGUAGES.get(row.language, row.language),
+        sessions=sessions[:PAGE_ROWS],
+        number=number,
+        more=len(sessions) > PAGE_ROWS,
+        may_change=member.role in (Role.OWNER, Role.RESEARCHER),
+    )
+
+
+@get("/studies/{study:uuid}/sessions/new")
+async def show_new(request: Request[Any, Any, Any], db: Db, login: Login, study: UUID) -> Template:
+    require_member(login, Role.OWNER, Role.RESEARCHER)
+    row = await find_study(db, study)
+    form = Form(values={"time_zone": "Europe/Berlin"})
+    return page("sessions/new.html", request, study=row, form=form, zones=time_zones())
+
+
+@post("/studies/{study:uuid}/sessions")
+async def create(request: Request[Any, Any, Any], db: Db, login: Login, study: UUID) -> Template | Redirect:
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    row = await find_study(db, study)
+    form = await read_form(request)
+    typed = read_session(form)
+    if typed is None:
+        return page("sessions/new.html", request, status=422, study=row, form=form, zones=time_zones())
+    session = await schedule(
+        db,
+        account=member.account,
+        study=study,
+        title=typed.title,
+        starts_at=typed.starts_at,
+        time_zone=typed.time_zone,
+        group=typed.group,
+    )
+    return Redirect(f"/sessions/{session}", status_code=303)
+
+
+router = Router("/", route_handlers=[show_study, show_new, create])

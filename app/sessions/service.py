@@ -1,0 +1,311 @@
+"""Verbs of a research session: schedule, open, record, end; and of what is published in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.database import Db, now_in
+from app.decisions import Decision
+from app.errors import Conflict, Gone, NotThere, Unavailable
+from app.jobs import enqueue
+from app.sessions.models import Node, Recording, RecordingState, Session, SessionState, Take, Track
+from app.sessions.policy import RecordingFacts, Standing, Step, Switch, next_standing
+from app.studies.models import Study
+from recordings.encryption.keystore import KeyExists, KeyStore
+from recordings.model import (
+    AccountId,
+    PersonId,
+    RecordingId,
+    RecordingRef,
+    SessionId,
+    StreamKind,
+    TrackId,
+    TrackKind,
+    TrackRef,
+)
+from recordings.storage.layout import track_key_path
+
+NODE_SILENT_AFTER = timedelta(seconds=10)
+
+
+class NoNode(Unavailable):
+    """The media server is not running just now, so the room cannot carry sound and pictures. Please try again soon."""
+
+
+class NotNow(Conflict):
+    """This cannot be done in the session's present state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeOpened:
+    """A publication that may now be captured; the keys of all `tracks` exist."""
+
+    recording: RecordingRef
+    tracks: Mapping[TrackKind, TrackRef]
+    number: int
+
+
+async def schedule(
+    db: Db,
+    *,
+    account: AccountId,
+    study: UUID,
+    title: str,
+    starts_at: datetime | None = None,
+    time_zone: str = "Europe/Berlin",
+    group: bool = False,
+) -> SessionId:
+    """A new session of a study. Raises NotThere, Conflict when the study is closed."""
+    row = await db.get(Study, study)
+    if row is None:
+        raise NotThere
+    if row.closed_at is not None:
+        raise Conflict("This study is closed.")
+    session = Session(
+        id=uuid4(),
+        account_id=account,
+        study_id=study,
+        title=title,
+        starts_at=starts_at,
+        time_zone=time_zone,
+        group=group,
+    )
+    db.add(session)
+    await db.flush()
+    return SessionId(session.id)
+
+
+async def find_session(db: Db, session: UUID) -> Session:
+    """The session of this account. Raises NotThere."""
+    row = await db.get(Session, session)
+    if row is None:
+        raise NotThere
+    return row
+
+
+async def open_room(db: Db, *, session: UUID) -> Session:
+    """People may come in from now on. Raises NotNow."""
+    row = await _step(db, session, Step.OPEN)
+    row.started_at = await now_in(db)
+    return row
+
+
+async def start_recording(db: Db, *, session: UUID) -> Session:
+    return await _step(db, session, Step.START)
+
+
+async def pause_recording(db: Db, *, session: UUID) -> Session:
+    return await _step(db, session, Step.PAUSE)
+
+
+async def resume_recording(db: Db, *, session: UUID) -> Session:
+    return await _step(db, session, Step.RESUME)
+
+
+async def end(db: Db, *, session: UUID) -> Session:
+    """Nobody publishes any more. What is complete is finalised now, what is still open when its take closes."""
+    row = await _step(db, session, Step.END)
+    row.ended_at = await now_in(db)
+    left = (
+        await db.scalars(select(Recording).where(Recording.session_id == session, Recording.erased_at.is_(None)))
+    ).all()
+    for recording in left:
+        if not await _has_open_take(db, recording.id):
+            await _captured(db, recording)
+    return row
+
+
+async def node_of(db: Db, session: Session) -> Node:
+    """The media process a live room lives on; chosen at the first need, and again only when it fell silent.
+    Raises NoNode."""
+    alive_since = await now_in(db) - NODE_SILENT_AFTER
+    if session.node is not None:
+        node = await db.get(Node, session.node)
+        if node is not None and node.heartbeat_at >= alive_since:
+            return node
+    found = await db.scalars(
+        select(Node)
+        .where(Node.heartbeat_at >= alive_since, Node.streams < Node.capacity)
+        .order_by(Node.streams)
+        .limit(1)
+    )
+    node = found.first()
+    if node is None:
+        raise NoNode
+    session.node = node.name
+    return node
+
+
+async def open_take(
+    db: Db,
+    keys: KeyStore,
+    *,
+    account: AccountId,
+    session: SessionId,
+    person: PersonId,
+    person_is_member: bool,
+    stream: StreamKind,
+    kinds: Collection[TrackKind],
+    node: str,
+    resource: str,
+) -> TakeOpened:
+    """Rows and keys for one publication: the recording (one per person and stream, however often they come
+    back), an open track for each of `kinds`, and the take. Raises Gone when the recording was erased."""
+    recording = await _recording(db, account, session, person, person_is_member, stream)
+    if recording.erased_at is not None:
+        raise Gone
+    recording.last_take += 1
+    recording.state = RecordingState.CAPTURING
+    db.add(
+        Take(account_id=account, recording_id=recording.id, number=recording.last_take, node=node, resource=resource)
+    )
+    ref = recording_ref(recording)
+    tracks = {kind: track_ref(ref, await _open_track(db, recording, kind)) for kind in sorted(kinds)}
+    await db.flush()
+    for track in tracks.values():
+        try:
+            keys.create(track_key_path(track))
+        except KeyExists:  # a track that goes on over several takes
+            pass
+    return TakeOpened(recording=ref, tracks=tracks, number=recording.last_take)
+
+
+async def close_take(db: Db, *, recording: RecordingId, number: int, interrupted: bool) -> None:
+    """Everything of this take is stored. After the last one the recording is finalised. Safe to run twice."""
+    row = await db.get(Recording, recording, with_for_update=True)
+    take = await db.scalar(select(Take).where(Take.recording_id == recording, Take.number == number))
+    if row is None or take is None or take.ended_at is not None:
+        return
+    take.ended_at, take.interrupted = await now_in(db), interrupted
+    row.interrupted = row.interrupted or interrupted
+    await db.flush()
+    if row.erased_at is None and not await _has_open_take(db, recording):
+        await _captured(db, row)
+
+
+async def close_tracks(db: Db, *, session: SessionId, person: PersonId, kinds: Collection[TrackKind]) -> list[Track]:
+    """Consent to these kinds was withdrawn: nothing more is written to their tracks, and consenting again
+    opens new ones. Returns the tracks closed now."""
+    found = await db.scalars(
+        select(Track)
+        .join(Recording, Recording.id == Track.recording_id)
+        .where(
+            Recording.session_id == session,
+            Recording.person_id == person,
+            Track.kind.in_(list(kinds)),
+            Track.closed_at.is_(None),
+            Track.erased_at.is_(None),
+        )
+        .with_for_update()
+    )
+    tracks = list(found)
+    now = await now_in(db)
+    for track in tracks:
+        track.closed_at = now
+    return tracks
+
+
+def recording_ref(row: Recording) -> RecordingRef:
+    """Where the recording of this row lives."""
+    return RecordingRef(
+        account=AccountId(row.account_id),
+        session=SessionId(row.session_id),
+        person=PersonId(row.person_id),
+        recording=RecordingId(row.id),
+        kind=StreamKind(row.stream),
+    )
+
+
+def track_ref(recording: RecordingRef, row: Track) -> TrackRef:
+    return TrackRef(of=recording, track=TrackId(row.id), kind=TrackKind(row.kind))
+
+
+def recording_facts(row: Recording, session: Session) -> RecordingFacts:
+    """What the rules readable() and due() look at."""
+    return RecordingFacts(
+        state=RecordingState(row.state),
+        created_at=row.created_at,
+        session_ended_at=session.ended_at,
+        held_reason=row.held_reason,
+        held_until=row.held_until,
+        restricted_at=row.restricted_at,
+        erased_at=row.erased_at,
+    )
+
+
+def standing(row: Session) -> Standing:
+    return Standing(state=SessionState(row.state), recording=Switch(row.recording))
+
+
+async def _step(db: Db, session: UUID, step: Step) -> Session:
+    row = await db.get(Session, session, with_for_update=True, populate_existing=True)
+    if row is None:
+        raise NotThere
+    following = next_standing(step, standing(row))
+    if isinstance(following, Decision):
+        raise NotNow(following.reason)
+    row.state, row.recording = following.state, following.recording
+    await db.flush()
+    return row
+
+
+async def _captured(db: Db, recording: Recording) -> None:
+    """All takes ended: the index can be written."""
+    if recording.last_take == 0:
+        return
+    recording.state = RecordingState.CAPTURED
+    await enqueue(db, "finalise", account_id=recording.account_id, recording_id=recording.id)
+
+
+async def _has_open_take(db: Db, recording: UUID) -> bool:
+    return await db.scalar(select(Take.id).where(Take.recording_id == recording, Take.ended_at.is_(None))) is not None
+
+
+async def _recording(
+    db: Db, account: AccountId, session: SessionId, person: PersonId, person_is_member: bool, stream: StreamKind
+) -> Recording:
+    await db.execute(
+        insert(Recording)
+        .values(
+            id=uuid4(),
+            account_id=account,
+            session_id=session,
+            person_id=person,
+            person_is_member=person_is_member,
+            stream=stream,
+            state=RecordingState.CAPTURING,
+            interrupted=False,
+            last_take=0,
+            index_generation=0,
+            gaps=[],
+        )
+        .on_conflict_do_nothing(index_elements=[Recording.session_id, Recording.person_id, Recording.stream])
+    )
+    found = await db.scalars(
+        select(Recording)
+        .where(Recording.session_id == session, Recording.person_id == person, Recording.stream == stream)
+        .with_for_update()
+    )
+    return found.one()
+
+
+async def _open_track(db: Db, recording: Recording, kind: TrackKind) -> Track:
+    found = await db.scalars(
+        select(Track).where(
+            Track.recording_id == recording.id,
+            Track.kind == kind,
+            Track.closed_at.is_(None),
+            Track.erased_at.is_(None),
+        )
+    )
+    track = found.first()
+    if track is None:
+        track = Track(id=uuid4(), account_id=recording.account_id, recording_id=recording.id, kind=kind)
+        db.add(track)
+    return track

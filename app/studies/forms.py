@@ -1,0 +1,73 @@
+"""Validated input of a study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.forms import Form
+from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind
+
+LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "nl": "Dutch"}
+"""Languages a transcript can be written in."""
+RETENTION = {"days": "Erase after a number of days", "asked": "Keep until you or the participant ask"}
+LONGEST_DAYS = 3650
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyInput:
+    """retention_days None: until asked."""
+
+    title: str
+    contact_name: str
+    contact_email: str
+    consent_text: str
+    kinds: list[ConsentKind]
+    language: str
+    retention_days: int | None
+
+
+def read_study(form: Form) -> StudyInput | None:
+    """None when something does not fit; the form then says what."""
+    kinds = [ConsentKind(kind) for kind in form.choices("kinds", ConsentKind)]
+    if not kinds and "kinds" not in form.errors:
+        form.errors["kinds"] = "Please choose at least one kind to record."
+    if ConsentKind.TRANSCRIPT in kinds and ConsentKind.AUDIO not in kinds:
+        form.errors["kinds"] = "A transcript is written from the audio, so audio is needed too."
+    days: int | None = None
+    if form.choice("retention", RETENTION) == "days":
+        days = form.number("retention_days", at_least=1, at_most=LONGEST_DAYS)
+    read = StudyInput(
+        title=form.line("title"),
+        contact_name=form.line("contact_name"),
+        contact_email=form.email("contact_email"),
+        consent_text=form.text("consent_text"),
+        kinds=kinds,
+        language=form.choice("language", LANGUAGES),
+        retention_days=days,
+    )
+    return read if form.fine else None
+
+
+def shown_study(
+    *,
+    title: str = "",
+    contact_name: str = "",
+    contact_email: str = "",
+    consent_text: str = "",
+    kinds: list[str] | None = None,
+    language: str = "en",
+    retention_days: int | None = DEFAULT_RETENTION_DAYS,
+) -> Form:
+    """The form as first shown."""
+    return Form(
+        values={
+            "title": title,
+            "contact_name": contact_name,
+            "contact_email": contact_email,
+            "consent_text": consent_text,
+            "language": language,
+            "retention": "asked" if retention_days is None else "days",
+            "retention_days": str(retention_days or DEFAULT_RETENTION_DAYS),
+        },
+        lists={"kinds": list(ConsentKind) if kinds is None else kinds},
+    )

@@ -1,0 +1,146 @@
+"""Pages of studies: the start page, a new one, changing one. The page that shows one stands with its sessions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Router, get, post
+from litestar.params import Parameter
+from litestar.response import Redirect, Template
+
+from app.accounts.login import Login, require_member
+from app.accounts.models import Role
+from app.database import Db
+from app.forms import Form, read_form
+from app.pages import page
+from app.studies.forms import LANGUAGES, RETENTION, read_study, shown_study
+from app.studies.models import ConsentKind
+from app.studies.service import change_study, contact_of, create_study, find_study, list_studies, newest_consent_text
+from app.wiring import Wiring
+
+PAGE_ROWS = 50
+KIND_HINTS = {
+    ConsentKind.VIDEO: "The picture of the participant's camera.",
+    ConsentKind.AUDIO: "The sound of their microphone.",
+    ConsentKind.SCREEN: "The screen, window or tab they share, with the sound of a shared tab.",
+    ConsentKind.TRANSCRIPT: "Their spoken words, written down on your own server.",
+}
+EXAMPLE_CONSENT = (
+    "We would like to watch how you use our product and hear what you think while you do. "
+    "Only our research team sees the recording. We use it to improve the product and for nothing else. "
+    "Taking part is your choice; you can stop at any moment without giving a reason."
+)
+
+
+@get("/")
+async def show_studies(
+    request: Request[Any, Any, Any],
+    db: Db,
+    login: Login,
+    number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+) -> Template | Redirect:
+    if login is None or login.member is None:
+        return Redirect("/sign-in", status_code=303)
+    rows = await list_studies(db, limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
+    return page(
+        "studies/list.html",
+        request,
+        studies=rows[:PAGE_ROWS],
+        number=number,
+        more=len(rows) > PAGE_ROWS,
+        may_create=login.role in (Role.OWNER, Role.RESEARCHER),
+    )
+
+
+@get("/studies/new")
+async def show_new(request: Request[Any, Any, Any], db: Db, login: Login) -> Template:
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    return _form_page(request, shown_study(contact_name=member.name, consent_text=EXAMPLE_CONSENT), study=None)
+
+
+@post("/studies")
+async def create(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login) -> Template | Redirect:
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    form = await read_form(request)
+    typed = read_study(form)
+    if typed is None:
+        return _form_page(request, form, study=None, status=422)
+    study = await create_study(
+        db,
+        wiring.columns,
+        account=member.account,
+        title=typed.title,
+        contact_name=typed.contact_name,
+        contact_email=typed.contact_email,
+        consent_text=typed.consent_text,
+        kinds=typed.kinds,
+        language=typed.language,
+        retention_days=typed.retention_days,
+    )
+    return Redirect(f"/studies/{study}", status_code=303)
+
+
+@get("/studies/{study:uuid}/edit")
+async def show_edit(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, study: UUID) -> Template:
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    row = await find_study(db, study)
+    contact = contact_of(wiring.columns, row)
+    form = shown_study(
+        title=row.title,
+        contact_name=contact.name,
+        contact_email=contact.email,
+        consent_text=(await newest_consent_text(db, study)).text,
+        kinds=row.kinds,
+        language=row.language,
+        retention_days=row.retention_days,
+    )
+    return _form_page(request, form, study=study, owner=member.role is Role.OWNER)
+
+
+@post("/studies/{study:uuid}/edit")
+async def update(
+    request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, study: UUID
+) -> Template | Redirect:
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    row = await find_study(db, study)
+    form = await read_form(request)
+    owner = member.role is Role.OWNER
+    if not owner:  # how long things are kept is the owner's instruction
+        kept = shown_study(retention_days=row.retention_days).values
+        form.values = {**form.values, "retention": kept["retention"], "retention_days": kept["retention_days"]}
+    typed = read_study(form)
+    if typed is None:
+        return _form_page(request, form, study=study, owner=owner, status=422)
+    await change_study(
+        db,
+        wiring.columns,
+        study=study,
+        title=typed.title,
+        contact_name=typed.contact_name,
+        contact_email=typed.contact_email,
+        consent_text=typed.consent_text,
+        kinds=typed.kinds,
+        language=typed.language,
+        retention_days=typed.retention_days,
+    )
+    return Redirect(f"/studies/{study}", status_code=303)
+
+
+def _form_page(
+    request: Request[Any, Any, Any], form: Form, *, study: UUID | None, owner: bool = True, status: int = 200
+) -> Template:
+    return page(
+        "studies/form.html",
+        request,
+        status=status,
+        form=form,
+        study=study,
+        owner=owner,
+        languages=LANGUAGES,
+        retention=RETENTION,
+        kinds=KIND_HINTS,
+    )
+
+
+router = Router("/", route_handlers=[show_studies, show_new, create, show_edit, update])

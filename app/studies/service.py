@@ -1,0 +1,123 @@
+"""Verbs of a study: create, change, write a new consent text."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+
+from app.database import Db
+from app.errors import NotThere
+from app.sealed_columns import SealedColumns
+from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Study
+from recordings.model import AccountId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """Whom participants ask about the research."""
+
+    name: str
+    email: str
+
+
+async def create_study(
+    db: Db,
+    columns: SealedColumns,
+    *,
+    account: AccountId,
+    title: str,
+    contact_name: str,
+    contact_email: str,
+    consent_text: str,
+    kinds: Collection[ConsentKind],
+    language: str = "en",
+    retention_days: int | None = DEFAULT_RETENTION_DAYS,
+) -> UUID:
+    """A new study with version 1 of its consent text."""
+    study = Study(
+        id=uuid4(),
+        account_id=account,
+        title=title,
+        contact_name=columns.seal(account, None, "study.contact_name", contact_name),
+        contact_email=columns.seal(account, None, "study.contact_email", contact_email),
+        kinds=_in_order(kinds),
+        language=language,
+        retention_days=retention_days,
+    )
+    db.add(study)
+    await db.flush()
+    await new_consent_text(db, study=study.id, text=consent_text)
+    return study.id
+
+
+async def change_study(
+    db: Db,
+    columns: SealedColumns,
+    *,
+    study: UUID,
+    title: str,
+    contact_name: str,
+    contact_email: str,
+    consent_text: str,
+    kinds: Collection[ConsentKind],
+    language: str,
+    retention_days: int | None,
+) -> None:
+    """Change a study. A changed consent text becomes a new version; a changed retention raises its version,
+    which erasures name as the instruction they follow."""
+    row = await find_study(db, study)
+    account = AccountId(row.account_id)
+    row.title, row.language, row.kinds = title, language, _in_order(kinds)
+    row.contact_name = columns.seal(account, None, "study.contact_name", contact_name)
+    row.contact_email = columns.seal(account, None, "study.contact_email", contact_email)
+    if row.retention_days != retention_days:
+        row.retention_days, row.retention_version = retention_days, row.retention_version + 1
+    if (await newest_consent_text(db, study)).text != consent_text:
+        await new_consent_text(db, study=study, text=consent_text)
+    await db.flush()
+
+
+async def new_consent_text(db: Db, *, study: UUID, text: str) -> int:
+    """The next version; consents already given keep naming the one that was shown."""
+    row = await find_study(db, study)
+    latest = await db.scalar(select(func.max(ConsentText.version)).where(ConsentText.study_id == study))
+    version = (latest or 0) + 1
+    db.add(ConsentText(account_id=row.account_id, study_id=study, version=version, text=text, language=row.language))
+    await db.flush()
+    return version
+
+
+async def find_study(db: Db, study: UUID) -> Study:
+    """The study of this account. Raises NotThere."""
+    row = await db.get(Study, study)
+    if row is None:
+        raise NotThere
+    return row
+
+
+async def list_studies(db: Db, *, limit: int, offset: int = 0) -> list[Study]:
+    """Newest first."""
+    return list(await db.scalars(select(Study).order_by(Study.created_at.desc(), Study.id).limit(limit).offset(offset)))
+
+
+async def newest_consent_text(db: Db, study: UUID) -> ConsentText:
+    found = await db.scalars(
+        select(ConsentText).where(ConsentText.study_id == study).order_by(ConsentText.version.desc()).limit(1)
+    )
+    return found.one()
+
+
+def contact_of(columns: SealedColumns, study: Study) -> Contact:
+    """The contact participants see."""
+    account = AccountId(study.account_id)
+    return Contact(
+        name=columns.open(account, None, "study.contact_name", study.contact_name),
+        email=columns.open(account, None, "study.contact_email", study.contact_email),
+    )
+
+
+def _in_order(kinds: Collection[ConsentKind]) -> list[str]:
+    return [kind for kind in ConsentKind if kind in kinds]
