@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from recordings.alignment import ClockPoint, TickClock, take_clocks
 from recordings.encryption.keystore import KeyStore
@@ -203,7 +203,7 @@ def _reasons(timeline: _Timeline, take: TrackTake, take_end_ms: int) -> list[Ind
     if take.chunks:
         for hole in take.holes:
             reasons.append(IndexGap(timeline.at(take, hole.from_ticks), timeline.at(take, hole.to_ticks), LOST))
-    for note, following in zip(take.permissions, [*take.permissions[1:], None], strict=True):
+    for note, following in zip_longest(take.permissions, take.permissions[1:]):
         if not note.on:
             to_ms = timeline.ms(following.at) if following else take_end_ms
             reasons.append(IndexGap(timeline.ms(note.at), to_ms, note.why))

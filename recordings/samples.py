@@ -71,10 +71,11 @@ def _decoded(
         if abs(due - have) > _OFF_BY_MS * SAMPLE_RATE // 1000:  # loss, or a drifting sound card
             joined = numpy.concatenate(parts) if parts else numpy.zeros(0, numpy.float32)
             parts = [joined[:due], numpy.zeros(max(0, due - have), numpy.float32)]
-            have = max(0, due)
+            have = sum(len(part) for part in parts)
         blocks = opened.blocks(track, chunk, chunks[number + 1 : number + 16])
-        parts += [samples for block in simple_blocks(blocks) for samples in decoder.decode(block.data)]
-        have = sum(len(part) for part in parts)
+        new = [samples for block in simple_blocks(blocks) for samples in decoder.decode(block.data)]
+        parts += new
+        have += sum(len(samples) for samples in new)
         if have > longest_s * SAMPLE_RATE:
             joined = numpy.concatenate(parts)
             cut = _quiet_place(joined)

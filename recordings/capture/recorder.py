@@ -17,7 +17,6 @@ from recordings.capture.spool import Spool, SpoolFull
 from recordings.model import Frame, Hole, RecordingRef, SenderReport, TrackKind, TrackRef
 
 NO_ROOM = "no room on the server"
-ROOM_TO_RESUME_BYTES = 1 << 20
 _REPORT_EVERY_S = 1.0  # a sender that floods reports must not fill the journal
 _HOLE_EVERY_S = 0.1
 
@@ -117,7 +116,7 @@ class StreamRecorder:
 
     def tick(self, now: float) -> None:
         """A few times per second: seals what is old, and resumes after a full disk."""
-        if self._full and self._spool.room_bytes >= ROOM_TO_RESUME_BYTES:
+        if self._full and self._spool.has_room:
             self._full = False
             for line in self._lines.values():
                 if line.permitted:

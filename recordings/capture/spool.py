@@ -21,6 +21,7 @@ from recordings.encryption.sealed import frame_messages
 from recordings.storage.layout import checked_key
 
 JOURNAL_RESERVE_BYTES = 16 << 20
+_ROOM_TO_RESUME_BYTES = 1 << 20
 _PART = ".part"
 
 
@@ -79,6 +80,11 @@ class Spool:
     def room_bytes(self) -> int:
         """What media may still take."""
         return max(0, self._quota - self._used)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether capture that stopped for want of room should go on: enough that it does not stop at once."""
+        return self.room_bytes >= min(_ROOM_TO_RESUME_BYTES, self._quota // 4)
 
     def append(self, key: str, data: bytes, *, reserve: bool = False) -> int:
         """Append to the piece `key`, opening it first, and return where the data begins in it.

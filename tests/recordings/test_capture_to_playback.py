@@ -56,7 +56,7 @@ async def test_a_decoder_takes_all_of_it_without_a_complaint(scene):
     try:
         with av.logging.Capture() as complaints, av.open(io.BytesIO(data)) as file:
             assert file.streams.video[0].width == 64
-            decoded = [frame for frame in file.decode(file.streams.video[0])]
+            decoded = list(file.decode(file.streams.video[0]))
             assert file.duration == 4_000_000
         with av.logging.Capture() as more, av.open(io.BytesIO(data)) as file:
             samples = sum(frame.samples for frame in file.decode(file.streams.audio[0]))
@@ -199,8 +199,7 @@ async def test_what_was_changed_in_the_store_is_refused_and_never_served(scene, 
         del objects[first]
     served: list[bytes] = []
     with pytest.raises((SealBroken, ObjectMissing)):
-        for piece in scene.view(summary, [camera]).read():
-            served.append(piece)
+        served.extend(scene.view(summary, [camera]).read())
     packets = play(b"".join(served)).get("video", []) if len(served) > 1 else []
     assert len(packets) < 140, "only what stood before the damage"
 
