@@ -1,14 +1,28 @@
 """Every table of the product, for migrations and for tests that ask the catalogue."""
 
+from app import audit, jobs
 from app.accounts import models as accounts
 from app.database import Base
 from app.invitations import models as invitations
 from app.mail import models as mail
 from app.participants import models as participants
 from app.privacy import models as privacy
+from app.room import models as room
 from app.sessions import models as sessions
 from app.studies import models as studies
 
 metadata = Base.metadata
 
-__all__ = ["accounts", "invitations", "mail", "metadata", "participants", "privacy", "sessions", "studies"]
+__all__ = [
+    "accounts",
+    "audit",
+    "invitations",
+    "jobs",
+    "mail",
+    "metadata",
+    "participants",
+    "privacy",
+    "room",
+    "sessions",
+    "studies",
+]

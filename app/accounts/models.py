@@ -1,14 +1,12 @@
-"""Rows of the customer: account, its members, their logins and sign-in links; audit and job failures."""
+"""Rows of the customer: account, its members, their logins and sign-in links."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, UniqueConstraint, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ForeignKey, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Row
@@ -82,30 +80,3 @@ class Login(Row):
     session_id: Mapped[UUID | None]  # scope room: the session of the invitation
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]
-
-
-class AuditEvent(Row):
-    """Append-only, hash-chained per account; ids only, no personal data."""
-
-    __tablename__ = "audit_event"
-    number: Mapped[int] = mapped_column(BigInteger)  # 1, 2, 3 … per account
-    at: Mapped[datetime]
-    actor: Mapped[str]  # "member:<id>" | "participant:<id>" | "system"
-    action: Mapped[str]  # "source:subject:action", app.audit.Action
-    subject: Mapped[str]
-    facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    previous_hash: Mapped[bytes]
-    hash: Mapped[bytes]
-    __table_args__ = (UniqueConstraint("account_id", "number"),)
-
-
-class JobFailure(Base):
-    """Type and place of a failed job's exception, never its message. ids only."""
-
-    __tablename__ = "job_failure"
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    job_id: Mapped[int] = mapped_column(BigInteger)
-    task: Mapped[str]
-    exception: Mapped[str]
-    place: Mapped[str]
-    at: Mapped[datetime] = mapped_column(server_default=func.now())
