@@ -10,7 +10,37 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-EU_COUNTRIES = frozenset("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split())
+EU_COUNTRIES = frozenset(
+    [
+        "AT",
+        "BE",
+        "BG",
+        "CY",
+        "CZ",
+        "DE",
+        "DK",
+        "EE",
+        "ES",
+        "FI",
+        "FR",
+        "GR",
+        "HR",
+        "HU",
+        "IE",
+        "IT",
+        "LT",
+        "LU",
+        "LV",
+        "MT",
+        "NL",
+        "PL",
+        "PT",
+        "RO",
+        "SE",
+        "SI",
+        "SK",
+    ]
+)
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -79,7 +109,11 @@ class Settings:
     s3_bucket: str = variable("JUNIER_S3_BUCKET", "", "S3 bucket.")
     s3_access_key: str = variable("JUNIER_S3_ACCESS_KEY", "", "S3 access key id.")
     s3_secret_key: str = variable("JUNIER_S3_SECRET_KEY", "", "S3 secret access key.")
-    s3_own_country: str = variable("JUNIER_S3_OWN_COUNTRY", "", "Country (EU, two letters) of an S3 server of your own on this machine; allows a loopback JUNIER_S3_ENDPOINT in production.")
+    s3_own_country: str = variable(
+        "JUNIER_S3_OWN_COUNTRY",
+        "",
+        "Country (EU, two letters) of an S3 server of your own on this machine; allows a loopback JUNIER_S3_ENDPOINT in production.",
+    )
     mail: str = variable("JUNIER_MAIL", "outbox", "outbox (development only), mailtrap or smtp.")
     mail_from: str = variable("JUNIER_MAIL_FROM", "", "Sender address of every mail; required with mailtrap and smtp.")
     mailtrap_token: str = variable("JUNIER_MAILTRAP_TOKEN", "", "API token of Mailtrap.")
@@ -199,6 +233,20 @@ class Settings:
     @property
     def offer_addresses(self) -> tuple[str, ...]:
         return tuple(a.strip() for a in self.media_addresses.split(",") if a.strip())
+
+
+def child_environment(settings: Settings, **changes: str) -> dict[str, str]:
+    """The environment of a child process that shall read the very same settings, with `changes` on top."""
+    told = {f.metadata["variable"]: getattr(settings, f.name) for f in fields(settings)}
+    return (
+        os.environ
+        | {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in told.items()
+            if value is not None
+        }
+        | changes
+    )
 
 
 def _parse(name: str, text: str, default: object) -> object:

@@ -13,37 +13,13 @@ from app.database import Db
 from app.jobs import enqueue
 from app.participants.service import current_consents
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Take, Track, Transcript
+from app.sessions.service import recording_ref, track_ref
 from app.studies.models import ConsentKind, Study
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
 from recordings.finalise import finalise as write_index
-from recordings.model import (
-    AccountId,
-    IndexSummary,
-    PersonId,
-    RecordingId,
-    RecordingRef,
-    SessionId,
-    StreamKind,
-    TrackId,
-    TrackKind,
-    TrackRef,
-)
+from recordings.model import AccountId, IndexSummary, PersonId, RecordingRef, SessionId, TrackKind
 from recordings.storage.layout import index_key
-
-
-def recording_ref(row: Recording) -> RecordingRef:
-    return RecordingRef(
-        account=AccountId(row.account_id),
-        session=SessionId(row.session_id),
-        person=PersonId(row.person_id),
-        recording=RecordingId(row.id),
-        kind=StreamKind(row.stream),
-    )
-
-
-def track_ref(recording: RecordingRef, row: Track) -> TrackRef:
-    return TrackRef(of=recording, track=TrackId(row.id), kind=TrackKind(row.kind))
 
 
 async def finalise(wiring: Wiring, account: AccountId, recording_id: UUID) -> None:
@@ -96,7 +72,7 @@ async def _ask_for_transcript(db: Db, row: Recording, session: Session, summary:
     if voice is None:
         return
     if not row.person_is_member:
-        consents = await current_consents(db, session=session.id, participant=row.person_id)
+        consents = await current_consents(db, session=SessionId(session.id), participant=PersonId(row.person_id))
         if ConsentKind.TRANSCRIPT not in consents or ConsentKind.AUDIO not in consents:
             return
     study = await db.get_one(Study, session.study_id)

@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from app.database import Db
 from app.mail.models import MailState, OutgoingMail, Suppression
+from app.sealed_columns import ERASED
 from app.settings import Settings
 from app.wiring import Wiring
-from app.sealed_columns import ERASED
 from recordings.model import AccountId, PersonId
 from workers.mailer import Mail, Mailer, MailError, Outbox
 

@@ -5,7 +5,7 @@ Samples are float32, shape (n,), mono, 16 kHz, range [-1, 1].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,10 +15,8 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
-BLOCK_SECONDS = 600
-"""Longest stretch given to the model at once: 38 MB of samples, cut where it is most quiet."""
-QUIET_SEARCH_SECONDS = 20
-QUIET_WINDOW_SECONDS = 0.3
+LONGEST_S = 600
+"""Longest stretch given to the model at once: 38 MB of samples, and progress that moves."""
 
 VOICE_PAD_MS = 400
 """The voice activity filter widens what it finds by this much; cues are widened alike before comparing."""
@@ -87,7 +85,7 @@ def transcribe_stretches(
     """Hear every stretch of a track in order; gaps between stretches stay gaps."""
     cues: list[Cue] = []
     speech: list[tuple[int, int]] = []
-    for start_ms, samples in blocks(stretches):
+    for start_ms, samples in stretches:
         heard = transcriber.hear(samples, start_ms=start_ms, language=language)
         cues.extend(heard.cues)
         speech.extend(heard.speech)
@@ -98,18 +96,6 @@ def transcribe_stretches(
         coverage=coverage(speech, [(c.start_ms - VOICE_PAD_MS, c.end_ms + VOICE_PAD_MS) for c in cues]),
         speech_seconds=sum(b - a for a, b in speech) / 1000,
     )
-
-
-def blocks(stretches: Iterable[tuple[int, Samples]]) -> Iterator[tuple[int, Samples]]:
-    """Cut long stretches into blocks of at most BLOCK_SECONDS, each cut at the quietest moment nearby."""
-    longest = BLOCK_SECONDS * SAMPLE_RATE
-    for first_ms, samples in stretches:
-        start = 0
-        while len(samples) - start > longest:
-            cut = _quietest(samples, start + longest - QUIET_SEARCH_SECONDS * SAMPLE_RATE, start + longest)
-            yield first_ms + start * 1000 // SAMPLE_RATE, samples[start:cut]
-            start = cut
-        yield first_ms + start * 1000 // SAMPLE_RATE, samples[start:]
 
 
 def coverage(speech: Sequence[tuple[int, int]], cues: Sequence[tuple[int, int]]) -> float:
@@ -134,11 +120,3 @@ def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
-
-
-def _quietest(samples: Samples, start: int, end: int) -> int:
-    window = int(QUIET_WINDOW_SECONDS * SAMPLE_RATE)
-    power = np.square(samples[start:end], dtype=np.float64)
-    sums = np.concatenate(([0.0], np.cumsum(power)))
-    quiet = int(np.argmin(sums[window:] - sums[:-window]))
-    return start + quiet + window // 2

@@ -12,13 +12,13 @@ from app.database import Db
 from app.library.transcripts import TranscriptCue, TranscriptText, TranscriptWord, erase_unpublished, write_transcript
 from app.participants.service import current_consents
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
+from app.sessions.service import recording_ref, track_ref
 from app.studies.models import ConsentKind
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
-from recordings.model import AccountId, RecordingRef, TrackRef
+from recordings.model import AccountId, PersonId, RecordingRef, SessionId, TrackRef
 from recordings.samples import voice_samples
-from workers.finalise import recording_ref, track_ref
-from workers.speech import Transcriber, Transcription, transcribe_stretches
+from workers.speech import LONGEST_S, Transcriber, Transcription, transcribe_stretches
 
 PROGRESS_STEP = 0.02
 
@@ -56,7 +56,13 @@ async def transcribe(
     def hear() -> tuple[Transcription, str]:
         transcriber = open_transcriber()
         stretches = voice_samples(
-            wiring.store, wiring.keys, task.recording, task.index_key, task.generation, task.track
+            wiring.store,
+            wiring.keys,
+            task.recording,
+            task.index_key,
+            task.generation,
+            task.track,
+            longest_s=LONGEST_S,
         )
         heard = transcribe_stretches(
             transcriber, stretches, language=task.language, total_ms=task.duration_ms, on_progress=on_progress
@@ -111,7 +117,9 @@ async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:
     stored = recording.state == RecordingState.STORED and track.erased_at is None and recording.restricted_at is None
     if recording.person_is_member or not stored:
         return stored
-    consents = await current_consents(db, session=recording.session_id, participant=recording.person_id)
+    consents = await current_consents(
+        db, session=SessionId(recording.session_id), participant=PersonId(recording.person_id)
+    )
     return {ConsentKind.TRANSCRIPT, ConsentKind.AUDIO} <= consents
 
 

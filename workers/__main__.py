@@ -1,0 +1,171 @@
+"""The workers' composition root: every task of app.jobs.TASKS bound to its body, on procrastinate."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import procrastinate
+import structlog
+from procrastinate import JobContext, RetryStrategy
+
+from app.jobs import TASKS, JobFailure, Queue
+from app.privacy.retention import sweep
+from app.privacy.service import run_erasure
+from app.room.node_client import NodeClient
+from app.wiring import Wiring
+from recordings.model import AccountId
+from workers.finalise import finalise
+from workers.mail import open_mailer, send_mail
+from workers.reap import HEARTBEAT_SECONDS, STALLED_SECONDS, reap_jobs
+from workers.speech import Transcriber
+from workers.transcribe import transcribe
+from workers.transcription_child import keep_transcribing
+
+LIGHT_CONCURRENCY = 8
+SWEEP_EVERY = "* * * * *"
+REAP_EVERY = "* * * * * */15"
+RETRY = RetryStrategy(max_attempts=8, wait=1, exponential_wait=2)
+"""Waits of 3, 5, 9 … 257 s: long enough for a store or mail server to come back."""
+
+Body = Callable[..., Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+def build(wiring: Wiring) -> procrastinate.App:
+    """The job engine with all tasks registered; `open_async()` it before use."""
+    conninfo = wiring.database.url
+    engine = procrastinate.App(
+        connector=procrastinate.PsycopgConnector(conninfo=conninfo, kwargs={"options": "-c search_path=jobs,public"})
+    )
+    for name, body in _bodies(wiring).items():
+        task = TASKS[name]
+        engine.task(name=name, queue=task.queue.value, retry=RETRY, pass_context=True)(_guarded(wiring, body))
+    _register_periodic(engine, wiring)
+    return engine
+
+
+async def run_light(wiring: Wiring) -> None:
+    """The light worker inside the web process, with transcription as a child on demand."""
+    async with build(wiring).open_async() as engine:
+        await _until_first_ends(
+            _work(engine, [Queue.LIGHT], concurrency=LIGHT_CONCURRENCY, signals=False), keep_transcribing(wiring)
+        )
+
+
+async def run(wiring: Wiring, queues: Sequence[str], *, until_idle: bool = False) -> None:
+    """A worker process of its own. until_idle: return when no job is left."""
+    chosen = [Queue(q) for q in queues]
+    concurrency = LIGHT_CONCURRENCY if Queue.LIGHT in chosen else 1
+    async with build(wiring).open_async() as engine:
+        if Queue.LIGHT in chosen and Queue.TRANSCRIPTION in chosen:  # a busy model must not hold up the rest
+            await asyncio.gather(
+                _work(engine, [Queue.LIGHT], concurrency=concurrency, wait=not until_idle),
+                _work(engine, [Queue.TRANSCRIPTION], concurrency=1, wait=not until_idle, signals=False),
+            )
+        else:
+            await _work(engine, chosen, concurrency=concurrency, wait=not until_idle)
+
+
+def _bodies(wiring: Wiring) -> dict[str, Body]:
+    """Each task takes the ids its Task declares."""
+    mailer = open_mailer(wiring.settings)
+    nodes = NodeClient(wiring.settings)
+
+    @lru_cache(maxsize=1)
+    def transcriber() -> Transcriber:
+        from workers.whisper import WhisperTranscriber
+
+        return WhisperTranscriber(wiring.settings.speech_model, threads=wiring.settings.speech_threads)
+
+    async def run_finalise(account: AccountId, recording_id: UUID) -> None:
+        await finalise(wiring, account, recording_id)
+
+    async def run_transcribe(account: AccountId, transcript_id: UUID) -> None:
+        await transcribe(wiring, transcriber, account, transcript_id)
+
+    async def run_erase(account: AccountId, erasure_id: UUID) -> None:
+        await run_erasure(wiring, account, erasure_id, nodes=nodes)
+
+    async def run_send(account: AccountId, mail_id: UUID) -> None:
+        await send_mail(wiring, mailer, account, mail_id)
+
+    return {"finalise": run_finalise, "transcribe": run_transcribe, "erase": run_erase, "send_mail": run_send}
+
+
+def _guarded(wiring: Wiring, body: Body) -> Callable[..., Awaitable[None]]:
+    """A job of an account: ids from text, and a failure leaves its type and place, never its message."""
+
+    async def job(context: JobContext, *, account_id: str, **ids: str) -> None:
+        try:
+            await body(AccountId(UUID(account_id)), **{name: UUID(value) for name, value in ids.items()})
+        except Exception as error:
+            await _note_failure(wiring, context, error)
+            raise
+
+    return job
+
+
+async def _note_failure(wiring: Wiring, context: JobContext, error: Exception) -> None:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+    log.error("job failed", task=context.job.task_name, job=context.job.id, exception=type(error).__name__, place=place)
+    async with wiring.database.transaction() as db:
+        db.add(
+            JobFailure(
+                job_id=context.job.id or 0,
+                task=context.job.task_name,
+                exception=type(error).__name__,
+                place=place,
+            )
+        )
+
+
+def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
+    light = Queue.LIGHT.value
+
+    @engine.periodic(cron=SWEEP_EVERY)
+    @engine.task(name="sweep", queue=light, queueing_lock="sweep")
+    async def run_sweep(timestamp: int) -> None:
+        await sweep(wiring, datetime.now(UTC))
+
+    @engine.periodic(cron=REAP_EVERY)
+    @engine.task(name="reap", queue=light, queueing_lock="reap")
+    async def run_reap(timestamp: int) -> None:
+        await reap_jobs(engine.job_manager)
+
+
+async def _work(
+    engine: procrastinate.App, queues: Sequence[Queue], *, concurrency: int, wait: bool = True, signals: bool = True
+) -> None:
+    options: dict[str, Any] = {
+        "queues": [q.value for q in queues],
+        "concurrency": concurrency,
+        "wait": wait,
+        "install_signal_handlers": signals,
+        "update_heartbeat_interval": HEARTBEAT_SECONDS,
+        "stalled_worker_timeout": STALLED_SECONDS,
+        "delete_jobs": "successful",
+        "fetch_job_polling_interval": 1.0,
+        "shutdown_graceful_timeout": 5.0,
+    }
+    await engine.run_worker_async(**options)
+
+
+async def _until_first_ends(*coroutines: Awaitable[None]) -> None:
+    """Both run together; when one ends or falls, the other is cancelled and waited for."""
+    tasks = [asyncio.ensure_future(c) for c in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
