@@ -191,8 +191,8 @@ class Publication(Peer):
         )
         transport = MediaTransport(
             self._dtls,
-            on_rtp=reception.rtp,
-            on_rtcp=reception.rtcp,
+            on_rtp=reception.on_rtp,
+            on_rtcp=reception.on_rtcp,
             on_batch=reception.settle,
             on_tick=reception.tick,
         )

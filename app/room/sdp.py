@@ -17,7 +17,8 @@ _OF_CANDIDATES = frozenset({"candidate", "end-of-candidates", "remote-candidates
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """One m= section. codecs: payload type -> encoding name in lower case; repairs: RTX payload type -> what it repairs.
+    """One m= section. codecs: payload type -> encoding name in lower case; repairs: RTX payload type -> the one it
+    repairs (RFC 4588 apt).
 
     ssrcs: in the order they stand; the second of a FID group sends the repairs of the first (RFC 5576 §4.2).
     """

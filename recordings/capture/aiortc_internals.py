@@ -20,7 +20,8 @@ from weakref import WeakKeyDictionary
 
 from aioice import ice
 from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport, RTCPeerConnection
-from pylibsrtp import Session, ffi, lib
+from pylibsrtp import Session
+from pylibsrtp._binding import ffi, lib
 
 from recordings.capture.poller import shared_poller
 
@@ -75,11 +76,9 @@ def _datagram_received(self: ice.StunProtocol, data: bytes, addr: tuple[Any, ...
             _original_datagram(self, data, addr)
         except Exception:  # a short or missing attribute: struct.error, KeyError, UnicodeDecodeError …
             refused["malformed STUN"] += 1
-    elif 127 < data[0] < 192:
-        transport = _transports.get(connection)
-        if transport is not None:
-            transport.media(data)
-    elif 19 < data[0] < 64 and (addr[0], addr[1]) in _proven(connection):
+    elif 127 < data[0] < 192 and (transport := _transports.get(connection)) is not None:
+        transport.media(data)
+    elif data[0] > 19 and (addr[0], addr[1]) in _proven(connection):  # also media of peers that were not taken over
         connection.data_received(data, self.local_candidate.component)
     else:
         refused["unproven source"] += 1
@@ -171,8 +170,8 @@ async def _nothing(_: object) -> None:
 def keep_media_out(pc: RTCPeerConnection) -> None:
     """To be called when all transceivers are there and before ICE can connect."""
     for transceiver in pc.getTransceivers():
-        transceiver.receiver.receive = _nothing
-        transceiver.sender.send = _nothing
+        setattr(transceiver.receiver, "receive", _nothing)  # noqa: B010 (a method)
+        setattr(transceiver.sender, "send", _nothing)  # noqa: B010
 
 
 def consent_ended(dtls: RTCDtlsTransport) -> bool:

@@ -65,7 +65,7 @@ class ReorderBuffer:
         if sequence < self._next or sequence in self._waiting:
             return ()
         self.received += 1
-        if self._missing and self._missing.pop(sequence, None):
+        if self._missing and self._missing.pop(sequence, None) is not None:
             self.recovered += 1
         if sequence == self._next:
             self._next = sequence + 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from recordings.capture import rtcp
 from recordings.capture.assembly import EncodedFrame, MediaPacket, OpusAssembly, Vp8Assembly
@@ -54,8 +54,7 @@ class TrackFormat:
     rtx_payload_type: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(NamedTuple):
     marker: bool
     payload_type: int
     sequence: int
@@ -197,7 +196,7 @@ class Reception:
         self.last_packet_at: float | None = None
         self.ignored = 0
 
-    def rtp(self, packet: bytes) -> None:
+    def on_rtp(self, packet: bytes) -> None:
         header = read_header(packet)
         if header is None:
             self.ignored += 1
@@ -215,7 +214,7 @@ class Reception:
         track.received += 1
         self._take(track, header, header.sequence, header.payload)
 
-    def rtcp(self, packet: bytes) -> None:
+    def on_rtcp(self, packet: bytes) -> None:
         for message in rtcp.read(packet):
             if isinstance(message, rtcp.SenderInfo):
                 self._report(message)

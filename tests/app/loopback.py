@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
 import numpy
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
 
 from app.room import peer
 from recordings.capture import aiortc_internals
@@ -128,7 +129,7 @@ async def offering() -> tuple[RTCPeerConnection, Camera, Voice, str]:
 
 @asynccontextmanager
 async def published(
-    *, change_answer: Callable[[str], str] = str, before_answer: Callable[[RTCPeerConnection], None] = lambda pc: None
+    *, change_answer: Callable[[str], str] = str, before_answer: Callable[[RTCPeerConnection], object] = lambda pc: None
 ) -> AsyncIterator[Published]:
     """A client publishing camera and voice; everything is closed afterwards."""
     pc, camera, voice, offer = await offering()
@@ -145,24 +146,64 @@ async def published(
         await publication.close()
 
 
-def lose(pc: RTCPeerConnection, share: float, seed: int = 1) -> Callable[[], int]:
-    """Drops this share of the media the client sends; gives how many it was."""
-    chance = random.Random(seed)
-    transport = pc.getTransceivers()[0].receiver.transport.transport
-    send, lost = transport._send, 0
+class Network:
+    """What lies between a client and the server: loses a share of the media the client sends."""
 
-    async def lossy(data: bytes) -> None:
-        nonlocal lost
-        if 127 < data[0] < 192 and not 192 <= data[1] <= 223 and chance.random() < share:
-            lost += 1
-            return
-        await send(data)
+    def __init__(self, pc: RTCPeerConnection, *, share: float = 0.0, first: int = 0) -> None:
+        self.share = share
+        self.lost = 0
+        self._first = first
+        self._chance = random.Random(1)
+        self._transport = pc.getTransceivers()[0].receiver.transport.transport
+        self._through, self._transport._send = self._transport._send, self._send
 
-    transport._send = lossy
-    return lambda: lost
+    async def _send(self, data: bytes) -> None:
+        is_media = 127 < data[0] < 192 and not 192 <= data[1] <= 223
+        if is_media and (self.lost < self._first or self._chance.random() < self.share):
+            self.lost += 1
+        else:
+            await self._through(data)
 
 
 def decoded(frames: list[Frame]) -> list[av.VideoFrame]:
     """Every VP8 frame through a real decoder; raises on the first that cannot be decoded."""
     context = av.CodecContext.create("vp8", "r")
     return [picture for frame in frames for picture in context.decode(av.Packet(frame.data))]
+
+
+@dataclass
+class Watching:
+    """The client's and the server's side of one viewing, with what the client decoded."""
+
+    pc: RTCPeerConnection
+    viewing: peer.Viewing
+    pictures: list[av.VideoFrame] = field(default_factory=list)
+    sounds: list[av.AudioFrame] = field(default_factory=list)
+    ends: list[peer.Ended] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def watching(publication: peer.Publication) -> AsyncIterator[Watching]:
+    """A client viewing picture and sound, decoding both."""
+    pc = client()
+    pc.addTransceiver("video", direction="recvonly")
+    pc.addTransceiver("audio", direction="recvonly")
+    viewing = await peer.view(await offer_of(pc), source=publication, offer_addresses=HERE)
+    scene = Watching(pc=pc, viewing=viewing)
+    viewing.on_closed = scene.ends.append
+
+    async def watch(track: MediaStreamTrack) -> None:
+        with suppress(MediaStreamError):
+            while True:
+                (scene.pictures if track.kind == "video" else scene.sounds).append(await track.recv())
+
+    watchers = []
+    pc.on("track", lambda track: watchers.append(asyncio.ensure_future(watch(track))))
+    try:
+        await accept(pc, viewing.answer_sdp)
+        yield scene
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        await pc.close()
+        await viewing.close()
