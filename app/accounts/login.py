@@ -26,8 +26,11 @@ PURPOSE = "login"
 LIFE = {
     Scope.MEMBER: timedelta(hours=12),
     Scope.ROOM: timedelta(hours=12),
-    Scope.DATA: timedelta(minutes=30),
+    Scope.DATA: timedelta(hours=12),  # of the browser's login; what it opens is bounded by DATA_LIFE
 }
+DATA_LIFE = timedelta(minutes=10)
+"""How long a proven address opens stored data; afterwards the login is one for the room again, so that
+looking at one's data in the middle of a session does not end it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +72,17 @@ async def start_login(
     session: SessionId | None = None,
 ) -> Cookie:
     """A new login, always with a fresh token; the account is set already. Returns the cookie to send."""
-    token = new_token()
+    token, now = new_token(), await now_in(db)
     db.add(
         LoginRow(
             account_id=account,
             token_hash=token_hash(token, PURPOSE),
-            scope=scope,
+            scope=Scope.ROOM if scope is Scope.DATA else scope,
             member_id=member,
             participant_id=participant,
             session_id=session,
-            expires_at=await now_in(db) + LIFE[scope],
+            expires_at=now + LIFE[scope],
+            data_until=now + DATA_LIFE if scope is Scope.DATA else None,
         )
     )
     return _cookie(settings, token, int(LIFE[scope].total_seconds()))
@@ -102,8 +106,8 @@ async def find_login(db: Db, columns: SealedColumns, token: str) -> SignedIn | N
         return None
     account = AccountId(found.account_id)
     await set_account(db, account)
-    row = await db.get(LoginRow, found.login_id)
-    if row is None or row.expires_at <= await now_in(db):
+    row, now = await db.get(LoginRow, found.login_id), await now_in(db)
+    if row is None or row.expires_at <= now:
         return None
     name, role = "", None
     if row.member_id is not None:
@@ -115,7 +119,7 @@ async def find_login(db: Db, columns: SealedColumns, token: str) -> SignedIn | N
     return SignedIn(
         login_id=row.id,
         account=account,
-        scope=Scope(row.scope),
+        scope=Scope.DATA if row.data_until is not None and now < row.data_until else Scope(row.scope),
         name=name,
         role=role,
         member=PersonId(row.member_id) if row.member_id else None,

@@ -80,3 +80,4 @@ class Login(Row):
     session_id: Mapped[UUID | None]  # scope room: the session of the invitation
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]
+    data_until: Mapped[datetime | None]  # a participant proved the registered address: scope data until then

@@ -16,6 +16,7 @@ import rfc8785
 
 from app.settings import Settings
 from app.studies.models import ConsentKind
+from recordings.storage.regions import Place, place_of
 
 WORDING_VERSION = 1  # raise it, and the date, with every change of a sentence below; a test pins the wording
 WORDING_DATED = date(2026, 11, 22)
@@ -139,12 +140,13 @@ def third_parties(settings: Settings) -> tuple[ThirdParty, ...]:
     """Everyone outside this machine who gets personal data under the live settings."""
     found = []
     if settings.object_store == "s3":
+        place = _place(settings)
         found.append(
             ThirdParty(
-                name=urlsplit(settings.s3_endpoint).hostname or settings.s3_endpoint,
+                name=f"{place.provider} ({urlsplit(place.origin).hostname})",
                 purpose="keeps the recordings",
                 data="encrypted recordings and transcripts it cannot open",
-                place=f"region {settings.s3_region}, in the EU",
+                place=place.where + (", run by a company from outside the EU" if place.operator_outside_eu else ""),
             )
         )
     if settings.mail == "mailtrap":
@@ -177,6 +179,11 @@ def third_parties(settings: Settings) -> tuple[ThirdParty, ...]:
     return tuple(found)
 
 
+def _place(settings: Settings) -> Place:
+    """Where the bucket is; the store itself refuses to start anywhere else (recordings.storage.regions)."""
+    return place_of(settings.s3_endpoint, settings.s3_region, loopback_allowed=True)
+
+
 def _relay_hosts(turn_urls: str) -> list[str]:
     """turn:host:3478?transport=udp, turns:host:443 (RFC 7065) -> hosts, each once."""
     hosts: list[str] = []
@@ -200,7 +207,7 @@ def _collected(kinds: Collection[ConsentKind]) -> tuple[str, ...]:
 
 def _store_sentence(settings: Settings) -> str:
     if settings.object_store == "s3":
-        return f"In the EU, in the object storage named below (region {settings.s3_region})."
+        return f"In the object storage named below, in {_place(settings).where}."
     return "On the platform's own server, in no outside storage."
 
 

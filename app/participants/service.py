@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.accounts.models import Account
+from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import Decision, refused
 from app.errors import BadInput, NotThere, TooManyTries
@@ -25,8 +26,10 @@ from app.participants.policy import (
 )
 from app.sealed_columns import SealedColumns, normalise_address
 from app.settings import Settings
-from app.studies.models import ConsentKind, ConsentText, Study
+from app.studies.models import ConsentKind, Study
+from app.studies.service import Contact, contact_of, newest_consent_text
 from app.tokens import CODE_LIFE, new_code, same, token_hash
+from app.wiring import Wiring
 from recordings.model import AccountId, PersonId, SessionId
 
 NAME_FIELD = "participant.name"
@@ -49,32 +52,32 @@ async def register(
         raise NotThere
     if row.registered_at is not None:
         return False
-    row.name = columns.seal(account, participant, NAME_FIELD, typed.name)
-    if normalise_address(typed.email) != normalise_address(columns.open(account, participant, EMAIL_FIELD, row.email)):
-        row.email = columns.seal(account, participant, EMAIL_FIELD, typed.email)
-        row.email_index = columns.blind_index(account, typed.email)
-    row.registered_at = await now_in(db)
+    before = columns.open(account, participant, EMAIL_FIELD, row.email)
     try:
         async with db.begin_nested():
+            row.name = columns.seal(account, participant, NAME_FIELD, typed.name)
+            if normalise_address(typed.email) != normalise_address(before):
+                row.email = columns.seal(account, participant, EMAIL_FIELD, typed.email)
+                row.email_index = columns.blind_index(account, typed.email)
+            row.registered_at = await now_in(db)
             await db.flush()
     except IntegrityError as error:  # the address belongs to somebody else's invitation
         raise OtherAddress from error
+    actor = f"participant:{participant}"
+    await record(db, account=account, actor=actor, action=Action.REGISTERED, subject=actor)
     return True
 
 
 async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, study: Study) -> StudyFacts:
     """What the notice tells about a study: its newest consent text, its contact, its kinds and retention."""
-    text = (
-        await db.execute(
-            select(ConsentText).where(ConsentText.study_id == study.id).order_by(ConsentText.version.desc()).limit(1)
-        )
-    ).scalar_one()
+    text = await newest_consent_text(db, study.id)
+    contact = contact_of(columns, study)
     owner = await db.get_one(Account, account)
     return StudyFacts(
         account_name=owner.name,
         title=study.title,
-        contact_name=columns.open(account, None, "study.contact_name", study.contact_name),
-        contact_email=columns.open(account, None, "study.contact_email", study.contact_email),
+        contact_name=contact.name,
+        contact_email=contact.email,
         kinds=tuple(kind for kind in ConsentKind if kind in study.kinds),
         retention_days=study.retention_days,
         consent_text=text.text,
@@ -121,11 +124,13 @@ async def consent_log(db: Db, *, participant: PersonId, session: SessionId | Non
     query = select(Consent).where(Consent.participant_id == participant, Consent.purpose == "research")
     if session is not None:
         query = query.where(Consent.session_id == session)
-    return list((await db.execute(query.order_by(Consent.number))).scalars())
+    return list(await db.scalars(query.order_by(Consent.number)))
 
 
-async def ask_code(db: Db, columns: SealedColumns, *, account: AccountId, participant: PersonId) -> None:
-    """Mail a fresh code to the registered address; codes mailed before stop working. Raises TooManyTries."""
+async def ask_code(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, contact: Contact) -> None:
+    """Mail a fresh code to the registered address; codes mailed before stop working. Raises TooManyTries.
+
+    contact: whom to ask, as every mail says."""
     row = await db.get(Participant, participant, with_for_update=True)
     if row is None or row.erased_at is not None or row.email is None:
         raise NotThere
@@ -152,15 +157,22 @@ async def ask_code(db: Db, columns: SealedColumns, *, account: AccountId, partic
     )
     db.add(entry)
     await db.flush()
+    columns = wiring.columns
     await queue(
         db,
         columns,
+        settings=wiring.settings,
         account=account,
         person=participant,
         template="data_code",
         key=f"data-code-{entry.id}",
         optional=False,
-        context={"code": code, "minutes": int(CODE_LIFE.total_seconds() // 60)},
+        context={
+            "code": code,
+            "minutes": int(CODE_LIFE.total_seconds() // 60),
+            "contact_name": contact.name,
+            "contact_email": contact.email,
+        },
         to_name=columns.open(account, participant, NAME_FIELD, row.name),
         to_email=columns.open(account, participant, EMAIL_FIELD, row.email),
     )
@@ -178,9 +190,11 @@ async def check_code(db: Db, *, participant: PersonId, code: str) -> Decision:
         )
     ).scalar_one_or_none()
     now: datetime = await now_in(db)
-    facts = newest and CodeFacts(expires_at=newest.expires_at, tries=newest.tries, used=newest.used_at is not None)
+    if newest is None:
+        return may_try_code(None, now)
+    facts = CodeFacts(expires_at=newest.expires_at, tries=newest.tries, used=newest.used_at is not None)
     decision = may_try_code(facts, now)
-    if not decision or newest is None:
+    if not decision:
         return decision
     newest.tries += 1
     if not same(newest.code_hash, _code_hash(participant, code)):
@@ -219,4 +233,12 @@ async def _log(
         )
     )
     await db.flush()
+    await record(
+        db,
+        account=account,
+        actor=f"participant:{participant}",
+        action=Action.CONSENT_GIVEN if given else Action.CONSENT_WITHDRAWN,
+        subject=f"session:{session}",
+        facts={"kind": str(kind), "text_version": shown.consent_version, "text": shown.fingerprint},
+    )
     return True

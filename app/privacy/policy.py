@@ -6,18 +6,11 @@ import secrets
 from datetime import datetime, timedelta
 
 from app.privacy.models import ErasureState
+from app.sessions.policy import CONSENT_TRACKS
 from app.studies.models import ConsentKind
-from recordings.model import TrackKind
 
 TRANSCRIPT = "transcript"
 """Beside the track kinds, what an erasure of kinds may name: the written words, not the sound."""
-
-WITHDRAWN: dict[ConsentKind, tuple[str, ...]] = {
-    ConsentKind.VIDEO: (TrackKind.CAMERA,),
-    ConsentKind.AUDIO: (TrackKind.VOICE, TRANSCRIPT),  # words come from the voice and go with it
-    ConsentKind.SCREEN: (TrackKind.SCREEN, TrackKind.SCREEN_SOUND),
-    ConsentKind.TRANSCRIPT: (TRANSCRIPT,),
-}
 
 OPEN_STATES = frozenset({ErasureState.ASKED, ErasureState.RUNNING, ErasureState.PARTIAL, ErasureState.HELD})
 FIRST_PAUSE = timedelta(minutes=1)
@@ -25,9 +18,10 @@ LONGEST_PAUSE = timedelta(hours=6)
 _RECEIPT_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that is read as another
 
 
-def tracks_withdrawn(kind: ConsentKind) -> tuple[str, ...]:
-    """What is erased when consent to `kind` is withdrawn."""
-    return WITHDRAWN[kind]
+def kinds_withdrawn(kind: ConsentKind) -> frozenset[str]:
+    """What is erased when consent to `kind` is withdrawn: its tracks, and words when they come from these."""
+    words = {TRANSCRIPT} if kind in (ConsentKind.AUDIO, ConsentKind.TRANSCRIPT) else set()
+    return frozenset({*CONSENT_TRACKS[kind], *words})
 
 
 def due_again(state: ErasureState, tries: int, tried_at: datetime | None, now: datetime) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -16,18 +17,10 @@ from app.invitations.models import Invitation
 from app.privacy.models import Erasure
 from app.privacy.policy import TRANSCRIPT
 from app.sessions.models import Node, Recording, RecordingState, Session, SessionState, Take, Track, Transcript
+from app.sessions.policy import is_held
+from app.sessions.service import recording_facts, recording_ref, track_ref
 from recordings.encryption.keystore import KeyPath
-from recordings.model import (
-    AccountId,
-    PersonId,
-    RecordingId,
-    RecordingRef,
-    SessionId,
-    StreamKind,
-    TrackId,
-    TrackKind,
-    TrackRef,
-)
+from recordings.model import AccountId, PersonId, RecordingRef, SessionId
 from recordings.storage.layout import (
     index_key_path,
     person_prefix,
@@ -85,6 +78,7 @@ class _Rows:
     transcripts: tuple[Transcript, ...]
     takes: tuple[Take, ...]
     live: frozenset[UUID]  # recordings whose session goes on
+    held: tuple[UUID, ...]  # recordings a hold keeps
 
     def tracks_of(self, recording: UUID) -> list[Track]:
         return [track for track in self.tracks if track.recording_id == recording]
@@ -93,11 +87,11 @@ class _Rows:
         return [transcript for transcript in self.transcripts if transcript.recording_id == recording]
 
 
-async def plan_erasure(db: Db, erasure: Erasure) -> Plan:
+async def plan_erasure(db: Db, erasure: Erasure, now: datetime) -> Plan:
     """The plan of an erasure as things stand."""
     account, person = AccountId(erasure.account_id), PersonId(erasure.person_id)
-    rows = await _rows(db, erasure)
-    held = tuple(row.id for row in rows.recordings if row.held_reason is not None)
+    rows = await _rows(db, erasure, now)
+    held = rows.held
     free = [row for row in rows.recordings if row.id not in held]
     if erasure.recording_ids is None and erasure.track_kinds is None and not held:
         return await _whole_person(db, account, person, rows)
@@ -123,7 +117,11 @@ async def plan_erasure(db: Db, erasure: Erasure) -> Plan:
         keys=tuple(target.key for target in targets),
         stop=(
             *(recording_prefix(recording_ref(recording)) for recording in whole),
-            *(track_prefix(track_ref(recording, track)) for recording, tracks, _ in parts for track in tracks),
+            *(
+                track_prefix(track_ref(recording_ref(recording), track))
+                for recording, tracks, _ in parts
+                for track in tracks
+            ),
         ),
         nodes=await _nodes(db, rows, {r.id for r in whole} | {r.id for r, tracks, _ in parts if tracks}),
         indexes=tuple(f"{recording_prefix(recording_ref(recording))}index-" for recording in reindex),
@@ -141,23 +139,9 @@ async def plan_erasure(db: Db, erasure: Erasure) -> Plan:
     )
 
 
-def recording_ref(row: Recording) -> RecordingRef:
-    return RecordingRef(
-        account=AccountId(row.account_id),
-        session=SessionId(row.session_id),
-        person=PersonId(row.person_id),
-        recording=RecordingId(row.id),
-        kind=StreamKind(row.stream),
-    )
-
-
-def track_ref(recording: Recording, row: Track) -> TrackRef:
-    return TrackRef(of=recording_ref(recording), track=TrackId(row.id), kind=TrackKind(row.kind))
-
-
 async def _whole_person(db: Db, account: AccountId, person: PersonId, rows: _Rows) -> Plan:
     """One key closes everything; the keys beneath are named so that the certificate can list them."""
-    invited = (await db.execute(select(Invitation.session_id).where(Invitation.participant_id == person))).scalars()
+    invited = await db.scalars(select(Invitation.session_id).where(Invitation.participant_id == person))
     sessions = sorted({*invited, *(row.session_id for row in rows.recordings)}, key=str)
     prefixes = tuple(person_prefix(account, SessionId(session), person) for session in sessions)
     below = [target.key for recording in rows.recordings for target in _recording_targets(rows, recording)]
@@ -210,7 +194,7 @@ def _recording_targets(rows: _Rows, recording: Recording) -> list[Target]:
 
 
 def _track_target(ref: RecordingRef, row: Track) -> Target:
-    track = TrackRef(of=ref, track=TrackId(row.id), kind=TrackKind(row.kind))
+    track = track_ref(ref, row)
     return Target(key=track_key_path(track), prefixes=(track_prefix(track),))
 
 
@@ -218,23 +202,24 @@ def _transcript_target(ref: RecordingRef, row: Transcript) -> Target:
     return Target(key=transcript_key_path(ref, row.id), prefixes=(transcript_key(ref, row.id),))
 
 
-async def _rows(db: Db, erasure: Erasure) -> _Rows:
-    query = select(Recording).where(Recording.person_id == erasure.person_id)
+async def _rows(db: Db, erasure: Erasure, now: datetime) -> _Rows:
+    query = select(Recording, Session).join(Session, Session.id == Recording.session_id)
+    query = query.where(Recording.person_id == erasure.person_id)
     if erasure.recording_ids is not None:
         query = query.where(Recording.id.in_(erasure.recording_ids))
-    recordings = tuple((await db.execute(query.order_by(Recording.created_at, Recording.id))).scalars())
-    ids = [row.id for row in recordings]
-    live = await db.execute(
-        select(Recording.id)
-        .join(Session, Session.id == Recording.session_id)
-        .where(Recording.id.in_(ids), Session.state != SessionState.ENDED)
-    )
+    pairs = [(row[0], row[1]) for row in await db.execute(query.order_by(Recording.created_at, Recording.id))]
+    ids = [recording.id for recording, _ in pairs]
     return _Rows(
-        recordings=recordings,
-        tracks=tuple((await db.execute(select(Track).where(Track.recording_id.in_(ids)))).scalars()),
-        transcripts=tuple((await db.execute(select(Transcript).where(Transcript.recording_id.in_(ids)))).scalars()),
-        takes=tuple((await db.execute(select(Take).where(Take.recording_id.in_(ids)))).scalars()),
-        live=frozenset(live.scalars()) | {r.id for r in recordings if r.state == RecordingState.CAPTURING},
+        recordings=tuple(recording for recording, _ in pairs),
+        tracks=tuple(await db.scalars(select(Track).where(Track.recording_id.in_(ids)))),
+        transcripts=tuple(await db.scalars(select(Transcript).where(Transcript.recording_id.in_(ids)))),
+        takes=tuple(await db.scalars(select(Take).where(Take.recording_id.in_(ids)))),
+        live=frozenset(
+            recording.id
+            for recording, session in pairs
+            if session.state != SessionState.ENDED or recording.state == RecordingState.CAPTURING
+        ),
+        held=tuple(recording.id for recording, session in pairs if is_held(recording_facts(recording, session), now)),
     )
 
 
@@ -242,5 +227,5 @@ async def _nodes(db: Db, rows: _Rows, recordings: Iterable[UUID]) -> tuple[NodeP
     """The media processes on which these were captured: their spools may still hold pieces."""
     wanted = set(recordings)
     names = sorted({take.node for take in rows.takes if take.recording_id in wanted})
-    known = {node.name: node.url for node in (await db.execute(select(Node).where(Node.name.in_(names)))).scalars()}
+    known = {node.name: node.url for node in await db.scalars(select(Node).where(Node.name.in_(names)))}
     return tuple(NodePlace(name=name, url=known.get(name, "")) for name in names)

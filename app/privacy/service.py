@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 
-from app.audit import record
+from app.audit import SYSTEM, Action, record
 from app.database import Db, now_in
 from app.errors import JunierError, NotThere
 from app.jobs import enqueue
@@ -111,17 +111,17 @@ async def ask_erasure(
     if kinds is not None:
         await _close_kinds(db, erasure, now)
     await db.flush()
-    plan = await plan_erasure(db, erasure)
+    plan = await plan_erasure(db, erasure, now)
     await hide(db, plan, now)
     await record(
         db,
         account=account,
         actor=asked_by,
-        action="privacy:erasure:asked",
+        action=Action.ERASURE_ASKED,
         subject=f"erasure:{erasure.id}",
-        facts={"reason": reason, "person": str(person), "recordings": len(plan.recordings), "tracks": len(plan.tracks)},
+        facts={"reason": str(reason), "person": person, "recordings": len(plan.recordings), "tracks": len(plan.tracks)},
     )
-    await enqueue(db, "erase", account_id=account, erasure_id=erasure.id)
+    await enqueue(db, "erase", key=f"erase-{erasure.id}", account_id=account, erasure_id=erasure.id)
     return erasure
 
 
@@ -141,8 +141,8 @@ async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, n
             raise NotThere
         if erasure.state == ErasureState.COMPLETE:
             return Outcome(state=ErasureState.COMPLETE)
-        plan = await plan_erasure(db, erasure)
         now = await now_in(db)
+        plan = await plan_erasure(db, erasure, now)
         await hide(db, plan, now)
         erasure.state, erasure.tried_at, erasure.tries = ErasureState.RUNNING, now, erasure.tries + 1
     spooled, silent = await _stop_capture(wiring.settings, plan, nodes)
@@ -282,7 +282,7 @@ async def _certify(
         await record(
             db,
             account=account,
-            actor="system",
+            actor=SYSTEM,
             action=f"privacy:erasure:{outcome.state}",
             subject=f"erasure:{erasure_id}",
             facts={"objects": content["erased"]["objects"], "keys": content["erased"]["keys"]},

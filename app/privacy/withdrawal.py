@@ -8,7 +8,7 @@ from app.database import Db
 from app.participants.notice import Notice
 from app.participants.service import withdraw_consent
 from app.privacy.models import Erasure, ErasureReason
-from app.privacy.policy import TRANSCRIPT, tracks_withdrawn
+from app.privacy.policy import TRANSCRIPT, kinds_withdrawn
 from app.privacy.service import ask_erasure
 from app.sessions.models import Recording, Track, Transcript
 from app.studies.models import ConsentKind
@@ -25,29 +25,15 @@ async def withdraw(
     )
     if not changed:
         return None
-    kinds = tracks_withdrawn(kind)
+    kinds = kinds_withdrawn(kind)
     mine = select(Recording.id).where(
         Recording.person_id == participant, Recording.session_id == session, Recording.erased_at.is_(None)
     )
-    touched = set(
-        (
-            await db.execute(
-                select(Track.recording_id).where(
-                    Track.recording_id.in_(mine), Track.kind.in_(kinds), Track.erased_at.is_(None)
-                )
-            )
-        ).scalars()
+    tracks = select(Track.recording_id).where(
+        Track.recording_id.in_(mine), Track.kind.in_(kinds), Track.erased_at.is_(None)
     )
-    if TRANSCRIPT in kinds:
-        touched |= set(
-            (
-                await db.execute(
-                    select(Transcript.recording_id).where(
-                        Transcript.recording_id.in_(mine), Transcript.erased_at.is_(None)
-                    )
-                )
-            ).scalars()
-        )
+    words = select(Transcript.recording_id).where(Transcript.recording_id.in_(mine), Transcript.erased_at.is_(None))
+    touched = set(await db.scalars(tracks)) | (set(await db.scalars(words)) if TRANSCRIPT in kinds else set())
     if not touched:
         return None
     return await ask_erasure(

@@ -1,0 +1,100 @@
+"""Retention: what is past its date is asked to be erased; what was asked and not finished is tried again.
+
+What is due is unreadable without this (sessions.policy.readable); the sweep destroys it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from app.audit import SYSTEM
+from app.database import Db
+from app.jobs import enqueue
+from app.privacy.models import Erasure, ErasureReason, ErasureState
+from app.privacy.policy import OPEN_STATES, due_again
+from app.privacy.service import ask_erasure
+from app.sessions.models import Recording, Session
+from app.sessions.policy import due
+from app.sessions.service import recording_facts
+from app.studies.models import Study
+from app.wiring import Wiring
+from recordings.model import AccountId, PersonId
+
+AT_ONCE = 500
+
+
+async def sweep(wiring: Wiring, now: datetime) -> int:
+    """Ask for the erasure of everything due at `now` and take up unfinished erasures. Returns how many
+    jobs were enqueued. Safe to run twice and beside itself."""
+    asked = 0
+    for account, recordings in (await _by_account(wiring, "due_recordings(:now, :limit)", now)).items():
+        asked += await _ask_due(wiring, account, recordings, now)
+    for account, erasures in (await _by_account(wiring, "unfinished_erasures(:limit)", now)).items():
+        asked += await _take_up(wiring, account, erasures, now)
+    return asked
+
+
+async def _by_account(wiring: Wiring, function: str, now: datetime) -> dict[AccountId, list[UUID]]:
+    """What a door tells of all accounts: account -> ids."""
+    found: dict[AccountId, list[UUID]] = defaultdict(list)
+    values = {"limit": AT_ONCE} | ({"now": now} if ":now" in function else {})
+    async with wiring.database.transaction() as db:
+        for account, one in await db.execute(text(f"SELECT * FROM {function}"), values):
+            found[AccountId(account)].append(one)
+    return found
+
+
+async def _ask_due(wiring: Wiring, account: AccountId, recordings: Sequence[UUID], now: datetime) -> int:
+    """One erasure per person and retention policy."""
+    groups: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
+    async with wiring.database.transaction(account) as db:
+        rows = await db.execute(
+            select(Recording, Session, Study)
+            .join(Session, Session.id == Recording.session_id)
+            .join(Study, Study.id == Session.study_id)
+            .where(Recording.id.in_(recordings))
+            .with_for_update(of=Recording, skip_locked=True)
+        )
+        asked = await _asked_already(db)
+        for recording, session, study in rows:
+            until = due(recording_facts(recording, session), study.retention_days, now)
+            if until is not None and until <= now and not asked(recording):
+                policy = f"retention policy version {study.retention_version} of study {study.id}"
+                groups[recording.person_id, policy].append(recording.id)
+        for (person, policy), ids in groups.items():
+            await ask_erasure(
+                db,
+                account=account,
+                person=PersonId(person),
+                reason=ErasureReason.RETENTION,
+                asked_by=SYSTEM,
+                instruction=policy,
+                recordings=ids,
+            )
+    return len(groups)
+
+
+async def _asked_already(db: Db) -> Callable[[Recording], bool]:
+    """Whether an erasure that is still going on covers a recording as a whole."""
+    unfinished = (
+        await db.scalars(select(Erasure).where(Erasure.state.in_(OPEN_STATES), Erasure.track_kinds.is_(None)))
+    ).all()
+    people = {erasure.person_id for erasure in unfinished if erasure.recording_ids is None}
+    named = {one for erasure in unfinished for one in erasure.recording_ids or ()}
+    return lambda recording: recording.person_id in people or recording.id in named
+
+
+async def _take_up(wiring: Wiring, account: AccountId, erasures: Sequence[UUID], now: datetime) -> int:
+    """Unfinished erasures whose pause is over; the key keeps a job that still waits from being doubled."""
+    count = 0
+    async with wiring.database.transaction(account) as db:
+        for erasure in await db.scalars(select(Erasure).where(Erasure.id.in_(erasures))):
+            if due_again(ErasureState(erasure.state), erasure.tries, erasure.tried_at, now):
+                await enqueue(db, "erase", key=f"erase-{erasure.id}", account_id=account, erasure_id=erasure.id)
+                count += 1
+    return count
