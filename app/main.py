@@ -14,10 +14,16 @@ from litestar.di import Provide
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
+from app.accounts import routes as accounts
 from app.accounts.login import SignedIn, cookie_name, find_login
 from app.database import Db
+from app.invitations import routes as invitations
+from app.library import routes as library
+from app.mail import routes as mail
 from app.pages import STATIC, error_answer, place_of, template_config
 from app.security import add_headers, own_origin
+from app.sessions import routes as sessions
+from app.studies import routes as studies
 from app.wiring import Wiring
 
 Background = Callable[[Wiring], Awaitable[None]]
@@ -28,8 +34,16 @@ log = logging.getLogger("junier.web")
 
 
 def routers(wiring: Wiring) -> list[ControllerRouterHandler]:
-    """Every feature's routes."""
-    return [health]
+    """Every feature's routes, the outbox in development only."""
+    listed: list[ControllerRouterHandler] = [
+        health,
+        accounts.router,
+        studies.router,
+        sessions.router,
+        invitations.router,
+        library.router,
+    ]
+    return [*listed, mail.router] if wiring.settings.development else listed
 
 
 def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_client: Any = None) -> Litestar:

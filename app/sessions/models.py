@@ -51,6 +51,7 @@ class Session(Row):
     node: Mapped[str | None]  # the media process this room lives on
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
+    recording_at: Mapped[datetime | None]  # when recording was started
     ended_at: Mapped[datetime | None]
 
 

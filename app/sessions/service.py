@@ -97,7 +97,9 @@ async def open_room(db: Db, *, session: UUID) -> Session:
 
 
 async def start_recording(db: Db, *, session: UUID) -> Session:
-    return await _step(db, session, Step.START)
+    row = await _step(db, session, Step.START)
+    row.recording_at = await now_in(db)
+    return row
 
 
 async def pause_recording(db: Db, *, session: UUID) -> Session:

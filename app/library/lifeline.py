@@ -1,0 +1,54 @@
+"""The lifeline of a review: what was stored and what is missing, as fractions of one timeline.
+
+Drawn by the page as SVG; this is the geometry and its text alternative, from values alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.library.service import Playable, Review
+from app.pages import clock
+
+WIDTH = 1000  # units of the drawing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """x1..x2 in units of WIDTH; gap: nothing is stored here, and `why`."""
+
+    x1: float
+    x2: float
+    gap: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    name: str
+    stream: str
+    stretches: tuple[Stretch, ...]
+    text: str
+
+
+def lifeline(review: Review) -> tuple[Line, ...]:
+    """One line per recording, in the order of the review."""
+    return tuple(_line(recording, review.duration_ms) for recording in review.recordings)
+
+
+def _line(recording: Playable, duration_ms: int) -> Line:
+    def x(ms: int) -> float:
+        return round(WIDTH * ms / duration_ms, 1) if duration_ms else 0.0
+
+    end = recording.offset_ms + recording.duration_ms
+    stretches: list[Stretch] = []
+    at = recording.offset_ms
+    for gap in sorted(recording.gaps, key=lambda gap: gap.from_ms):
+        if gap.from_ms > at:
+            stretches.append(Stretch(x1=x(at), x2=x(gap.from_ms), gap=False))
+        stretches.append(Stretch(x1=x(gap.from_ms), x2=x(gap.to_ms), gap=True, why=gap.why))
+        at = max(at, gap.to_ms)
+    if at < end:
+        stretches.append(Stretch(x1=x(at), x2=x(end), gap=False))
+    gaps = "; ".join(f"gap {clock(g.from_ms)} to {clock(g.to_ms)}, {g.why}" for g in recording.gaps) or "no gaps"
+    text = f"{recording.name}, {recording.stream}: recorded {clock(recording.offset_ms)} to {clock(end)}, {gaps}"
+    return Line(name=recording.name, stream=recording.stream, stretches=tuple(stretches), text=text)

@@ -1,0 +1,133 @@
+"""The library: a session's recordings with their state, the review page, media by byte range, transcripts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, get
+from litestar.handlers import head
+from litestar.params import Parameter
+from litestar.response import Stream, Template
+from sqlalchemy import select
+
+from app.accounts.login import Login, require_member
+from app.accounts.models import Role
+from app.database import Db
+from app.errors import NotThere
+from app.library.lifeline import lifeline
+from app.library.ranges import NotSatisfiable, asked_range
+from app.library.service import Media, find_media, names_of, recording_cues, review
+from app.library.transcripts import TranscriptCue, to_srt, to_txt, to_vtt
+from app.pages import page
+from app.sessions.listing import recordings_of_session
+from app.sessions.models import Recording
+from app.sessions.service import find_session
+from app.studies.service import find_study
+from app.wiring import Wiring
+
+FORMATS: dict[str, tuple[str, Callable[[Sequence[TranscriptCue]], str]]] = {
+    "vtt": ("text/vtt; charset=utf-8", to_vtt),
+    "srt": ("application/x-subrip; charset=utf-8", to_srt),
+    "txt": ("text/plain; charset=utf-8", to_txt),
+}
+REVIEWERS = (Role.OWNER, Role.RESEARCHER)
+
+
+@get("/sessions/{session:uuid}/recordings")
+async def show_recordings(
+    request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, session: UUID
+) -> Template:
+    """The list alone: fetched again while something in it still moves."""
+    require_member(login)
+    row = await find_session(db, session)
+    persons = (await db.scalars(select(Recording.person_id).where(Recording.session_id == session))).all()
+    listing = await recordings_of_session(
+        db, row, await find_study(db, row.study_id), await names_of(db, wiring.columns, persons)
+    )
+    return page("sessions/recordings.html", request, session=row, listing=listing)
+
+
+@get("/sessions/{session:uuid}/review")
+async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, session: UUID) -> Template:
+    require_member(login, *REVIEWERS)
+    row = await find_session(db, session)
+    study = await find_study(db, row.study_id)
+    shown = await review(db, wiring, row, study)
+    return page("library/review.html", request, session=row, study=study, review=shown, lifeline=lifeline(shown))
+
+
+@get("/recordings/{recording:uuid}/media")
+async def show_media(
+    request: Request[Any, Any, Any],
+    db: Db,
+    wiring: Wiring,
+    login: Login,
+    recording: UUID,
+    download: Annotated[bool, Parameter(query="download")] = False,
+) -> Response[Any]:
+    """The recording as one WebM, or the range asked for (RFC 9110 §14); 206, 304 and 416 as players expect."""
+    require_member(login, *REVIEWERS)
+    media = await find_media(db, recording=recording)
+    await db.commit()  # nothing holds a database connection while the bytes flow
+    return await media_answer(request, wiring, media, download=download)
+
+
+@head("/recordings/{recording:uuid}/media")
+async def show_media_head(
+    request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, recording: UUID
+) -> Response[None]:
+    require_member(login, *REVIEWERS)
+    media = await find_media(db, recording=recording)
+    view = await asyncio.to_thread(media.open, wiring)
+    headers = _headers(view.etag, media, download=False) | {"content-length": str(view.size)}
+    return Response(None, media_type=view.content_type, headers=headers)
+
+
+@get("/recordings/{recording:uuid}/transcript.{form:str}")
+async def show_transcript(db: Db, wiring: Wiring, login: Login, recording: UUID, form: str) -> Response[str]:
+    """VTT, SRT or TXT of one recording."""
+    require_member(login, *REVIEWERS)
+    if form not in FORMATS:
+        raise NotThere
+    media_type, write = FORMATS[form]
+    text = write(await recording_cues(db, wiring, recording=recording))
+    disposition = f'attachment; filename="transcript-{recording}.{form}"'
+    return Response(text, media_type=media_type, headers={"content-disposition": disposition})
+
+
+async def media_answer(
+    request: Request[Any, Any, Any], wiring: Wiring, media: Media, *, download: bool = False
+) -> Response[Any]:
+    """The answer to a GET of media; whoever calls it has checked that this person may read it."""
+    view = await asyncio.to_thread(media.open, wiring)
+    headers = _headers(view.etag, media, download=download)
+    if request.headers.get("if-none-match") == view.etag:
+        return Response(None, status_code=304, headers=headers)
+    try:
+        part = asked_range(request.headers.get("range"), request.headers.get("if-range"), view.etag, view.size)
+    except NotSatisfiable:
+        return Response(None, status_code=416, headers=headers | {"content-range": f"bytes */{view.size}"})
+    if part is None:
+        headers["content-length"] = str(view.size)
+        return Stream(view.read(), media_type=view.content_type, headers=headers)
+    headers["content-length"] = str(part.length)
+    headers["content-range"] = f"bytes {part.start}-{part.start + part.length - 1}/{view.size}"
+    pieces = view.read(part.start, part.length)
+    return Stream(pieces, media_type=view.content_type, status_code=206, headers=headers)
+
+
+def _headers(etag: str, media: Media, *, download: bool) -> dict[str, str]:
+    """private, no-store: a copy in a cache would outlive its erasure."""
+    kind = "attachment" if download else "inline"
+    return {
+        "accept-ranges": "bytes",
+        "etag": etag,
+        "cache-control": "private, no-store",
+        "content-disposition": f'{kind}; filename="recording-{media.ref.recording}-{media.ref.kind}.webm"',
+    }
+
+
+router = Router("/", route_handlers=[show_recordings, show_review, show_media, show_media_head, show_transcript])

@@ -1,0 +1,231 @@
+"""What the library shows of a session: recordings in step, transcripts as one dialogue, all behind the same rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select
+
+from app.accounts.service import member_names
+from app.database import Db, now_in
+from app.errors import Gone, NotThere, Unavailable
+from app.library.transcripts import TranscriptCue, TranscriptText, read_transcript
+from app.participants.models import Participant
+from app.participants.service import NAME_FIELD
+from app.sealed_columns import SealedColumns
+from app.sessions.models import Recording, Session, Track, Transcript, TranscriptState
+from app.sessions.policy import readable
+from app.sessions.service import recording_facts, recording_ref, track_ref
+from app.studies.models import Study
+from app.wiring import Wiring
+from recordings.encryption.keystore import KeyDestroyed
+from recordings.model import AccountId, PersonId, RecordingRef, TrackKind, TrackRef
+from recordings.playback import NothingToPlay, View, open_view
+from recordings.storage.store import ObjectMissing
+
+
+class NotReadable(Gone):
+    """This recording is not shown."""
+
+
+class BeingRenewed(Unavailable):
+    """This recording is being made ready anew just now. Please try again in a moment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """What is needed to read one recording: decided inside the transaction, used after it."""
+
+    ref: RecordingRef
+    index_key: str
+    tracks: tuple[TrackRef, ...]
+
+    def open(self, wiring: Wiring) -> View:
+        """Blocks: reads the index. Raises NotReadable when it was erased meanwhile, SealBroken, StoreError."""
+        generation = int(self.index_key.rpartition("-")[2])  # the row may already count the next one
+        try:
+            return open_view(wiring.store, wiring.keys, self.ref, self.index_key, generation, self.tracks)
+        except (NothingToPlay, KeyDestroyed) as error:
+            raise NotReadable from error
+        except ObjectMissing as error:  # replaced by a newer index since the row was read
+            raise BeingRenewed from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A stretch of the session's timeline with nothing stored, and why."""
+
+    from_ms: int
+    to_ms: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Playable:
+    """A recording on the session's timeline: it begins `offset_ms` after the first one."""
+
+    id: UUID
+    person: PersonId
+    name: str
+    stream: str
+    has_picture: bool
+    has_transcript: bool
+    offset_ms: int
+    duration_ms: int
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """Everything the review page plays. cues: on the session's timeline, with names."""
+
+    started_at: datetime | None
+    duration_ms: int
+    recordings: tuple[Playable, ...]
+    cues: tuple[TranscriptCue, ...]
+    transcripts_pending: bool
+
+
+async def find_media(db: Db, *, recording: UUID) -> Media:
+    """The recording of this account, if it may be read now. Raises NotThere, NotReadable with the reason."""
+    row = await _readable_recording(db, recording)
+    tracks = await _living_tracks(db, row.id)
+    if not tracks or row.index_key is None:
+        raise NotReadable
+    ref = recording_ref(row)
+    return Media(ref=ref, index_key=row.index_key, tracks=tuple(track_ref(ref, track) for track in tracks))
+
+
+async def recording_cues(db: Db, wiring: Wiring, *, recording: UUID) -> list[TranscriptCue]:
+    """The transcript of one recording on its own timeline, with the speaker's name. Raises NotThere, NotReadable."""
+    row = await _readable_recording(db, recording)
+    text = await _transcript_of(db, wiring, row)
+    if text is None:
+        raise NotThere("There is no transcript of this recording.")
+    names = await names_of(db, wiring.columns, [row.person_id])
+    return _placed(text.cues, names.get(PersonId(row.person_id), ""), 0)
+
+
+async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Review:
+    """What can be played and read of a session now."""
+    now = await now_in(db)
+    found = await db.scalars(
+        select(Recording).where(Recording.session_id == session.id).order_by(Recording.person_id, Recording.stream)
+    )
+    rows = [
+        (row, row.recorded_at)
+        for row in found
+        if row.recorded_at is not None and readable(recording_facts(row, session), study.retention_days, now)
+    ]
+    zero = min((at for _, at in rows), default=None)
+    names = await names_of(db, wiring.columns, [row.person_id for row, _ in rows])
+    recordings: list[Playable] = []
+    cues: list[TranscriptCue] = []
+    for row, at in rows:
+        assert zero is not None
+        offset_ms = round((at - zero).total_seconds() * 1000)
+        name = names.get(PersonId(row.person_id), "")
+        text = await _transcript_of(db, wiring, row)
+        kinds = [TrackKind(track.kind) for track in await _living_tracks(db, row.id) if track.frames]
+        if kinds:
+            recordings.append(_playable(row, name, kinds, offset_ms, has_transcript=text is not None))
+        if text is not None:
+            cues += _placed(text.cues, name, offset_ms)
+    return Review(
+        started_at=zero,
+        duration_ms=max((r.offset_ms + r.duration_ms for r in recordings), default=0),
+        recordings=tuple(recordings),
+        cues=tuple(sorted(cues, key=lambda cue: cue.start_ms)),
+        transcripts_pending=await _transcripts_pending(db, [row.id for row, _ in rows]),
+    )
+
+
+async def names_of(db: Db, columns: SealedColumns, persons: Collection[UUID]) -> dict[PersonId, str]:
+    """First names of these participants, and of the account's members."""
+    people = (await db.scalars(select(Participant).where(Participant.id.in_(persons)))).all()
+    participants = {
+        PersonId(p.id): columns.open(AccountId(p.account_id), PersonId(p.id), NAME_FIELD, p.name) for p in people
+    }
+    return participants | await member_names(db, columns)
+
+
+def _playable(
+    row: Recording, name: str, kinds: Collection[TrackKind], offset_ms: int, *, has_transcript: bool
+) -> Playable:
+    return Playable(
+        id=row.id,
+        person=PersonId(row.person_id),
+        name=name,
+        stream=row.stream,
+        has_picture=any(kind.is_video for kind in kinds),
+        has_transcript=has_transcript,
+        offset_ms=offset_ms,
+        duration_ms=row.duration_ms or 0,
+        gaps=tuple(
+            Gap(from_ms=gap["from_ms"] + offset_ms, to_ms=gap["to_ms"] + offset_ms, why=gap["why"]) for gap in row.gaps
+        ),
+    )
+
+
+def _placed(cues: Sequence[TranscriptCue], speaker: str, offset_ms: int) -> list[TranscriptCue]:
+    return [
+        msgspec.structs.replace(cue, speaker=speaker, start_ms=cue.start_ms + offset_ms, end_ms=cue.end_ms + offset_ms)
+        for cue in cues
+    ]
+
+
+async def _readable_recording(db: Db, recording: UUID) -> Recording:
+    row = await db.get(Recording, recording)
+    if row is None:
+        raise NotThere
+    session = await db.get_one(Session, row.session_id)
+    study = await db.get_one(Study, session.study_id)
+    decision = readable(recording_facts(row, session), study.retention_days, await now_in(db))
+    if not decision:
+        raise NotReadable(decision.reason)
+    return row
+
+
+async def _living_tracks(db: Db, recording: UUID) -> list[Track]:
+    """Tracks that may be played. A closed one had its consent withdrawn: it is being erased."""
+    found = await db.scalars(
+        select(Track)
+        .where(Track.recording_id == recording, Track.erased_at.is_(None), Track.closed_at.is_(None))
+        .order_by(Track.created_at, Track.id)
+    )
+    return list(found)
+
+
+async def _transcript_of(db: Db, wiring: Wiring, row: Recording) -> TranscriptText | None:
+    """The recording's transcript, while the voice it was heard from may still be played."""
+    voices = [track.id for track in await _living_tracks(db, row.id)]
+    found = await db.scalars(
+        select(Transcript).where(
+            Transcript.recording_id == row.id,
+            Transcript.track_id.in_(voices),
+            Transcript.state == TranscriptState.READY,
+            Transcript.object_key.is_not(None),
+        )
+    )
+    transcript = found.first()
+    if transcript is None or transcript.object_key is None:
+        return None
+    try:
+        return await asyncio.to_thread(
+            read_transcript, wiring.store, wiring.keys, recording_ref(row), transcript.id, transcript.object_key
+        )
+    except (KeyDestroyed, ObjectMissing):  # erased since the row was read
+        return None
+
+
+async def _transcripts_pending(db: Db, recordings: Sequence[UUID]) -> bool:
+    waiting = select(Transcript.id).where(
+        Transcript.recording_id.in_(recordings),
+        Transcript.state.in_((TranscriptState.WAITING, TranscriptState.RUNNING)),
+    )
+    return await db.scalar(waiting.limit(1)) is not None
