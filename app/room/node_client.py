@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import httpx
 import msgspec
+from litestar.params import Dependency
 
 from app.errors import JunierError, Unavailable
 from app.room.node_messages import (
@@ -92,3 +93,7 @@ class NodeClient:
         except msgspec.DecodeError:
             raise NodeUnreachable() from None
         raise NodeRefused(problem)
+
+
+Node = Annotated[NodeClient, Dependency(skip_validation=True)]
+"""The dependency `node` of every handler."""

@@ -116,22 +116,22 @@ class Permission(_Message, frozen=True, kw_only=True):
 
 
 class TrackFacts(_Message, frozen=True, kw_only=True):
-    """One line of a live stream. bytes: sealed; last_frame_at: UTC seconds of the last kept frame."""
+    """One line of a live stream. capturing: permitted, and a frame was kept a moment ago; bytes: sealed."""
 
     kind: TrackKind
     permitted: bool
+    capturing: bool
     frames: int
     bytes: int
     fps: float
-    last_frame_at: float | None = None
 
 
 class StreamFacts(_Message, frozen=True, kw_only=True):
     """A live stream. state: idle | waiting | recording | full | closed (capture.recorder.CaptureState);
     stored_up_to: UTC seconds up to which everything captured is in the object store."""
 
-    resource: str
     recording: UUID
+    take: int
     person: UUID
     stream: StreamKind
     connected: bool

@@ -35,6 +35,8 @@ from recordings.storage.layout import recording_prefix, track_key_path, track_pr
 
 FORSAKEN_SECONDS = 60.0
 """A session nobody pushes permission for ends its streams, so that their takes are finished."""
+FRESH_SECONDS = 2.0
+"""A track that kept no frame for longer is not shown as being recorded."""
 NO_PUSH = "permission did not arrive"
 _RATE_SECONDS = 1.0
 
@@ -294,8 +296,8 @@ class Rooms:
         health = stream.recorder.health()
         stored = [self._uploader.stored_up_to(track_prefix(track)) for track in stream.tracks.values()]
         return StreamFacts(
-            resource=stream.ask.resource,
             recording=stream.ask.recording,
+            take=stream.ask.take,
             person=stream.ask.person,
             stream=stream.ask.stream,
             connected=stream.publication.state is peer.PeerState.CONNECTED,
@@ -304,10 +306,10 @@ class Rooms:
                 TrackFacts(
                     kind=kind,
                     permitted=track.permitted,
+                    capturing=track.permitted and self._now() - (track.last_frame_at or 0.0) < FRESH_SECONDS,
                     frames=track.frames,
                     bytes=track.bytes,
                     fps=round(stream.rates[kind].fps, 1) if kind in stream.rates else 0.0,
-                    last_frame_at=track.last_frame_at,
                 )
                 for kind, track in health.tracks.items()
             ],

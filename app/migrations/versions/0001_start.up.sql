@@ -70,6 +70,7 @@ CREATE TABLE login (
 	session_id UUID,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	data_until TIMESTAMP WITH TIME ZONE,
 	id UUID NOT NULL,
 	account_id UUID NOT NULL,
 	PRIMARY KEY (id),

@@ -1,0 +1,65 @@
+"""Permission reaches the media process: at once after a change, and every half second while a room is live.
+
+What is pushed is computed from the database alone (room.permission), so several web processes may push
+the same; the newest reading wins. When nobody pushes, the media process stops capturing by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from sqlalchemy import text
+
+from app.errors import JunierError
+from app.room.node_client import NodeClient
+from app.room.node_messages import PUSH_SECONDS
+from app.room.room import permission
+from app.room.rows import one_moment, read_room
+from app.wiring import Wiring
+from recordings.model import AccountId
+
+log = logging.getLogger("junier.room")
+
+
+async def push_session(wiring: Wiring, node: NodeClient, *, account: AccountId, session: UUID) -> bool:
+    """Tell the session's media process what may be captured now; call it after the change is committed.
+
+    Returns whether it was told. When it cannot be reached the change still holds: without a push capture
+    stops within LEASE_SECONDS, and the loop tries again."""
+    async with one_moment(wiring.database, account) as db:
+        facts = await read_room(db, account=account, session=session)
+    if facts.node is None:
+        return True  # nobody has published yet
+    try:
+        await node.permit(facts.node, session, permission(facts))
+    except JunierError as error:
+        log.warning("permission not delivered: %s", type(error).__name__)
+        return False
+    return True
+
+
+def push_loop(node: NodeClient) -> Callable[[Wiring], Awaitable[None]]:
+    """A background coroutine of the web process."""
+
+    async def run(wiring: Wiring) -> None:
+        while True:
+            await push_all(wiring, node)
+            await asyncio.sleep(PUSH_SECONDS)
+
+    return run
+
+
+async def push_all(wiring: Wiring, node: NodeClient) -> None:
+    """One round over all live sessions; one that fails does not keep the others waiting."""
+    async with wiring.database.transaction() as db:
+        live = (await db.execute(text("SELECT account_id, session_id FROM live_sessions()"))).all()
+    told = await asyncio.gather(
+        *(push_session(wiring, node, account=AccountId(one.account_id), session=one.session_id) for one in live),
+        return_exceptions=True,
+    )
+    for outcome in told:
+        if isinstance(outcome, Exception):
+            log.error("permission not computed: %s", type(outcome).__name__)

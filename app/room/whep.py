@@ -1,0 +1,71 @@
+"""Viewing, the twin of WHIP (draft-ietf-wish-whep): receive one stream of the room with one HTTP exchange.
+
+POST   /whep/{recording}          offer, application/sdp -> 201, answer, Location
+DELETE /whep/{recording}/{view}   the view ends -> 200
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar import Response, Router, delete, post
+from sqlalchemy import select
+
+from app.accounts.login import Login
+from app.database import Db
+from app.errors import Conflict, Forbidden, NotThere
+from app.room.node_client import Node as NodePort
+from app.room.node_messages import ViewAsk
+from app.room.room import may_see
+from app.room.seat import AnyRequest, Seat, seat_of
+from app.room.whip import answered, read_offer
+from app.sessions.models import Node, Recording, Take
+from app.wiring import Wiring
+from recordings.model import PersonId
+
+
+class NotLive(Conflict):
+    """This stream is not in the room at this moment."""
+
+
+@post("/{recording:uuid}", status_code=201)
+async def view(
+    request: AnyRequest, wiring: Wiring, node: NodePort, db: Db, login: Login, recording: UUID
+) -> Response[str]:
+    """Receive a stream of a session one is in. Raises NotLive, which is worth trying again."""
+    row, seat = await _seat(db, login, recording)
+    allowed = may_see(seat.facts, seat.person, seat.facts.people.get(PersonId(row.person_id)))
+    if not allowed:
+        raise Forbidden(allowed.reason)
+    found = (
+        await db.execute(
+            select(Take.resource, Node.url)
+            .join(Node, Node.name == Take.node)
+            .where(Take.recording_id == recording, Take.number == row.last_take, Take.ended_at.is_(None))
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotLive
+    offer = await read_offer(request)
+    await db.commit()
+    made = await node.view(found.url, found.resource, ViewAsk(sdp=offer, viewer=seat.person.person))
+    return answered(wiring.settings, seat, made.sdp, f"/whep/{recording}/{made.view}")
+
+
+@delete("/{recording:uuid}/{view_name:str}", status_code=200)
+async def end_view(node: NodePort, db: Db, login: Login, recording: UUID, view_name: str) -> Response[None]:
+    """The viewer leaves. Safe to call twice."""
+    _, seat = await _seat(db, login, recording)
+    if seat.facts.node is not None:
+        await node.end_view(seat.facts.node, view_name, seat.person.person)
+    return Response(None, status_code=200)
+
+
+async def _seat(db: Db, login: Login, recording: UUID) -> tuple[Recording, Seat]:
+    row = await db.get(Recording, recording) if login is not None else None
+    if row is None or row.erased_at is not None:
+        raise NotThere
+    return row, await seat_of(db, login, row.session_id)
+
+
+router = Router(path="/whep", route_handlers=[view, end_view])

@@ -1,0 +1,210 @@
+"""WHIP (RFC 9725): publish one stream into the room with one HTTP exchange.
+
+    POST    /whip                       offer, application/sdp -> 201, answer, Location, Link rel="ice-server"
+    POST    /whip?session=…&stream=…    the same from our own page, by its login cookie
+    OPTIONS /whip                       what is accepted; with a token also the ICE servers
+    DELETE  /whip/{resource}            the stream ends -> 200
+    PATCH   /whip/{resource}            405: neither trickle ICE nor ICE restart (RFC 9725 §4.3.1); offer anew,
+                                        the stream goes on in the same recording
+
+A room token (Bearer) already names session and stream. The Location is unguessable and opens nothing by
+itself: whoever uses it is authorised again. No ETag is given, since nothing can be patched.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, Router, delete, patch, post, route
+from litestar.exceptions import ClientException
+from sqlalchemy import select
+
+from app.accounts.login import Login
+from app.database import Db
+from app.errors import BadInput, Forbidden, JunierError, NotThere, SignInNeeded
+from app.room.ice import ice_servers, links
+from app.room.node_client import Node as NodePort
+from app.room.node_messages import StreamAsk, TrackAsk
+from app.room.permission import push_session
+from app.room.room import may_send, offered_kinds, publishable
+from app.room.seat import AnyRequest, Seat, bearer, seat_of, seat_of_token
+from app.sessions.models import Node, Recording, Take
+from app.sessions.service import find_session, node_of, open_take
+from app.settings import Settings
+from app.tokens import new_token
+from app.wiring import Wiring
+from recordings.model import PersonId, SessionId, StreamKind
+
+SDP = "application/sdp"
+MAX_OFFER_BYTES = 200_000
+METHODS = "POST, OPTIONS"
+
+
+class NotAnOffer(JunierError):
+    """Please send an SDP offer as application/sdp."""
+
+    status = 415
+
+
+@post("/", status_code=201)
+async def publish(
+    request: AnyRequest,
+    wiring: Wiring,
+    node: NodePort,
+    db: Db,
+    login: Login,
+    session: UUID | None = None,
+    stream: str | None = None,
+) -> Response[str]:
+    """Receive a stream. A second one of the same person and stream ends the first."""
+    seat, kind = await _publisher(request, wiring.settings, db, login, session, stream)
+    offer = await read_offer(request)
+    offered = offered_kinds(offer, kind)
+    allowed = may_send(seat.facts, seat.person, kind, offered)
+    if not allowed:
+        raise Forbidden(allowed.reason)
+    place = await node_of(db, await find_session(db, seat.facts.session))
+    resource = new_token()
+    take = await open_take(
+        db,
+        wiring.keys,
+        account=seat.account,
+        session=SessionId(seat.facts.session),
+        person=PersonId(seat.person.person),
+        person_is_member=seat.person.is_member,
+        stream=kind,
+        kinds=offered,
+        node=place.name,
+        resource=resource,
+    )
+    # Still uncommitted: what the media process refuses leaves no row, and without rows nothing may be captured.
+    made = await node.publish(
+        place.url,
+        StreamAsk(
+            account=seat.account,
+            session=seat.facts.session,
+            person=seat.person.person,
+            recording=take.recording.recording,
+            stream=kind,
+            take=take.number,
+            resource=resource,
+            tracks=[TrackAsk(kind=one, track=track.track) for one, track in take.tracks.items()],
+            kinds=sorted(offered & publishable(seat.person)),
+            sdp=offer,
+        ),
+    )
+    await db.commit()
+    await push_session(wiring, node, account=seat.account, session=seat.facts.session)
+    return answered(wiring.settings, seat, made.sdp, f"/whip/{resource}")
+
+
+@route("/", http_method=["OPTIONS"], status_code=204)
+async def describe(request: AnyRequest, wiring: Wiring, db: Db, login: Login, session: UUID | None = None) -> Any:
+    """What may be posted; the ICE servers only for those who may be in the room (RFC 9725 §4.6)."""
+    headers = {"accept-post": SDP, "allow": METHODS} | open_to_all(f"{METHODS}, DELETE")
+    token = bearer(request, wiring.settings)
+    if token is not None or (login is not None and session is not None):
+        seat = await (seat_of_token(db, token) if token else seat_of(db, login, session or UUID(int=0)))
+        headers |= ice_link(wiring.settings, seat)
+    return Response(None, status_code=204, headers=headers)
+
+
+@delete("/{resource:str}", status_code=200)
+async def end(
+    request: AnyRequest, wiring: Wiring, node: NodePort, db: Db, login: Login, resource: str
+) -> Response[None]:
+    """The publisher ends the stream. Safe to call twice."""
+    place = await _place(request, wiring.settings, db, login, resource)
+    if place is not None:
+        await node.end(place, resource)
+    return Response(None, status_code=200)
+
+
+@patch("/{resource:str}", status_code=405)
+async def change(request: AnyRequest, wiring: Wiring, db: Db, login: Login, resource: str) -> Response[None]:
+    """Nothing can be changed; said only to the publisher."""
+    await _place(request, wiring.settings, db, login, resource)
+    return Response(None, status_code=405, headers={"allow": "DELETE"})
+
+
+async def read_offer(request: AnyRequest) -> str:
+    """The offer in the body. Raises NotAnOffer, BadInput."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
+        raise NotAnOffer
+    body = await request.body()
+    if len(body) > MAX_OFFER_BYTES:
+        raise BadInput("This offer is too long.")
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise ClientException(detail="This offer is not text.") from None
+
+
+def answered(settings: Settings, seat: Seat, sdp: str, location: str) -> Response[str]:
+    """201 with the answer (RFC 9725 §4.2)."""
+    headers = {"location": location} | open_to_all("POST, DELETE, OPTIONS") | ice_link(settings, seat)
+    return Response(sdp, status_code=201, media_type=SDP, headers=headers)
+
+
+def ice_link(settings: Settings, seat: Seat) -> dict[str, str]:
+    link = links(ice_servers(settings, session=seat.facts.session, now=datetime.now(UTC)))
+    return {"link": link} if link else {}
+
+
+def open_to_all(methods: str) -> dict[str, str]:
+    """Cross-origin publishers show a Bearer token; no cookie is ever accepted from another origin."""
+    return {
+        "access-control-allow-origin": "*",
+        "access-control-allow-methods": methods,
+        "access-control-allow-headers": "authorization, content-type",
+        "access-control-expose-headers": "location, link",
+    }
+
+
+async def _publisher(
+    request: AnyRequest, settings: Settings, db: Db, login: Login, session: UUID | None, stream: str | None
+) -> tuple[Seat, StreamKind]:
+    """Who publishes what: from the room token, else from the login and the address."""
+    token = bearer(request, settings)
+    if token is not None:
+        return await seat_of_token(db, token), token.stream
+    if session is None or stream not in set(StreamKind):
+        raise BadInput("Please name the session and the stream (camera or screen).")
+    return await seat_of(db, login, session), StreamKind(stream)
+
+
+async def _place(request: AnyRequest, settings: Settings, db: Db, login: Login, resource: str) -> str | None:
+    """URL of the media process of this person's own stream. Raises NotThere for anybody else's."""
+    token = bearer(request, settings)
+    if token is not None:
+        await seat_of_token(db, token)
+    elif login is None:
+        raise SignInNeeded
+    found = (
+        await db.execute(
+            select(Recording, Node.url)
+            .join(Take, Take.recording_id == Recording.id)
+            .outerjoin(Node, Node.name == Take.node)
+            .where(Take.resource == resource)
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotThere
+    recording, url = found
+    if token is not None:
+        is_own = (recording.session_id, recording.person_id, recording.stream) == (
+            token.session,
+            token.person,
+            token.stream,
+        )
+    else:
+        is_own = recording.person_id == (await seat_of(db, login, recording.session_id)).person.person
+    if not is_own:
+        raise NotThere
+    place: str | None = url
+    return place
+
+
+router = Router(path="/whip", route_handlers=[publish, describe, end, change])

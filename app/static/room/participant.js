@@ -1,0 +1,186 @@
+// A participant's room: device check, waiting room, room. The server's word decides which part is shown.
+import { command } from "./commands.js";
+import { openDevices, VIDEO } from "./devices.js";
+import { Indicator } from "./indicator.js";
+import { watchLevel } from "./level.js";
+import { box, button, part, pressed, say } from "./page.js";
+import { Events } from "./protocol.js";
+import { Publishing } from "./publishing.js";
+import { ScreenShare } from "./screen_share.js";
+import { Viewing } from "./viewing.js";
+
+/** @typedef {import("./protocol.js").Room} Room */
+
+const page = box("room");
+const session = page.dataset["session"] ?? "";
+const allowed = new Set((page.dataset["kinds"] ?? "").split(" ").filter(Boolean));
+const indicator = new Indicator(box("recording"));
+const viewing = new Viewing(session, box("tiles"));
+const trouble = box("trouble");
+const events = new Events(`/rooms/${session}/events`, show, (connected) => {
+  say(box("connection"), connected ? "" : "The connection was lost. Trying again by itself; you need not do anything.");
+  if (!connected) indicator.unknown();
+});
+
+let ready = false;
+let left = false;
+let media = new MediaStream();
+let stopLevel = () => {};
+/** @type {Room|null} */
+let room = null;
+/** @type {Publishing|null} */
+let camera = null;
+const share = new ScreenShare(session, button("share"), trouble);
+
+/** Ask for the devices again and show what they give. */
+async function check() {
+  button("again").disabled = true;
+  stopLevel();
+  media.getTracks().forEach((track) => track.stop());
+  const opened = await openDevices({ video: allowed.has("camera"), audio: allowed.has("voice") });
+  media = opened.media;
+  say(box("device-trouble"), opened.trouble);
+  const preview = part("preview", HTMLVideoElement);
+  preview.srcObject = media;
+  preview.hidden = media.getVideoTracks().length === 0;
+  const voice = media.getAudioTracks()[0];
+  box("level-line").hidden = !voice;
+  if (voice) stopLevel = watchLevel(voice, showLevel);
+  button("again").disabled = false;
+  button("ready").disabled = false;
+}
+
+/** @param {number} level @param {boolean} silent */
+function showLevel(level, silent) {
+  part("level", HTMLMeterElement).value = level;
+  const words = "We hear nothing from your microphone. Is it muted, or is another one chosen in the browser?";
+  say(box("silence"), silent && !muted() ? words : "");
+}
+
+/** Show the part of the page that fits the room. @param {Room} now */
+function show(now) {
+  room = now;
+  const ended = now.session === "ended" || left;
+  const inside = ready && !ended && now.session === "live" && now.you.admitted;
+  box("check").hidden = ready || ended;
+  box("waiting").hidden = !ready || ended || inside;
+  box("inside").hidden = !inside;
+  box("ended").hidden = !ended;
+  indicator.show(now, false);
+  say(box("observers"), observers(now.observers));
+  if (inside) enter(now);
+  else if (ended) leave();
+  else release();
+}
+
+/** @param {Room} now */
+function enter(now) {
+  const mine = now.streams.filter((stream) => stream.person === now.you.person);
+  const others = now.streams.filter((stream) => stream.person !== now.you.person);
+  const names = new Map(now.people.map((one) => [one.person, one.name]));
+  viewing.show(others, (one) => `${names.get(one.person) ?? "Someone"}${one.stream === "screen" ? " (screen)" : ""}`);
+  say(box("alone"), others.length ? "" : "You are connected. Nobody else shows a picture yet.");
+  stopWithdrawn(new Set(now.you.may_publish));
+  if (!camera && media.getTracks().length) camera = publish();
+  camera?.seen(mine.some((stream) => stream.stream === "camera"));
+  share.show(now);
+  pressed(button("pause"), now.you.paused, now.you.paused ? "Resume my recording" : "Pause my recording");
+  part("self", HTMLVideoElement).srcObject = media;
+}
+
+function publish() {
+  return new Publishing({
+    session,
+    stream: "camera",
+    tracks: media.getTracks(),
+    onState: (state, reason) => {
+      page.dataset["camera"] = state;
+      say(trouble, state === "refused" || state === "lost" ? `Your picture and voice do not arrive: ${reason}` : "");
+    },
+  });
+}
+
+/** What is no longer allowed is switched off here too. @param {Set<string>} may */
+function stopWithdrawn(may) {
+  for (const track of media.getTracks()) {
+    if (may.has(track.kind === "audio" ? "voice" : "camera")) continue;
+    media.removeTrack(track);
+    track.stop();
+    if (media.getTracks().length) void camera?.replace(track.kind === "audio" ? "audio" : "video", null);
+    else release();
+  }
+  button("mute").hidden = !may.has("voice");
+  button("camera").hidden = !may.has("camera");
+}
+
+function release() {
+  camera?.close();
+  camera = null;
+  share.stop();
+  viewing.close();
+}
+
+function leave() {
+  release();
+  stopLevel();
+  media.getTracks().forEach((track) => track.stop());
+  events.close();
+}
+
+/** @param {number} count */
+function observers(count) {
+  if (count === 0) return "";
+  return count === 1 ? "One person of the research team is watching." : `${count} people of the research team are watching.`;
+}
+
+const muted = () => media.getAudioTracks().every((track) => !track.enabled);
+
+button("again").onclick = () => void check();
+button("ready").onclick = () => {
+  ready = true;
+  if (room) show(room);
+  box(box("waiting").hidden ? "inside" : "waiting").focus();
+};
+button("mute").onclick = () => {
+  const mute = !muted();
+  media.getAudioTracks().forEach((track) => (track.enabled = !mute));
+  pressed(button("mute"), mute, mute ? "Unmute" : "Mute");
+};
+button("camera").onclick = async () => {
+  const old = media.getVideoTracks()[0];
+  if (old) {
+    await camera?.replace("video", null);
+    old.stop(); // the camera's light goes out
+    media.removeTrack(old);
+  } else {
+    const again = await navigator.mediaDevices.getUserMedia({ video: VIDEO }).catch(() => null);
+    const track = again?.getVideoTracks()[0];
+    if (!track) return say(trouble, "The camera cannot be used just now.");
+    media.addTrack(track);
+    if (camera) await camera.replace("video", track);
+    else camera = publish();
+  }
+  pressed(button("camera"), Boolean(old), old ? "Camera on" : "Camera off");
+};
+button("pause").onclick = async () => {
+  const path = room?.you.paused ? "resume-mine" : "pause-mine";
+  say(trouble, await command(`/rooms/${session}/${path}`));
+};
+button("leave").onclick = () => {
+  left = true;
+  leave();
+  if (room) show(room);
+  box("ended").focus();
+};
+for (const form of document.querySelectorAll("form[data-withdraw]")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const one = /** @type {HTMLFormElement} */ (event.currentTarget);
+    const kind = one.dataset["withdraw"] ?? "";
+    const refused = await command(one.action, { kind });
+    if (refused) return say(trouble, refused);
+    one.replaceChildren(`Withdrawn: ${one.dataset["name"]}. What was recorded of it is being erased.`);
+  });
+}
+button("share").hidden = !allowed.has("screen");
+void check();

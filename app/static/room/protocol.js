@@ -1,0 +1,108 @@
+// What the server tells the room's page (PROTOCOL.md): types, and the WebSocket that reconnects by itself.
+import { Pace } from "./pace.js";
+
+/** @typedef {"camera"|"voice"|"screen"|"screen_sound"} TrackKind */
+/** @typedef {"camera"|"screen"} StreamKind */
+
+/**
+ * @typedef {object} Person
+ * @property {string} person
+ * @property {string} name
+ * @property {"owner"|"researcher"|"participant"} role
+ * @property {boolean} present their page is open
+ * @property {boolean} admitted
+ * @property {boolean} paused they paused their own recording
+ */
+
+/**
+ * @typedef {object} Stream
+ * @property {string} recording
+ * @property {number} take changes when the stream is published anew
+ * @property {string} person
+ * @property {StreamKind} stream
+ * @property {TrackKind[]} kinds
+ * @property {TrackKind[]} recorded kinds being captured at this moment
+ * @property {"idle"|"waiting"|"recording"|"full"|"closed"} state
+ * @property {number} fps
+ * @property {string|null} stored_up_to
+ */
+
+/**
+ * @typedef {object} Room
+ * @property {"room"} type
+ * @property {"scheduled"|"live"|"ended"} session
+ * @property {"off"|"on"|"paused"} recording
+ * @property {string|null} recording_since
+ * @property {{person: string, role: string, admitted: boolean, paused: boolean, may_publish: TrackKind[]}} you
+ * @property {Person[]} people
+ * @property {Stream[]} streams those you may see, and your own
+ * @property {number} observers
+ * @property {boolean} media the media server answers
+ * @property {string|null} stored_up_to
+ * @property {string|null} storing_trouble
+ */
+
+const SILENCE_MS = 10_000; // the server says something at least every 5 s
+
+/** The room as the server sees it, told again after every loss of the connection. */
+export class Events {
+  #url;
+  #onRoom;
+  #onState;
+  #pace = new Pace();
+  /** @type {WebSocket|null} */
+  #socket = null;
+  #silence = 0;
+  #closed = false;
+
+  /**
+   * @param {string} path
+   * @param {(room: Room) => void} onRoom
+   * @param {(connected: boolean) => void} onState
+   */
+  constructor(path, onRoom, onState) {
+    this.#url = new URL(path, location.href);
+    this.#url.protocol = this.#url.protocol.replace("http", "ws");
+    this.#onRoom = onRoom;
+    this.#onState = onState;
+    addEventListener("online", () => this.#pace.hurry());
+    void this.#run();
+  }
+
+  close() {
+    this.#closed = true;
+    this.#pace.hurry();
+    this.#socket?.close();
+  }
+
+  async #run() {
+    while (!this.#closed) {
+      await this.#once();
+      this.#onState(false);
+      if (!this.#closed) await this.#pace.wait();
+    }
+  }
+
+  /** One connection, from opening to its end. @returns {Promise<void>} */
+  #once() {
+    return new Promise((done) => {
+      const socket = (this.#socket = new WebSocket(this.#url));
+      const stillThere = () => {
+        clearTimeout(this.#silence);
+        this.#silence = setTimeout(() => socket.close(), SILENCE_MS);
+      };
+      stillThere();
+      socket.onmessage = (event) => {
+        stillThere();
+        this.#pace.reset();
+        const message = JSON.parse(event.data);
+        this.#onState(true);
+        if (message.type === "room") this.#onRoom(message);
+      };
+      socket.onclose = () => {
+        clearTimeout(this.#silence);
+        done();
+      };
+    });
+  }
+}

@@ -1,0 +1,61 @@
+// Sharing a screen, a window or a tab with its sound, until it is stopped here, in the browser's own bar, or by the server.
+import { pressed, say } from "./page.js";
+import { Publishing } from "./publishing.js";
+
+export class ScreenShare {
+  #session;
+  #button;
+  #trouble;
+  /** @type {MediaStream|null} */
+  #media = null;
+  /** @type {Publishing|null} */
+  #publishing = null;
+
+  /** @param {string} session @param {HTMLButtonElement} control @param {HTMLElement} trouble where problems are said */
+  constructor(session, control, trouble) {
+    this.#session = session;
+    this.#button = control;
+    this.#trouble = trouble;
+    control.onclick = () => void (this.#publishing ? this.stop() : this.#start());
+  }
+
+  /** @param {import("./protocol.js").Room} room */
+  show(room) {
+    const may = room.you.may_publish.includes("screen");
+    this.#button.hidden = !may;
+    if (!may) this.stop();
+    this.#publishing?.seen(room.streams.some((one) => one.person === room.you.person && one.stream === "screen"));
+  }
+
+  stop() {
+    this.#publishing?.close();
+    this.#publishing = null;
+    this.#media?.getTracks().forEach((track) => track.stop());
+    this.#media = null;
+    pressed(this.#button, false, "Share my screen");
+  }
+
+  async #start() {
+    if (!navigator.mediaDevices?.getDisplayMedia) {
+      return say(this.#trouble, "This browser cannot share a screen. On a computer, Chrome, Edge or Firefox can.");
+    }
+    try {
+      this.#media = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: true });
+    } catch {
+      return say(this.#trouble, "No screen is shared.");
+    }
+    say(this.#trouble, "");
+    const tracks = this.#media.getTracks();
+    tracks.forEach((track) => (track.onended = () => this.stop()));
+    this.#publishing = new Publishing({
+      session: this.#session,
+      stream: "screen",
+      tracks,
+      onState: (state, reason) => {
+        if (state === "refused" || state === "lost") say(this.#trouble, `Your screen does not arrive: ${reason}`);
+        if (state === "refused") this.stop();
+      },
+    });
+    pressed(this.#button, true, "Stop sharing my screen");
+  }
+}

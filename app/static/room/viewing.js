@@ -1,0 +1,77 @@
+// Tiles: one peer connection and one picture per stream that we may see.
+import { Connection } from "./connection.js";
+
+/** @typedef {import("./protocol.js").Stream} Stream */
+
+/** @typedef {{take: number, connection: Connection, figure: HTMLElement, caption: HTMLElement}} Tile */
+
+export class Viewing {
+  #session;
+  #place;
+  /** @type {Map<string, Tile>} */
+  #tiles = new Map();
+
+  /** @param {string} session @param {HTMLElement} place */
+  constructor(session, place) {
+    this.#session = session;
+    this.#place = place;
+  }
+
+  /** Show exactly these. @param {Stream[]} streams @param {(stream: Stream) => string} nameOf */
+  show(streams, nameOf) {
+    const wanted = new Map(streams.map((stream) => [stream.recording, stream]));
+    for (const [recording, tile] of this.#tiles) {
+      const stream = wanted.get(recording);
+      if (stream && stream.take === tile.take) continue;
+      tile.connection.close();
+      tile.figure.remove();
+      this.#tiles.delete(recording);
+    }
+    for (const stream of streams) {
+      const tile = this.#tiles.get(stream.recording) ?? this.#add(stream);
+      const name = nameOf(stream);
+      if (tile.caption.textContent !== name) tile.caption.textContent = name;
+      tile.figure.querySelector("video")?.setAttribute("aria-label", name);
+    }
+    this.#place.dataset["count"] = String(this.#tiles.size);
+  }
+
+  close() {
+    this.show([], () => "");
+  }
+
+  /** @param {Stream} stream @returns {Tile} */
+  #add(stream) {
+    const figure = document.createElement("figure");
+    figure.className = "tile";
+    figure.dataset["stream"] = stream.stream;
+    const video = document.createElement("video");
+    video.autoplay = true;
+    video.playsInline = true;
+    const caption = document.createElement("figcaption");
+    const trouble = document.createElement("p");
+    trouble.className = "notice";
+    trouble.hidden = true;
+    figure.append(video, caption, trouble);
+    this.#place.append(figure);
+    const media = (video.srcObject = new MediaStream());
+    const connection = new Connection({
+      url: `/whep/${stream.recording}`,
+      iceUrl: `/rooms/${this.#session}/ice`,
+      prepare: (peer) => {
+        for (const old of media.getTracks()) media.removeTrack(old);
+        peer.addTransceiver("video", { direction: "recvonly" });
+        peer.addTransceiver("audio", { direction: "recvonly" });
+        peer.ontrack = (event) => media.addTrack(event.track);
+      },
+      onState: (state, reason) => {
+        figure.dataset["state"] = state;
+        trouble.hidden = state === "connected" || state === "connecting";
+        trouble.textContent = state === "refused" ? reason : "The picture was lost. Trying again.";
+      },
+    });
+    const tile = { take: stream.take, connection, figure, caption };
+    this.#tiles.set(stream.recording, tile);
+    return tile;
+  }
+}
