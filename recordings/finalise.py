@@ -7,7 +7,7 @@ Every take of every track is put on one timeline, the server's UTC. The cost fol
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
@@ -46,37 +46,28 @@ def finalise(
     take without a journal counts as interrupted and is read from its segments.
     Raises KeyDestroyed, SealBroken, StoreError.
     """
-    takes: list[TrackTake] = []
-    lost = False
-    for track in tracks:
-        found, missing = _takes_of(store, keys.unwrap(track_key_path(track)), track)
-        takes += found
-        lost = lost or missing
-    index = _place(takes, tracks, started_at, interrupted=lost or any(not take.ended for take in takes))
+    takes = [take for track in tracks for take in _takes_of(store, keys.unwrap(track_key_path(track)), track)]
+    index = _place(takes, tracks, started_at)
     return summary(write_index(store, keys, recording, generation, index), generation, index_key(recording, generation))
 
 
-def _takes_of(store: ObjectStore, key: bytes, track: TrackRef) -> tuple[list[TrackTake], bool]:
-    """All takes of a track, and whether the store lacks something a journal tells of."""
+def _takes_of(store: ObjectStore, key: bytes, track: TrackRef) -> Iterator[TrackTake]:
+    """All takes of a track, with what the store lacks set apart."""
     sizes: dict[int, dict[int, int]] = defaultdict(dict)
     for thing in store.list(segments_prefix(track)):
         number, segment = take_and_segment(thing.key)
         sizes[number][segment] = thing.size
     journals = {take_of_journal(thing.key) for thing in store.list(journals_prefix(track))}
-    takes: list[TrackTake] = []
-    missing = False
     for number in sorted(journals | sizes.keys()):
         if number not in journals:
-            takes.append(rebuild_take(store, key, track, number, sizes[number]))
+            yield rebuild_take(store, key, track, number, sizes[number])
             continue
         take = read_take(store, key, track, number)
-        there = [
-            chunk for chunk in take.chunks if chunk.offset + chunk.sealed_bytes <= sizes[number].get(chunk.segment, 0)
-        ]
-        missing = missing or len(there) < len(take.chunks)
-        take.chunks = there
-        takes.append(take)
-    return takes, missing
+        told, take.chunks = take.chunks, []
+        for chunk in told:
+            there = chunk.offset + chunk.sealed_bytes <= sizes[number].get(chunk.segment, 0)
+            (take.chunks if there else take.lost).append(chunk)
+        yield take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +84,7 @@ class _Timeline:
         return self.ms(self.clocks[take.take][take.track.kind].utc(ticks))
 
 
-def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float | None, interrupted: bool) -> Index:
+def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float | None) -> Index:
     clocks = _clocks(takes)
     with_frames = [take for take in takes if take.chunks]
     first = min(
@@ -115,7 +106,7 @@ def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float
         version=1,
         started_at=zero,
         duration_ms=max((chunk.end_ms for those in chunks.values() for chunk in those), default=0),
-        interrupted=interrupted,
+        interrupted=any(take.lost or not take.ended for take in takes),
         tracks=tuple(
             IndexTrack(
                 track=track.track,
@@ -198,11 +189,12 @@ def _breaks(tracks: Iterable[Sequence[IndexChunk]], unended: set[int]) -> list[I
 
 
 def _reasons(timeline: _Timeline, take: TrackTake, take_end_ms: int) -> list[IndexGap]:
-    """Why this track may have nothing inside this take: capture was off, or frames were lost."""
+    """Why this track may have nothing inside this take: capture was off, or something was lost."""
     reasons = []
-    if take.chunks:
-        for hole in take.holes:
-            reasons.append(IndexGap(timeline.at(take, hole.from_ticks), timeline.at(take, hole.to_ticks), LOST))
+    if take.arrivals:
+        stretches = [(hole.from_ticks, hole.to_ticks, LOST) for hole in take.holes]
+        stretches += [(chunk.first_ticks, chunk.last_ticks, INTERRUPTED) for chunk in take.lost]
+        reasons = [IndexGap(timeline.at(take, start), timeline.at(take, end), why) for start, end, why in stretches]
     for note, following in zip_longest(take.permissions, take.permissions[1:]):
         if not note.on:
             to_ms = timeline.ms(following.at) if following else take_end_ms

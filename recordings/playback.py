@@ -24,7 +24,7 @@ from recordings.storage.layout import segment_key, track_key_path
 from recordings.storage.store import ObjectStore
 
 _OPENED_BYTES = 16 << 20
-_CUE_EVERY_MS = 1000
+_CUE_EVERY_MS = 500
 _UNKNOWN_SIZE = (640, 480)
 
 

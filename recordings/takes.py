@@ -19,11 +19,13 @@ _CHUNKS_PER_LOST_SEGMENT = 512
 
 @dataclass(kw_only=True)
 class TrackTake:
-    """Facts of one track in one take, in the order they happened. ended: its end was written."""
+    """Facts of one track in one take, in the order they happened. ended: its end was written;
+    lost: chunks the journal tells of and the store does not have."""
 
     track: TrackRef
     take: int
     chunks: list[ChunkEntry] = field(default_factory=list)
+    lost: list[ChunkEntry] = field(default_factory=list)
     reports: list[SenderReport] = field(default_factory=list)
     arrivals: list[ClockPoint] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)

@@ -55,8 +55,9 @@ def recording_ref(kind: StreamKind = StreamKind.CAMERA) -> RecordingRef:
 
 
 @cache
-def pictures(count: int = 90, every: int = 30) -> tuple[tuple[bytes, bool], ...]:
-    """VP8 frames, 64x48 at 30 per second, a key frame each `every`."""
+def pictures(count: int = 90, every: int = 25) -> tuple[tuple[bytes, bool], ...]:
+    """VP8 frames, 64x48 at 30 per second, a key frame each `every`, which is no
+    multiple of half a second."""
     return tuple(_encode("libvpx", count, every))
 
 
