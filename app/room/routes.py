@@ -14,6 +14,7 @@ from app.accounts.login import Login
 from app.database import Db, now_in
 from app.errors import BadInput, Forbidden, NotThere
 from app.forms import read_form
+from app.invitations import service as invitations
 from app.invitations.models import Invitation
 from app.pages import page
 from app.participants.service import study_notice
@@ -30,7 +31,7 @@ from app.sessions.models import Session
 from app.sessions.policy import CONSENT_TRACKS
 from app.studies.models import ConsentKind, Study
 from app.wiring import Wiring
-from recordings.model import StreamKind
+from recordings.model import PersonId, StreamKind
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -66,6 +67,7 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
         name=wiring.columns.open(seat.account, seat.person.person, "participant.name", seat.person.name),
         kinds=sorted(kind for consent in seat.person.consents for kind in CONSENT_TRACKS[consent]),
         consents=[(kind, CONSENT_NAMES[kind]) for kind in ConsentKind if kind in seat.person.consents],
+        withdraw_path=f"/my-data/sessions/{session}/withdraw",
         contact={"name": facts.contact_name, "email": facts.contact_email},
         notice_date=notice.dated,
     )
@@ -128,9 +130,7 @@ async def admit(
     """Let a participant in from the waiting room. Safe to run twice."""
     seat = await seat_of(db, login, session)
     require_host(seat)
-    invitation = await _invitation(db, session, participant)
-    if invitation.admitted_at is None:
-        invitation.admitted_at = await now_in(db)
+    await invitations.admit(db, session=session, participant=PersonId(participant))
     await _committed(request, wiring, node, db, seat)
 
 
