@@ -12,10 +12,20 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from recordings.capture.chunks import read_chunk
-from recordings.capture.webm import CLUSTER_HEAD_BYTES, Cue, cluster_head, content_start, header, track_number
+from recordings.capture.webm import (
+    CLUSTER_HEAD_BYTES,
+    SOUND_TRACK,
+    VIDEO_TRACK,
+    Cue,
+    cluster_head,
+    content_start,
+    cues_bytes,
+    header,
+)
 from recordings.encryption.keystore import KeyStore
 from recordings.encryption.sealed import SealBroken, chunk_context, unseal
 from recordings.index import Index, IndexChunk, IndexTrack, read_index
@@ -34,14 +44,13 @@ class NothingToPlay(Exception):
     retry = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Cluster:
+class _Cluster(msgspec.Struct, frozen=True):
+    """One chunk as it stands in the file. A Struct, because hours have tens of thousands of them."""
+
     chunk: IndexChunk
     track: TrackRef
-
-    @property
-    def size(self) -> int:
-        return CLUSTER_HEAD_BYTES + self.chunk.block_bytes
+    is_video: bool
+    size: int
 
 
 class OpenedChunks:
@@ -101,9 +110,11 @@ class View:
     seconds of its zero, to play recordings of one session in step.
     """
 
-    def __init__(self, index: Index, tracks: Sequence[IndexTrack], ref: RecordingRef, chunks: OpenedChunks) -> None:
+    def __init__(
+        self, index: Index, tracks: Sequence[IndexTrack], refs: Sequence[TrackRef], name: str, chunks: OpenedChunks
+    ) -> None:
         self._chunks = chunks
-        self._clusters = _in_time([_Cluster(chunk, t.ref(ref)) for t in tracks for chunk in t.chunks])
+        self._clusters = _clusters(tracks, refs)
         self._header = _header(index, tracks, self._clusters)
         self._starts: list[int] = []
         at = len(self._header)
@@ -114,7 +125,9 @@ class View:
         self.duration_ms = index.duration_ms
         self.started_at = index.started_at
         self.content_type = "video/webm" if any(track.kind.is_video for track in tracks) else "audio/webm"
-        self.etag = f'"{_fingerprint(self._header, self._clusters)}"'
+        # an index object never changes, so its name and the tracks chosen stand for all bytes
+        chosen = " ".join([name, *(str(track.track) for track in refs)])
+        self.etag = f'"{hashlib.sha256(chosen.encode()).hexdigest()[:32]}"'
 
     def read(self, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes [start, start + length), to the end when None, in pieces.
@@ -157,12 +170,20 @@ def open_view(
     if not chosen:
         raise NothingToPlay(NothingToPlay.__doc__)
     refs = [track.ref(ref) for track in chosen]
-    return View(index, chosen, ref, OpenedChunks(store, {track: keys.unwrap(track_key_path(track)) for track in refs}))
+    chunks = OpenedChunks(store, {track: keys.unwrap(track_key_path(track)) for track in refs})
+    return View(index, chosen, refs, index_object_key, chunks)
 
 
-def _in_time(clusters: list[_Cluster]) -> list[_Cluster]:
-    """Pictures before sound of the same moment, so that a seek to a key frame finds its sound after it."""
-    return sorted(clusters, key=lambda c: (c.chunk.start_ms, not c.track.kind.is_video, c.chunk.take, c.chunk.index))
+def _clusters(tracks: Sequence[IndexTrack], refs: Sequence[TrackRef]) -> list[_Cluster]:
+    """In time; pictures before sound of the same moment, so that a seek to a key frame finds its sound after it."""
+    clusters = [
+        _Cluster(chunk, ref, is_video, CLUSTER_HEAD_BYTES + chunk.block_bytes)
+        for track, ref in sorted(zip(tracks, refs, strict=True), key=lambda both: not both[0].kind.is_video)
+        for is_video in (track.kind.is_video,)
+        for chunk in track.chunks
+    ]
+    clusters.sort(key=lambda cluster: cluster.chunk.start_ms)  # keeps the order of equals
+    return clusters
 
 
 def _header(index: Index, tracks: Sequence[IndexTrack], clusters: Sequence[_Cluster]) -> bytes:
@@ -170,7 +191,6 @@ def _header(index: Index, tracks: Sequence[IndexTrack], clusters: Sequence[_Clus
     width, height = max((t.width for t in videos), default=0), max((t.height for t in videos), default=0)
     picture = ((width, height) if width and height else _UNKNOWN_SIZE) if videos else None
     clusters_bytes = sum(cluster.size for cluster in clusters)
-    cues = _cues(clusters, of_video=bool(videos))
 
     def written(cues: Sequence[Cue]) -> bytes:
         return header(
@@ -181,27 +201,21 @@ def _header(index: Index, tracks: Sequence[IndexTrack], clusters: Sequence[_Clus
             clusters_bytes=clusters_bytes,
         )
 
-    content_bytes = len(written(cues)) - content_start()  # cues have a fixed width, so this stays
-    return written([Cue(at_ms=c.at_ms, track=c.track, position=c.position + content_bytes) for c in cues])
+    places = _places(clusters, of_video=bool(videos))
+    first = len(written(())) - content_start() + cues_bytes(len(places))
+    number = VIDEO_TRACK if videos else SOUND_TRACK
+    return written([Cue(at_ms=at_ms, track=number, position=first + position) for at_ms, position in places])
 
 
-def _cues(clusters: Sequence[_Cluster], of_video: bool) -> list[Cue]:
-    """Where a player may start: key frames, or any sound when there is no picture. Positions count
-    from the first cluster."""
-    cues: list[Cue] = []
-    at = 0
-    for cluster in clusters:
-        chunk, kind = cluster.chunk, cluster.track.kind
-        far_enough = not cues or chunk.start_ms - cues[-1].at_ms >= _CUE_EVERY_MS
-        if chunk.starts_with_key and kind.is_video == of_video and far_enough:
-            cues.append(Cue(at_ms=chunk.start_ms, track=track_number(kind), position=at))
-        at += cluster.size
-    return cues
-
-
-def _fingerprint(head: bytes, clusters: Sequence[_Cluster]) -> str:
-    digest = hashlib.sha256(head)
+def _places(clusters: Sequence[_Cluster], of_video: bool) -> list[tuple[int, int]]:
+    """Where a player may start, as (ms, bytes from the first cluster): at key frames, or at any
+    sound when there is no picture."""
+    places: list[tuple[int, int]] = []
+    position, next_ms = 0, 0
     for cluster in clusters:
         chunk = cluster.chunk
-        digest.update(f"{cluster.track.track} {chunk.take} {chunk.index} {chunk.start_ms};".encode())
-    return digest.hexdigest()[:32]
+        if cluster.is_video == of_video and chunk.starts_with_key and chunk.start_ms >= next_ms:
+            places.append((chunk.start_ms, position))
+            next_ms = chunk.start_ms + _CUE_EVERY_MS
+        position += cluster.size
+    return places

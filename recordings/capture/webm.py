@@ -21,6 +21,7 @@ _KEY_FRAME = 0x80
 _OPUS_HEAD = b"OpusHead" + struct.pack("<BBHIhB", 1, 2, 0, 48_000, 0, 0)  # RFC 7845 §5.1
 _OPUS_SEEK_PRE_ROLL_NS = 80_000_000  # RFC 7845 §4.6
 _BLOCK_HEAD = struct.Struct(">BIBhB")  # id, size in 4 bytes, track, ms from the cluster, flags
+_CUE = struct.Struct(">BBHQHHBHQ")  # CuePoint { CueTime, CueTrackPositions { CueTrack, CueClusterPosition } }
 _BLOCK_SIZE_MARK = 0x1000_0000
 
 
@@ -79,8 +80,8 @@ def header(
 ) -> bytes:
     """Everything before the first cluster. picture: largest width and height, None without video.
 
-    `Cue.position` counts from the Segment's content, so that a caller learns the positions with
-    `content_start` of a header of as many cues: its length does not depend on their values.
+    It is `cues_bytes` longer than without cues, whatever they say, so that their positions can be
+    known before they are written.
     """
     info = _element(
         0x1549A966,
@@ -90,19 +91,21 @@ def header(
         + _element(0x5741, b"junier"),
     )
     tracks = _element(0x1654AE6B, (_video(*picture) if picture else b"") + (_sound() if sound else b""))
-    points = b"".join(_cue_point(cue) for cue in cues)
+    points = b"".join(
+        _CUE.pack(0xBB, 0x99, 0xB388, cue.at_ms, 0xB78D, 0xF781, cue.track, 0xF188, cue.position) for cue in cues
+    )
     content = info + tracks + (_open(0x1C53BB6B, len(points)) + points if cues else b"")
     return _EBML + _open(0x18538067, len(content) + clusters_bytes) + content
+
+
+def cues_bytes(count: int) -> int:
+    """What `count` cues add to a header."""
+    return 12 + count * _CUE.size if count else 0
 
 
 def content_start() -> int:
     """Where the Segment's content begins in a file; cue positions count from here."""
     return len(_EBML) + 12
-
-
-def _cue_point(cue: Cue) -> bytes:
-    place = _uint(0xF7, cue.track) + _element(0xF1, cue.position.to_bytes(8, "big"))
-    return _element(0xBB, _element(0xB3, cue.at_ms.to_bytes(8, "big")) + _element(0xB7, place))
 
 
 def _video(width: int, height: int) -> bytes:

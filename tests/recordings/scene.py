@@ -16,6 +16,7 @@ import numpy
 from recordings.capture.recorder import StreamRecorder
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
+from recordings.encryption.directory import DirectoryKeyStore
 from recordings.encryption.keystore import KeyPath
 from recordings.encryption.memory import MemoryKeyStore
 from recordings.finalise import finalise
@@ -36,6 +37,7 @@ from recordings.model import (
 )
 from recordings.playback import View, open_view
 from recordings.storage.layout import track_key_path
+from recordings.storage.local import LocalStore
 from recordings.storage.memory import MemoryStore
 
 START = 1_800_000_000.0  # server UTC
@@ -97,6 +99,7 @@ class Scene:
 
     root: Path
     quota_bytes: int = 1 << 30
+    on_disk: Path | None = None
     ref: RecordingRef = field(default_factory=recording_ref)
     now: float = START
     skew_s: float = 0.0  # of the sender's clock
@@ -104,7 +107,10 @@ class Scene:
     ticks_from: dict[TrackKind, int] = field(default_factory=lambda: {CAMERA: 4_000_000_000, VOICE: 77})
 
     def __post_init__(self) -> None:
-        self.store, self.keys = MemoryStore(), MemoryKeyStore()
+        if self.on_disk:
+            self.store, self.keys = LocalStore(self.on_disk / "store"), DirectoryKeyStore(self.on_disk / "keys")
+        else:
+            self.store, self.keys = MemoryStore(), MemoryKeyStore()
         self.keys.create(KeyPath(self.ref.account))
         self.keys.create(KeyPath(self.ref.account, self.ref.person))
         self.tracks: dict[TrackKind, TrackRef] = {}

@@ -10,10 +10,12 @@ import av
 import pytest
 
 from recordings.capture.recorder import CaptureState
+from recordings.encryption.keystore import KeyPath
 from recordings.encryption.sealed import SealBroken
+from recordings.erase import erase
 from recordings.model import Frame, Hole, TrackKind
 from recordings.playback import NothingToPlay
-from recordings.storage.layout import segment_key
+from recordings.storage.layout import recording_prefix, segment_key
 from recordings.storage.store import ObjectMissing
 from tests.recordings.scene import BOTH, CAMERA, START, VOICE, Scene, play, sounds
 
@@ -47,6 +49,16 @@ async def test_every_frame_sent_is_played_in_order_and_at_its_time(scene):
         assert all(abs(packet.at_ms - number * step) <= 1 for number, packet in enumerate(got))
     assert summary.gaps == () and not summary.interrupted and summary.duration_ms == 12_000
     assert [(track.kind, track.frames) for track in summary.tracks] == [(CAMERA, 360), (VOICE, 600)]
+
+
+async def test_the_adapters_on_disk_give_the_same_file_and_erase_it(tmp_path):
+    scene = Scene(tmp_path / "spool", on_disk=tmp_path)
+    frames = await recorded(scene, 6)
+    played = play(b"".join(scene.view(scene.finalise()).read()))
+    assert [packet.data for packet in played["video"]] == [frame.data for frame in of(frames, CAMERA)]
+    person = KeyPath(scene.ref.account, scene.ref.person)
+    erasure = erase(scene.store, scene.keys, person, [recording_prefix(scene.ref)])
+    assert erasure.verified and erasure.bytes > 0 and not list((tmp_path / "store").rglob("*/s/*"))
 
 
 async def test_a_decoder_takes_all_of_it_without_a_complaint(scene):
