@@ -1,0 +1,323 @@
+"""The `junier` command: composition root of every process; imported by nobody.
+
+Each command imports what it needs inside itself, so that --help is instant and no process carries another's
+libraries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from app.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from app.embedded import Urls
+    from app.wiring import Wiring
+
+DATABASE_LIMIT_S = 20.0
+_Result = TypeVar("_Result")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """Junier: research sessions, recorded sealed and transcribed on your own machines, erased for sure.
+
+    Trying it: `junier demo`. Daily use: `junier serve`. Something wrong: `junier doctor`.
+    Settings are environment variables; each stands with its explanation in app/settings.py.
+    """
+
+
+@cli.command()
+def serve() -> None:
+    """Start everything on this machine: database, web and media.
+
+    Without DATABASE_URL an embedded PostgreSQL is started in the data folder (JUNIER_DATA_DIR, ./var). A process
+    that dies is started again within a second. Ctrl-C or SIGTERM stops everything in order.
+    """
+    from app import parent
+
+    settings = _settings()
+    _start_log()
+    _told(lambda: parent.serve(settings, started=lambda urls, seconds: _say_ready(settings, urls, seconds)))
+
+
+@cli.command()
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input closes.")
+def web(with_parent: bool) -> None:
+    """Start the web process alone: pages, API and, unless JUNIER_WORKER_IN_WEB=false, the light worker."""
+    settings = _settings()
+    _start_log()
+    if with_parent:
+        _end_with_parent()
+    import uvicorn
+
+    from app.main import create_app
+    from app.room.node_client import NodeClient
+    from app.room.permission import push_loop
+
+    wiring = _wiring(settings)
+    node = NodeClient(settings)
+    background = [push_loop(node)]
+    if settings.worker_in_web:
+        from workers.__main__ import run_light
+
+        background.append(run_light)
+    uvicorn.run(
+        create_app(wiring, background=background, node_client=node),
+        host=settings.listen_host,
+        port=settings.listen_port,
+        log_config=None,
+        access_log=False,  # addresses carry secret links
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+@cli.command()
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input closes.")
+def media(with_parent: bool) -> None:
+    """Start a media process alone: receives, seals and stores the streams of its rooms."""
+    settings = _settings()
+    _start_log()
+    if with_parent:
+        _end_with_parent()
+    from app.room.node import run
+
+    asyncio.run(run(_wiring(settings)))
+
+
+@cli.command()
+@click.option(
+    "--queues",
+    default="light,transcription",
+    show_default=True,
+    help="What this worker does, comma-separated: light (finalise, erase, mail, retention) and transcription.",
+)
+@click.option("--until-idle", is_flag=True, help="Stop when no job is left.")
+def worker(queues: str, until_idle: bool) -> None:
+    """Start a worker on any machine that reaches the database and the object store."""
+    settings = _settings()
+    _start_log()
+    chosen = [queue.strip() for queue in queues.split(",") if queue.strip()]
+    from app.jobs import Queue
+
+    unknown = set(chosen) - {queue.value for queue in Queue}
+    if unknown or not chosen:
+        raise click.BadParameter(f"choose from {', '.join(q.value for q in Queue)}", param_hint="--queues")
+    from workers.__main__ import run
+
+    asyncio.run(run(_wiring(settings), chosen, until_idle=until_idle))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest revision (as MIGRATION_DATABASE_URL; the embedded one by itself)."""
+    from app.embedded import database_urls
+    from app.migrations import run
+
+    settings = _settings()
+    if settings.database_url and not settings.migration_database_url:
+        raise click.ClickException("Set MIGRATION_DATABASE_URL to the database as role junier_owner.")
+
+    def upgrade() -> str:
+        with database_urls(settings) as urls:
+            return "brought to" if run.upgrade(urls.owner) else "already at"
+
+    click.echo(f"The database was {_told(upgrade)} revision {run.head()}.")
+
+
+@cli.command()
+def doctor() -> None:
+    """Check settings, database, storage and its region, keys, mail, TURN, speech model and media process.
+
+    Says in plain words what is wrong and how to mend it; exit status 1 when something is broken.
+    """
+    from rich.console import Console
+
+    from app.doctor import State, examine
+    from workers.whisper import model_place
+
+    settings = _settings()
+    console = Console(highlight=False, soft_wrap=True)
+    marks = {State.GOOD: "[green]good  [/]", State.NOTE: "[yellow]note  [/]", State.BROKEN: "[bold]BROKEN[/]"}
+    broken = 0
+    for finding in examine(settings, speech_model=lambda: model_place(settings.speech_model)):
+        broken += finding.state is State.BROKEN
+        console.print(f"{marks[finding.state]}  {finding.about}: ", end="")
+        console.print(finding.says, markup=False)
+        if finding.mend:
+            console.print(f"          to mend: {finding.mend}", markup=False)
+    console.print("Everything needed is there." if not broken else f"{broken} to mend.")
+    sys.exit(1 if broken else 0)
+
+
+@cli.group()
+def account() -> None:
+    """Accounts: the customers of this installation."""
+
+
+@account.command("create")
+@click.option("--name", required=True, help='Name of the account, such as "User research, Example Ltd".')
+@click.option("--owner-name", required=True, help="First name and surname of its owner.")
+@click.option("--owner-email", required=True, help="E-mail address the owner signs in with.")
+def create(name: str, owner_name: str, owner_email: str) -> None:
+    """Create an account and its owner.
+
+    In development the owner's sign-in link is printed (it works once, for 10 minutes, while `junier serve` runs);
+    in production it is mailed.
+    """
+    from email_validator import EmailNotValidError, validate_email
+
+    settings = _settings()
+    try:
+        validate_email(owner_email, check_deliverability=False, test_environment=settings.development)
+    except EmailNotValidError as error:
+        raise click.BadParameter(str(error), param_hint="--owner-email") from None
+    link = _told(lambda: _with_database(settings, lambda wiring: _create(wiring, name, owner_name, owner_email)))
+    click.echo(f"Account {name} is there. Sign in as {owner_name}:")
+    click.echo(link or f"a link was mailed to {owner_email}")
+
+
+@cli.command()
+@click.option("--exit", "leave", is_flag=True, help="Stop at the end instead of serving on.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON summary as the last line.")
+def demo(leave: bool, as_json: bool) -> None:
+    """Show the main job on generated media: invite, consent, record, transcribe, review, erase, certificate.
+
+    Needs nothing but this machine and takes about two minutes; everything is kept in a folder of its own. Exit
+    status 0 only if every step proved itself.
+    """
+    from app.demo.story import run
+
+    sys.exit(run(stay=not leave, as_json=as_json))
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_env()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _told(action: Callable[[], _Result]) -> _Result:
+    """Faults the operator can mend become one sentence instead of a traceback."""
+    from app.embedded_place import EmbeddedError
+    from app.errors import JunierError
+    from app.parent import CannotServe
+
+    try:
+        return action()
+    except (CannotServe, EmbeddedError, JunierError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _start_log() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx", "procrastinate", "alembic", "uvicorn"):  # addresses and job arguments stay out
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input: when it is gone, even killed, so are we."""
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _wiring(settings: Settings) -> Wiring:
+    """The ports of a long-lived process; refuses a database that is not at our revision."""
+    from app.migrations import run
+    from app.wiring import open_wiring
+
+    url = _await_database(settings)
+    found = run.current(url)
+    if found != run.head():
+        raise click.ClickException(f"The database is at {found}, needed is {run.head()}; run: junier migrate")
+    return open_wiring(settings, url)
+
+
+def _await_database(settings: Settings) -> str:
+    """Its address as junier_app, once it answers: it may be starting at this moment."""
+    import psycopg
+
+    from app.embedded import running
+
+    deadline = time.monotonic() + DATABASE_LIMIT_S
+    while time.monotonic() < deadline:
+        embedded = None if settings.database_url else running(settings.data_dir)
+        url = embedded.app if embedded else settings.database_url
+        try:
+            if url:
+                psycopg.connect(url, connect_timeout=5).close()
+                return url
+        except psycopg.OperationalError:
+            pass
+        time.sleep(0.1)
+    raise click.ClickException("The database cannot be reached; junier doctor tells more.")
+
+
+def _with_database(settings: Settings, action: Callable[[Wiring], Coroutine[None, None, str]]) -> str:
+    """Run `action` on the database of these settings, started for it when it does not run."""
+    from app.embedded import database_urls
+    from app.migrations import run
+    from app.wiring import open_wiring
+
+    with database_urls(settings) as urls:
+        if urls.owner:
+            run.upgrade(urls.owner)
+        return asyncio.run(action(open_wiring(settings, urls.app)))
+
+
+async def _create(wiring: Wiring, name: str, owner_name: str, owner_email: str) -> str:
+    """The sign-in link in development, "" when it was mailed."""
+    from app.accounts.service import ask_sign_in, create_account, make_link
+    from app.audit import SYSTEM, Action, record
+
+    async with wiring.database.transaction() as db:
+        made, owner = await create_account(
+            db, wiring.columns, name=name, owner_name=owner_name, owner_email=owner_email
+        )
+        await record(db, account=made, actor=SYSTEM, action=Action.ACCOUNT_CREATED, subject=f"account:{made}")
+        if wiring.settings.development:
+            return await make_link(db, wiring.settings, account=made, member=owner)
+        await ask_sign_in(db, wiring, email=owner_email)
+    return ""
+
+
+def _say_ready(settings: Settings, urls: Urls, seconds: float) -> None:
+    import psycopg
+
+    click.echo(f"Ready after {seconds:.1f} s: {settings.public_url}")
+    with psycopg.connect(urls.app) as connection:
+        set_up = connection.execute("SELECT any_account()").fetchone() == (True,)
+    if not set_up:
+        python = Path(sys.executable)
+        python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+        click.echo("No account yet. In a second terminal:")
+        click.echo(f'  {python} -m app account create --name "My lab" --owner-name Ada --owner-email ada@example.org')
+    elif settings.development:
+        click.echo(f"Mails wait here: {settings.public_url}/outbox")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    cli(prog_name="junier")
+
+
+if __name__ == "__main__":
+    main()

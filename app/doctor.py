@@ -1,0 +1,243 @@
+"""`junier doctor`: looks at everything the platform needs and says in plain words what is wrong and how to mend it.
+
+Looking changes nothing: what the first start will make is named, not made, and no mail is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from app.settings import Settings, SettingsError
+
+CONNECT_LIMIT_S = 5.0
+STUN_COOKIE = bytes.fromhex("2112a442")  # RFC 8489, section 5
+
+
+class State(StrEnum):
+    GOOD = "good"
+    NOTE = "note"  # works, but read this
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was looked at, how it is, and how to mend it."""
+
+    about: str
+    state: State
+    says: str
+    mend: str = ""
+
+
+class Broken(Exception):
+    """Raised by a check; `mend` says what to do."""
+
+    def __init__(self, says: str, mend: str) -> None:
+        super().__init__(says)
+        self.mend = mend
+
+
+class Note(Broken):
+    """As Broken, but the platform works."""
+
+
+def examine(settings: Settings, *, speech_model: Callable[[], str]) -> Iterator[Finding]:
+    """One finding per check, as soon as it is known. speech_model: says where the model is, or raises."""
+    yield _look("Settings", lambda: check_settings(settings))
+    yield _look("Data folder", lambda: check_data_dir(settings))
+    yield _look("Database", lambda: check_database(settings))
+    yield _look("Storage", lambda: check_storage(settings))
+    yield _look("Keys", lambda: check_keys(settings))
+    yield _look("Mail", lambda: check_mail(settings))
+    yield _look("TURN", lambda: check_turn(settings))
+    yield _look("Speech model", lambda: check_speech(speech_model))
+    yield _look("Media process", lambda: check_media(settings))
+
+
+def _look(about: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(about=about, state=State.GOOD, says=check())
+    except Note as note:
+        return Finding(about=about, state=State.NOTE, says=str(note), mend=note.mend)
+    except Broken as broken:
+        return Finding(about=about, state=State.BROKEN, says=str(broken), mend=broken.mend)
+
+
+def check_settings(settings: Settings) -> str:
+    try:
+        settings.check()
+    except SettingsError as error:
+        raise Broken(str(error), "correct the variable named here") from None
+    return f"{settings.mode.value} mode, people open {settings.public_url}"
+
+
+def check_data_dir(settings: Settings) -> str:
+    folder = settings.data_dir
+    if not folder.exists():
+        return f"{folder.absolute()} will be made at the first start"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Broken(f"{folder.absolute()} cannot be written", "give it to the user Junier runs as")
+    if folder.stat().st_mode & 0o007:
+        raise Note(f"{folder.absolute()} is open to other users of this machine", f"chmod o-rwx {folder.absolute()}")
+    return f"{folder.absolute()}"
+
+
+def check_database(settings: Settings) -> str:
+    import psycopg
+
+    from app.embedded import database_urls
+    from app.embedded_place import EmbeddedError, find_place
+    from app.migrations import run
+
+    try:
+        if not settings.database_url and not (settings.data_dir / "junier.lock").exists():
+            if settings.data_dir.exists():
+                find_place(settings.data_dir)
+            return "embedded PostgreSQL, made at the first start"
+        with database_urls(settings) as urls:
+            with psycopg.connect(urls.app, connect_timeout=int(CONNECT_LIMIT_S)) as connection:
+                version = connection.info.server_version
+                row = connection.execute(
+                    "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+                ).fetchone()
+            revision = run.current(urls.app)
+    except EmbeddedError as error:
+        raise Broken(str(error), "see the message") from None
+    except psycopg.Error as error:
+        raise Broken(f"no connection: {type(error).__name__}", "check DATABASE_URL, and that PostgreSQL runs") from None
+    if version < 150000:
+        raise Broken(f"PostgreSQL {version // 10000} is too old", "use PostgreSQL 15 or newer")
+    if row == (True,):
+        raise Broken(
+            "the application connects as a role above row-level security",
+            "connect as junier_app; app/migrations/roles.sql makes it",
+        )
+    if revision != run.head():
+        raise Broken(f"the database is at {revision or 'nothing yet'}, needed is {run.head()}", "run: junier migrate")
+    return f"PostgreSQL {version // 10000}, up to date ({revision})"
+
+
+def check_storage(settings: Settings) -> str:
+    from app.wiring import open_store
+    from recordings.storage.store import StoreError
+
+    if settings.object_store == "folder" and not (settings.data_dir / "objects").exists():
+        return f"objects will be kept in {(settings.data_dir / 'objects').absolute()}, made at the first start"
+    try:
+        return open_store(settings).check()
+    except StoreError as error:
+        raise Broken(
+            str(error), "check the JUNIER_S3_… variables; endpoint and region must be on the EU list"
+        ) from None
+
+
+def check_keys(settings: Settings) -> str:
+    from app.wiring import open_keys
+    from recordings.encryption.keystore import KeyStoreError
+
+    if not settings.keys_folder.exists():
+        return f"made at the first start in {settings.keys_folder.absolute()}"
+    try:
+        return open_keys(settings).check()
+    except KeyStoreError as error:
+        raise Broken(
+            str(error), f"restore {settings.master_key_path} or {settings.keys_folder} from its own backup"
+        ) from None
+
+
+def check_mail(settings: Settings) -> str:
+    if settings.mail == "outbox":
+        return "mails wait on the development outbox page, nothing is sent"
+    host, port, variable = settings.smtp_host, settings.smtp_port, "JUNIER_SMTP_HOST"
+    if settings.mail == "mailtrap":
+        if not settings.mailtrap_token:
+            raise Broken("JUNIER_MAILTRAP_TOKEN is empty", "make an API token at Mailtrap and set it")
+        name, _, number = settings.mailtrap_host.partition(":")
+        host, port, variable = name, int(number or 443), "JUNIER_MAILTRAP_HOST"
+    if not host:
+        raise Broken(f"{variable} is empty", "name the mail server")
+    _connect(host, port, f"check {variable}, and that this machine may reach it")
+    return f"{settings.mail} at {host}:{port} can be reached, mails come from {settings.mail_from}"
+
+
+def check_turn(settings: Settings) -> str:
+    urls = [url.strip() for url in settings.turn_urls.split(",") if url.strip()]
+    if not urls:
+        if settings.turn_only:
+            raise Broken("JUNIER_TURN_ONLY is set but JUNIER_TURN_URLS is empty", "name the TURN servers")
+        raise Note(
+            "none: people behind strict firewalls cannot join",
+            "run coturn and set JUNIER_TURN_URLS and JUNIER_TURN_SECRET; not needed for trying on this machine",
+        )
+    if any(url.startswith("turn") for url in urls) and not settings.turn_secret:
+        raise Broken("JUNIER_TURN_SECRET is empty", "set the static-auth-secret of coturn")
+    for url in urls:
+        scheme, _, place = url.partition(":")
+        place, _, query = place.partition("?")
+        host, _, number = place.rpartition(":") if ":" in place else (place, "", "")
+        port = int(number) if number.isdigit() else (5349 if scheme.endswith("s") else 3478)
+        if scheme.endswith("s") or "transport=tcp" in query:
+            _connect(host, port, "check JUNIER_TURN_URLS, and that the server runs")
+        else:
+            _stun(host, port)
+    return f"{len(urls)} servers answer"
+
+
+def check_speech(speech_model: Callable[[], str]) -> str:
+    try:
+        return f"loaded from {speech_model()} when a transcript is due"
+    except Exception as error:  # whatever the engine says, it is shown here
+        raise Broken(
+            str(error) or type(error).__name__,
+            "set JUNIER_SPEECH_MODEL to a faster-whisper model folder or name, e.g. small",
+        ) from None
+
+
+def check_media(settings: Settings) -> str:
+    import httpx
+
+    from app.room.secret import SECRET_FILE, node_secret
+
+    if not settings.node_secret and not (settings.data_dir / SECRET_FILE).exists():
+        return f"made ready at the first start, on {settings.node_url}"
+    authorised = {"authorization": f"Bearer {node_secret(settings)}"}
+    try:
+        answer = httpx.get(f"{settings.node_url}/health", headers=authorised, timeout=CONNECT_LIMIT_S, trust_env=False)
+    except httpx.HTTPError:
+        raise Note(f"does not run at {settings.node_url}", "junier serve starts it") from None
+    if answer.status_code != 200:
+        raise Broken(
+            f"{settings.node_url} answers {answer.status_code}", "web and media must share the same JUNIER_NODE_SECRET"
+        )
+    if not settings.development and urlsplit(settings.node_url).hostname == settings.listen_host == "0.0.0.0":
+        raise Broken("the internal address of the media process is public", "set JUNIER_NODE_URL to a private address")
+    facts = answer.json()
+    return f"{settings.node_url}, {facts['streams']} of {facts['capacity']} streams"
+
+
+def _connect(host: str, port: int, mend: str) -> None:
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_LIMIT_S).close()
+    except OSError as error:
+        raise Broken(f"{host}:{port} cannot be reached ({error.strerror or error})", mend) from None
+
+
+def _stun(host: str, port: int) -> None:
+    """A binding request (RFC 8489) that any STUN or TURN server answers."""
+    asked = secrets.token_bytes(12)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as udp:
+            udp.settimeout(2.0)
+            udp.sendto(b"\x00\x01\x00\x00" + STUN_COOKIE + asked, address)
+            answer = udp.recv(1024)
+    except OSError:
+        answer = b""
+    if answer[4:20] != STUN_COOKIE + asked:
+        raise Broken(f"{host}:{port} does not answer over UDP", "check JUNIER_TURN_URLS, and that the server runs")
