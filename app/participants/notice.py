@@ -23,13 +23,13 @@ WORDING_DATED = date(2026, 11, 22)
 LANGUAGE = "en"  # of the sentences below
 
 KIND_WORDS: dict[ConsentKind, tuple[str, str]] = {
-    ConsentKind.VIDEO: ("Video", "the picture of your camera"),
-    ConsentKind.AUDIO: ("Audio", "the sound of your microphone, your voice"),
+    ConsentKind.VIDEO: ("Video", "The picture of your camera"),
+    ConsentKind.AUDIO: ("Audio", "The sound of your microphone: your voice"),
     ConsentKind.SCREEN: (
         "Screen",
-        "the screen, window or tab you choose to share, with the sound of a shared tab",
+        "The screen, window or tab you choose to share, with the sound of a shared tab",
     ),
-    ConsentKind.TRANSCRIPT: ("Transcript", "your spoken words written down by our own computer from your audio"),
+    ConsentKind.TRANSCRIPT: ("Transcript", "Your spoken words, written down from your audio by our own computer"),
 }
 
 
@@ -195,7 +195,7 @@ def _relay_hosts(turn_urls: str) -> list[str]:
 
 
 def _collected(kinds: Collection[ConsentKind]) -> tuple[str, ...]:
-    own = [f"{KIND_WORDS[kind][0]}: {KIND_WORDS[kind][1]}." for kind in ConsentKind if kind in kinds]
+    own = [f"{KIND_WORDS[kind][0]}. {KIND_WORDS[kind][1]}." for kind in ConsentKind if kind in kinds]
     return (
         "Your name and e-mail address, so that we can invite you and answer you.",
         "Only if you switch it on, kind by kind:",

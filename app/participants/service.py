@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import IntegrityError
 
 from app.accounts.models import Account
 from app.audit import Action, record
@@ -43,26 +42,20 @@ class OtherAddress(BadInput):
 async def register(
     db: Db, columns: SealedColumns, *, account: AccountId, participant: PersonId, typed: Registration
 ) -> bool:
-    """Confirm the invited person's name and address; False when that was done before.
+    """Confirm the invited person's address and take the name they go by; False when that was done before.
 
-    Only the first time writes: a link that was forwarded later must not move the address to which
-    the codes for stored data go. Safe to run twice."""
+    The address stays the invited one and later names change nothing: whoever was forwarded the link must
+    not move the address that the codes for stored data go to. Safe to run twice. Raises OtherAddress."""
     row = await db.get(Participant, participant, with_for_update=True)
     if row is None or row.erased_at is not None:
         raise NotThere
     if row.registered_at is not None:
         return False
-    before = columns.open(account, participant, EMAIL_FIELD, row.email)
-    try:
-        async with db.begin_nested():
-            row.name = columns.seal(account, participant, NAME_FIELD, typed.name)
-            if normalise_address(typed.email) != normalise_address(before):
-                row.email = columns.seal(account, participant, EMAIL_FIELD, typed.email)
-                row.email_index = columns.blind_index(account, typed.email)
-            row.registered_at = await now_in(db)
-            await db.flush()
-    except IntegrityError as error:  # the address belongs to somebody else's invitation
-        raise OtherAddress from error
+    invited = columns.open(account, participant, EMAIL_FIELD, row.email)
+    if normalise_address(typed.email) != normalise_address(invited):
+        raise OtherAddress
+    row.name = columns.seal(account, participant, NAME_FIELD, typed.name)
+    row.registered_at = await now_in(db)
     actor = f"participant:{participant}"
     await record(db, account=account, actor=actor, action=Action.REGISTERED, subject=actor)
     return True

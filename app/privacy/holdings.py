@@ -1,0 +1,129 @@
+"""What is held about a participant, as My data shows it: every recording with its date, and the consent log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.accounts.models import Member, Role
+from app.database import Db, now_in
+from app.invitations.models import Invitation
+from app.participants.models import Consent, Participant
+from app.participants.notice import KIND_WORDS
+from app.participants.service import EMAIL_FIELD, NAME_FIELD, consent_log, current_consents
+from app.privacy.lifeline import Lifeline, lifeline
+from app.sealed_columns import SealedColumns
+from app.sessions.listing import RecordingLine, recordings_of_session
+from app.sessions.models import Recording, Session
+from app.sessions.service import find_session
+from app.studies.models import ConsentKind, Study
+from app.studies.service import contact_of, find_study
+from recordings.model import AccountId, PersonId, SessionId
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldRecording:
+    line: RecordingLine
+    life: Lifeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldSession:
+    """One session the person was invited to. given: kinds that may be recorded now."""
+
+    id: UUID
+    title: str
+    study: str
+    contact_name: str
+    contact_email: str
+    given: tuple[ConsentKind, ...]
+    recordings: tuple[HeldRecording, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentLine:
+    at: datetime
+    session: str
+    kind: str
+    given: bool
+    text_version: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdings:
+    """watchers: who of the account can see it, in words."""
+
+    name: str
+    email: str
+    sessions: tuple[HeldSession, ...]
+    consents: tuple[ConsentLine, ...]
+    watchers: str
+
+
+async def holdings(db: Db, columns: SealedColumns, *, account: AccountId, participant: PersonId) -> Holdings:
+    """Everything of one participant in this account."""
+    row = await db.get_one(Participant, participant)
+    invited = await db.scalars(
+        select(Invitation.session_id).where(Invitation.participant_id == participant).order_by(Invitation.created_at)
+    )
+    sessions = [await _session(db, columns, participant, session) for session in invited]
+    titles = {session.id: session.study for session in sessions}
+    return Holdings(
+        name=columns.open(account, participant, NAME_FIELD, row.name),
+        email=columns.open(account, participant, EMAIL_FIELD, row.email),
+        sessions=tuple(sessions),
+        consents=tuple(_consent(entry, titles) for entry in await consent_log(db, participant=participant)),
+        watchers=await _watchers(db),
+    )
+
+
+async def _session(db: Db, columns: SealedColumns, participant: PersonId, session: UUID) -> HeldSession:
+    row = await find_session(db, session)
+    study = await find_study(db, row.study_id)
+    contact = contact_of(columns, study)
+    listing = await recordings_of_session(db, row, study, {participant: "you"})
+    given = await current_consents(db, session=SessionId(session), participant=participant)
+    return HeldSession(
+        id=session,
+        title=row.title,
+        study=study.title,
+        contact_name=contact.name,
+        contact_email=contact.email,
+        given=tuple(kind for kind in ConsentKind if kind in given),
+        recordings=tuple(
+            [await _recording(db, row, study, line) for line in listing.lines if line.person == participant]
+        ),
+    )
+
+
+async def _recording(db: Db, session: Session, study: Study, line: RecordingLine) -> HeldRecording:
+    row = await db.get_one(Recording, line.id)
+    begun = row.recorded_at or row.created_at
+    return HeldRecording(
+        line=line,
+        life=lifeline([("recorded", begun)], await now_in(db), ends_at=row.erased_at or line.keep_until),
+    )
+
+
+async def _watchers(db: Db) -> str:
+    """3 people: 1 owner, 2 researchers."""
+    roles = Counter(await db.scalars(select(Member.role).where(Member.removed_at.is_(None))))
+    parts = [f"{roles[role]} {role}{'' if roles[role] == 1 else 's'}" for role in Role if roles[role]]
+    people = sum(roles.values())
+    return f"{people} {'person' if people == 1 else 'people'}: {', '.join(parts)}"
+
+
+def _consent(entry: Consent, titles: dict[UUID, str]) -> ConsentLine:
+    return ConsentLine(
+        at=entry.at,
+        session=titles.get(entry.session_id, ""),
+        kind=KIND_WORDS[ConsentKind(entry.kind)][0],
+        given=entry.given,
+        text_version=entry.text_version,
+        fingerprint=entry.text_hash.hex()[:16],
+    )

@@ -1,0 +1,219 @@
+"""My data: what is held about a participant, and the buttons that end it. Opened by a fresh code mailed to
+the registered address, so that a forwarded invitation shows and erases nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Router, get, post
+from litestar.response import Redirect, Template
+from sqlalchemy import select
+
+from app.accounts.login import Login, SignedIn, end_login, require_participant, start_login
+from app.accounts.models import Account, Scope
+from app.audit import Action, record
+from app.database import Db
+from app.errors import NotThere
+from app.forms import Form, read_form
+from app.invitations.models import Invitation
+from app.mail.service import is_suppressed, stop_waiting, suppress
+from app.pages import page
+from app.participants.forms import read_change, read_code
+from app.participants.models import Participant
+from app.participants.service import ask_code, check_code
+from app.privacy.certificate import signing_key
+from app.privacy.holdings import holdings
+from app.privacy.models import Erasure, ErasureReason
+from app.privacy.receipts import receipt_token
+from app.privacy.service import ask_erasure
+from app.privacy.take_part import invited_to
+from app.privacy.withdrawal import withdraw
+from app.room.node_client import NodeClient
+from app.room.permission import push_session
+from app.sessions.service import find_session
+from app.studies.models import ConsentKind
+from app.studies.service import Contact, contact_of, find_study
+from app.wiring import Wiring
+from recordings.model import PersonId, SessionId
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@get("/my-data")
+async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template:
+    person = require_participant(login)
+    if person.scope is not Scope.DATA:
+        return await _code_page(request, db, wiring, person, Form())
+    assert person.participant is not None
+    held = await holdings(db, wiring.columns, account=person.account, participant=person.participant)
+    row = await db.get_one(Participant, person.participant)
+    key = signing_key(wiring.settings.data_dir)
+    asked = await db.scalars(
+        select(Erasure).where(Erasure.person_id == person.participant).order_by(Erasure.asked_at.desc())
+    )
+    return page(
+        "privacy/my_data.html",
+        request,
+        held=held,
+        account_name=(await db.get_one(Account, person.account)).name,
+        unsubscribed=row.email_index is not None and await is_suppressed(db, address_index=row.email_index),
+        receipts=[(one, receipt_token(key, person.account, one.id)) for one in asked],
+        contact=await _contact(db, wiring, person),
+    )
+
+
+@post("/my-data/code")
+async def send_code(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template:
+    """Mail a code to the registered address; never to one typed here."""
+    person = require_participant(login)
+    assert person.participant is not None
+    await ask_code(
+        db,
+        wiring,
+        account=person.account,
+        participant=person.participant,
+        contact=await _contact(db, wiring, person),
+    )
+    return await _code_page(request, db, wiring, person, Form(), sent=True)
+
+
+@post("/my-data/open")
+async def open_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template | Redirect:
+    """The right code opens stored data for ten minutes in this browser."""
+    person = require_participant(login)
+    assert person.participant is not None
+    form = await read_form(request)
+    code = read_code(form)
+    if code is None:
+        return await _code_page(request, db, wiring, person, form, sent=True, status=422)
+    decision = await check_code(db, participant=person.participant, code=code)
+    if not decision:
+        form.errors["code"] = decision.reason
+        return await _code_page(request, db, wiring, person, form, sent=True, status=422)
+    actor = f"participant:{person.participant}"
+    await record(db, account=person.account, actor=actor, action=Action.DATA_OPENED, subject=actor)
+    await end_login(db, wiring.settings, person)
+    cookie = await start_login(
+        db,
+        wiring.settings,
+        account=person.account,
+        scope=Scope.DATA,
+        participant=person.participant,
+        session=person.session,
+    )
+    return Redirect("/my-data", status_code=303, cookies=[cookie])
+
+
+@post("/my-data/{session:uuid}/withdraw")
+async def withdraw_kind(
+    request: AnyRequest, db: Db, wiring: Wiring, node: NodeClient | None, login: Login, session: UUID
+) -> Redirect:
+    person = require_participant(login, Scope.DATA)
+    assert person.participant is not None
+    invited = await invited_to(db, wiring, person, session)
+    form = await read_form(request)
+    change = read_change(Form(values=dict(form.values) | {"given": "no"}), list(ConsentKind))
+    await withdraw(
+        db,
+        account=person.account,
+        participant=person.participant,
+        session=SessionId(session),
+        kind=change.kind,
+        shown=invited.notice,
+    )
+    await db.commit()
+    if node is not None:
+        await push_session(wiring, node, account=person.account, session=session)
+    return Redirect("/my-data", status_code=303)
+
+
+@post("/my-data/unsubscribe")
+async def unsubscribe_me(db: Db, login: Login) -> Redirect:
+    """No more invitations of this account, as the link in each mail does."""
+    person = require_participant(login, Scope.DATA)
+    row = await db.get(Participant, person.participant)
+    if row is None or row.email_index is None:
+        raise NotThere
+    await suppress(db, account=person.account, address_index=row.email_index)
+    await stop_waiting(db, person=PersonId(row.id))
+    await record(
+        db,
+        account=person.account,
+        actor=f"participant:{row.id}",
+        action=Action.UNSUBSCRIBED,
+        subject=f"participant:{row.id}",
+    )
+    return Redirect("/my-data", status_code=303)
+
+
+@get("/my-data/erase")
+async def confirm_erase(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template:
+    """Says what will go and asks once."""
+    person = require_participant(login, Scope.DATA)
+    assert person.participant is not None
+    held = await holdings(db, wiring.columns, account=person.account, participant=person.participant)
+    count = sum(len(session.recordings) for session in held.sessions)
+    return page("privacy/erase_me.html", request, count=count, contact=await _contact(db, wiring, person))
+
+
+@post("/my-data/erase")
+async def erase_me(db: Db, wiring: Wiring, node: NodeClient | None, login: Login) -> Redirect:
+    """Everything about this participant in this account; the answer is the receipt."""
+    person = require_participant(login, Scope.DATA)
+    assert person.participant is not None
+    sessions = list(
+        await db.scalars(select(Invitation.session_id).where(Invitation.participant_id == person.participant))
+    )
+    erasure = await ask_erasure(
+        db,
+        account=person.account,
+        person=person.participant,
+        reason=ErasureReason.REQUEST,
+        asked_by=f"participant:{person.participant}",
+        instruction="request of the participant, address confirmed by code",
+    )
+    cookie = await end_login(db, wiring.settings, person)
+    await db.commit()
+    if node is not None:
+        for session in sessions:
+            await push_session(wiring, node, account=person.account, session=session)
+    token = receipt_token(signing_key(wiring.settings.data_dir), person.account, erasure.id)
+    return Redirect(f"/receipt/{token}", status_code=303, cookies=[cookie])
+
+
+async def _code_page(
+    request: AnyRequest,
+    db: Db,
+    wiring: Wiring,
+    person: SignedIn,
+    form: Form,
+    *,
+    sent: bool = False,
+    status: int = 200,
+) -> Template:
+    """Does not show the address: whoever holds a forwarded link gets here too."""
+    contact = await _contact(db, wiring, person)
+    return page("privacy/my_data_code.html", request, status=status, form=form, sent=sent, contact=contact)
+
+
+async def _contact(db: Db, wiring: Wiring, person: SignedIn) -> Contact:
+    """Whom to ask: the contact of the study of this login's session."""
+    if person.session is None:
+        raise NotThere
+    session = await find_session(db, person.session)
+    return contact_of(wiring.columns, await find_study(db, session.study_id))
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        show_my_data,
+        send_code,
+        open_my_data,
+        withdraw_kind,
+        unsubscribe_me,
+        confirm_erase,
+        erase_me,
+    ],
+)
