@@ -82,11 +82,11 @@ async def show_media_head(
     require_member(login, *REVIEWERS)
     media = await find_media(db, recording=recording)
     view = await asyncio.to_thread(media.open, wiring)
-    headers = _headers(view.etag, media, download=False) | {"content-length": str(view.size)}
-    return Response(None, media_type=view.content_type, headers=headers)
+    described = {"content-length": str(view.size), "content-type": view.content_type}
+    return Response(None, media_type="text/plain", headers=_headers(view.etag, media, download=False) | described)
 
 
-@get("/recordings/{recording:uuid}/transcript.{form:str}")
+@get("/recordings/{recording:uuid}/transcript/{form:str}")
 async def show_transcript(db: Db, wiring: Wiring, login: Login, recording: UUID, form: str) -> Response[str]:
     """VTT, SRT or TXT of one recording."""
     require_member(login, *REVIEWERS)

@@ -1,0 +1,204 @@
+"""The library: what was recorded is played to those who may see it, by byte range, and to nobody else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from app.database import now_in
+from app.library.ranges import ByteRange, NotSatisfiable, asked_range
+from app.library.transcripts import TranscriptCue, read_transcript, to_srt, to_txt, to_vtt
+from app.sessions.models import Recording, Session, SessionState, Track
+from app.sessions.service import recording_ref
+from app.studies.models import Study
+from recordings.encryption.sealed import SealBroken
+from recordings.model import RecordingId, StreamKind
+from recordings.storage.layout import transcript_key
+from tests.fixtures.stored import store_transcript, stored_recording
+from tests.fixtures.web import EVERYONE, Cast
+from tests.recordings.scene import play
+
+
+@pytest.fixture
+async def recording(cast: Cast, tmp_path: Path) -> RecordingId:
+    return await stored_recording(cast, tmp_path, person=cast.participant.participant, transcript=True)
+
+
+async def test_only_owner_and_researcher_of_the_account_see_media_and_words(cast: Cast, recording: RecordingId) -> None:
+    seen = {}
+    for who in EVERYONE:
+        browser = await cast.browser(who)
+        seen[who] = [
+            (await browser.get(path)).status_code
+            for path in (
+                f"/recordings/{recording}/media",
+                f"/recordings/{recording}/transcript/vtt",
+                f"/sessions/{cast.session}/review",
+            )
+        ]
+    assert seen == {
+        "owner": [200, 200, 200],
+        "researcher": [200, 200, 200],
+        "observer": [403, 403, 403],
+        "other_owner": [404, 404, 404],
+        "participant": [401, 401, 401],
+        "other_participant": [401, 401, 401],
+        "stranger": [401, 401, 401],
+    }
+
+
+async def test_what_is_served_plays_and_ranges_are_its_parts(cast: Cast, recording: RecordingId) -> None:
+    browser, url = await cast.browser("researcher"), f"/recordings/{recording}/media"
+    whole = await browser.get(url)
+    assert whole.headers["content-type"] == "video/webm"
+    assert int(whole.headers["content-length"]) == len(whole.content)
+    assert "no-store" in whole.headers["cache-control"]
+    assert {len(packets) > 80 for packets in play(whole.content).values()} == {True}
+    etag, size = whole.headers["etag"], len(whole.content)
+    part = await browser.get(url, headers={"range": "bytes=1000-2999"})
+    assert part.status_code == 206
+    assert part.content == whole.content[1000:3000]
+    assert part.headers["content-range"] == f"bytes 1000-2999/{size}"
+    assert (await browser.get(url, headers={"range": "bytes=-500"})).content == whole.content[-500:]
+    assert (await browser.get(url, headers={"range": f"bytes={size}-"})).status_code == 416
+    assert (await browser.get(url, headers={"range": "bytes=0-9", "if-range": '"older"'})).status_code == 200
+    assert (await browser.get(url, headers={"if-none-match": etag})).status_code == 304
+    head = await browser.head(url)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(size))
+    assert head.headers["content-type"] == "video/webm"
+
+
+async def test_past_its_date_it_is_unreadable_at_once_with_no_sweeper(cast: Cast, recording: RecordingId) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        ended = await now_in(db) - timedelta(days=8)
+        await db.execute(
+            update(Session).where(Session.id == cast.session).values(state=SessionState.ENDED, ended_at=ended)
+        )
+        await db.execute(update(Study).values(retention_days=7))
+    browser = await cast.browser("owner")
+    answer = await browser.get(f"/recordings/{recording}/media")
+    assert answer.status_code == 404
+    assert "kept until its date" in answer.text
+    assert (await browser.get(f"/recordings/{recording}/transcript/txt")).status_code == 404
+    assert str(recording) not in (await browser.get(f"/sessions/{cast.session}/review")).text
+
+
+async def test_a_closed_track_is_not_served_though_nothing_is_erased_yet(cast: Cast, recording: RecordingId) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Track).where(Track.kind == "voice").values(closed_at=await now_in(db)))
+    browser = await cast.browser("owner")
+    served = await browser.get(f"/recordings/{recording}/media")
+    assert len(play(served.content)) == 1
+    assert (await browser.get(f"/recordings/{recording}/transcript/vtt")).status_code == 404
+    assert "lamp" not in (await browser.get(f"/sessions/{cast.session}/review")).text
+
+
+async def test_changed_bytes_are_refused_with_a_sentence(cast: Cast, recording: RecordingId) -> None:
+    store = cast.wiring.store
+    index = next(thing for thing in store.list("") if "/index-" in thing.key)
+    data = bytearray(store.get(index.key))
+    data[-1] ^= 1
+    store.delete(store.remains(index.key))
+    store.put(index.key, bytes(data))
+    answer = await (await cast.browser("owner")).get(f"/recordings/{recording}/media")
+    assert answer.status_code == 409
+    assert "changed or damaged" in answer.text
+
+
+async def test_review_shows_camera_and_screen_in_step_beside_the_words(
+    cast: Cast, recording: RecordingId, tmp_path: Path
+) -> None:
+    person = cast.participant.participant
+    screen = await stored_recording(cast, tmp_path, person=person, stream=StreamKind.SCREEN)
+    page = (await (await cast.browser("researcher")).get(f"/sessions/{cast.session}/review")).text
+    assert f'src="/recordings/{recording}/media"' in page
+    assert f'src="/recordings/{screen}/media"' in page
+    assert "This &lt;button&gt; &amp; that one" in page
+    assert "Anna, camera: recorded 0:00 to 0:03, no gaps" in page
+
+
+async def test_the_session_page_says_what_became_of_each_recording(cast: Cast, recording: RecordingId) -> None:
+    browser = await cast.browser("owner")
+    page = (await browser.get(f"/sessions/{cast.session}")).text
+    assert "Stored" in page
+    assert "ready, 12 words, covers 100 % of the speech" in page
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Recording).values(state="failed", failure_reason="the disk was full"))
+    assert "the disk was full" in (await browser.get(f"/sessions/{cast.session}/recordings")).text
+
+
+async def test_a_transcript_is_bound_to_its_place(cast: Cast, recording: RecordingId) -> None:
+    wiring = cast.wiring
+    transcript = await store_transcript_again(cast, recording)
+    async with wiring.database.transaction(cast.account) as db:
+        ref = recording_ref(await db.get_one(Recording, recording))
+    key = transcript_key(ref, transcript)
+    assert read_transcript(wiring.store, wiring.keys, ref, transcript, key).cues[0].text.startswith("Hello")
+    elsewhere = key[:-1] + ("0" if key[-1] != "0" else "1")
+    wiring.store.put(elsewhere, wiring.store.get(key))
+    with pytest.raises(SealBroken):
+        read_transcript(wiring.store, wiring.keys, ref, transcript, elsewhere)
+
+
+async def store_transcript_again(cast: Cast, recording: RecordingId):
+    from sqlalchemy import delete
+
+    from app.sessions.models import Transcript
+
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(delete(Transcript))
+    return await store_transcript(cast, recording)
+
+
+CUES = [
+    TranscriptCue(start_ms=0, end_ms=900, text="Hello --> <v Eve>", speaker="Anna"),
+    TranscriptCue(start_ms=1000, end_ms=1000, text="again\n\nNOTE x", speaker="Anna"),
+    TranscriptCue(start_ms=3_661_001, end_ms=3_662_000, text="Yes.", speaker="Ben"),
+]
+
+
+def test_words_cannot_break_out_of_webvtt() -> None:
+    import io
+
+    import webvtt
+
+    text = to_vtt(CUES)
+    assert text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:00.900\n<v Anna>Hello --&gt; &lt;v Eve&gt;\n\n")
+    assert "00:00:01.000 --> 00:00:01.001\n<v Anna>again NOTE x" in text
+    assert "01:01:01.001 --> 01:01:02.000" in text
+    assert len(list(webvtt.from_buffer(io.StringIO(text)))) == len(CUES)
+
+
+def test_srt_and_txt_for_reading() -> None:
+    assert to_srt(CUES).startswith("1\n00:00:00,000 --> 00:00:00,900\nAnna: Hello --> <v Eve>\n\n2\n")
+    assert to_txt(CUES) == "[00:00:00] Anna\nHello --> <v Eve> again NOTE x\n\n[01:01:01] Ben\nYes.\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "if_range", "expected"),
+    [
+        (None, None, None),
+        ("bytes=0-0", None, ByteRange(start=0, length=1)),
+        ("bytes=10-", None, ByteRange(start=10, length=90)),
+        ("bytes=90-500", None, ByteRange(start=90, length=10)),
+        ("bytes=-30", None, ByteRange(start=70, length=30)),
+        ("bytes=-300", None, ByteRange(start=0, length=100)),
+        ("bytes=5-2", None, None),
+        ("bytes=-", None, None),
+        ("bytes=0-1,5-6", None, None),
+        ("pages=1-2", None, None),
+        ("bytes=0-1", '"v1"', ByteRange(start=0, length=2)),
+        ("bytes=0-1", '"v2"', None),
+    ],
+)
+def test_which_range_is_asked(header: str | None, if_range: str | None, expected: ByteRange | None) -> None:
+    assert asked_range(header, if_range, '"v1"', 100) == expected
+
+
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=-0", "bytes=999999999999999999-"])
+def test_a_range_behind_the_end_is_refused(header: str) -> None:
+    with pytest.raises(NotSatisfiable):
+        asked_range(header, None, '"v1"', 100)

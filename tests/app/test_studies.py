@@ -1,0 +1,140 @@
+"""Studies and sessions by their pages: who may, what is kept when something does not fit, what versions do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import select
+
+from app.studies.models import ConsentText, Study
+from tests.fixtures.web import EVERYONE, Cast
+
+FIELDS: dict[str, str | list[str]] = {
+    "title": "Lamps",
+    "contact_name": "Olga",
+    "contact_email": "olga@lab.example",
+    "consent_text": "We watch.\r\nYou may stop.",
+    "kinds": ["video", "audio", "transcript"],
+    "language": "en",
+    "retention": "days",
+    "retention_days": "30",
+}
+
+
+async def test_who_may_create_change_and_see(cast: Cast) -> None:
+    seen = {}
+    for who in EVERYONE:
+        browser = await cast.browser(who)
+        seen[who] = [
+            (await browser.post("/studies", data=FIELDS)).status_code,
+            (await browser.get(f"/studies/{cast.study}")).status_code,
+            (await browser.post(f"/studies/{cast.study}/edit", data=FIELDS)).status_code,
+            (
+                await browser.post(
+                    f"/studies/{cast.study}/sessions", data={"title": "One", "time_zone": "Europe/Berlin"}
+                )
+            ).status_code,
+            (await browser.get(f"/sessions/{cast.session}")).status_code,
+        ]
+    assert seen == {
+        "owner": [303, 200, 303, 303, 200],
+        "researcher": [303, 200, 303, 303, 200],
+        "observer": [403, 200, 403, 403, 200],
+        "other_owner": [303, 404, 404, 404, 404],
+        "participant": [401] * 5,
+        "other_participant": [401] * 5,
+        "stranger": [401] * 5,
+    }
+
+
+async def test_a_study_is_written_as_typed_and_its_contact_is_sealed(cast: Cast) -> None:
+    browser = await cast.browser("owner")
+    made = await browser.post("/studies", data=FIELDS)
+    page = await browser.get(made.headers["location"])
+    assert "Lamps" in page.text
+    assert "30 days after each session" in page.text
+    async with cast.wiring.database.transaction(cast.account) as db:
+        row = (await db.scalars(select(Study).where(Study.title == "Lamps"))).one()
+        assert row.kinds == ["video", "audio", "transcript"]
+        assert b"Olga" not in row.contact_name
+        text = (await db.scalars(select(ConsentText).where(ConsentText.study_id == row.id))).one()
+        assert (text.version, text.text) == (1, "We watch.\nYou may stop.")
+
+
+async def test_a_changed_consent_text_is_a_new_version_and_an_unchanged_one_is_not(cast: Cast) -> None:
+    browser = await cast.browser("owner")
+    for text in ("First.", "First.", "Second."):
+        await browser.post(f"/studies/{cast.study}/edit", data=FIELDS | {"consent_text": text})
+    async with cast.wiring.database.transaction(cast.account) as db:
+        texts = (await db.scalars(select(ConsentText).where(ConsentText.study_id == cast.study))).all()
+    assert sorted((text.version, text.text) for text in texts)[1:] == [(2, "First."), (3, "Second.")]
+
+
+async def test_only_the_owner_changes_how_long_things_are_kept(cast: Cast) -> None:
+    kept = []
+    for who, days in (("researcher", "7"), ("owner", "7")):
+        await (await cast.browser(who)).post(f"/studies/{cast.study}/edit", data=FIELDS | {"retention_days": days})
+        async with cast.wiring.database.transaction(cast.account) as db:
+            row = await db.get_one(Study, cast.study)
+            kept.append((row.retention_days, row.retention_version))
+    assert kept == [(180, 1), (7, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"title": ""}, "Please fill this in"),
+        ({"title": "x" * 10_000}, "at most 200"),
+        ({"title": "Lamps\r\nBcc: all@x"}, "Line breaks"),
+        ({"title": "‮spmaL"}, "direction marks"),
+        ({"contact_email": "olga"}, "does not look like"),
+        ({"contact_email": "olga@lab.example\r\nBcc: x@y.z"}, "Line breaks"),
+        ({"consent_text": ""}, "Please fill this in"),
+        ({"consent_text": "a\0b"}, "Control characters"),
+        ({"kinds": []}, "at least one kind"),
+        ({"kinds": ["transcript"]}, "audio is needed"),
+        ({"kinds": ["everything"]}, "choose from the list"),
+        ({"retention": "days", "retention_days": "0"}, "whole number"),
+        ({"retention": "days", "retention_days": "٣"}, "whole number"),
+        ({"retention": "never"}, "choose one"),
+        ({"language": "xx"}, "choose one"),
+    ],
+)
+async def test_what_does_not_fit_is_said_by_the_field_and_nothing_typed_is_lost(
+    cast: Cast, change: dict[str, str | list[str]], message: str
+) -> None:
+    browser = await cast.browser("owner")
+    answer = await browser.post("/studies", data=FIELDS | {"contact_name": "Kept <b>me</b>"} | change)
+    assert answer.status_code == 422
+    assert message in answer.text
+    assert "Kept &lt;b&gt;me&lt;/b&gt;" in answer.text
+    async with cast.wiring.database.transaction(cast.account) as db:
+        assert len((await db.scalars(select(Study))).all()) == 1
+
+
+async def test_a_session_is_scheduled_in_its_own_time_zone(cast: Cast) -> None:
+    browser = await cast.browser("researcher")
+    made = await browser.post(
+        f"/studies/{cast.study}/sessions",
+        data={"title": "Pilot 3", "starts_at": "2027-05-03T14:30", "time_zone": "America/New_York"},
+    )
+    page = await browser.get(made.headers["location"])
+    found = re.search(r'<time datetime="([^"]+)">([^<]+)</time>', page.text)
+    assert found
+    assert found.groups() == ("2027-05-03T18:30:00+00:00", "3 May 2027, 14:30 (America/New_York)")
+
+
+@pytest.mark.parametrize(
+    "typed", [{"time_zone": "Mars/Base"}, {"time_zone": "../etc"}, {"starts_at": "soon"}, {"title": ""}]
+)
+async def test_a_session_with_a_wrong_field_is_not_made(cast: Cast, typed: dict[str, str]) -> None:
+    data = {"title": "x", "time_zone": "Europe/Berlin"} | typed
+    answer = await (await cast.browser("owner")).post(f"/studies/{cast.study}/sessions", data=data)
+    assert answer.status_code == 422
+
+
+async def test_the_start_page_tells_a_new_account_what_it_is_for(cast: Cast) -> None:
+    page = (await (await cast.browser("other_owner")).get("/")).text
+    assert "Start your first study" in page
+    assert "Checkout" not in page
