@@ -6,7 +6,7 @@ import hashlib
 import logging
 import secrets
 import traceback
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -73,11 +73,11 @@ def moment(at: datetime | None, zone: str = "UTC") -> str | Markup:
     return Markup('<time datetime="{}">{}</time>').format(at.astimezone(UTC).isoformat(timespec="seconds"), text)
 
 
-def day(at: datetime | None, zone: str = "UTC") -> str:
-    """3 May 2027."""
+def day(at: date | None, zone: str = "UTC") -> str:
+    """3 May 2027; a moment (datetime) is shown as the day it falls on in `zone`."""
     if at is None:
         return ""
-    local = at.astimezone(ZoneInfo(zone))
+    local = at.astimezone(ZoneInfo(zone)) if isinstance(at, datetime) else at
     return f"{local.day} {local:%B %Y}"
 
 
