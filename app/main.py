@@ -21,6 +21,7 @@ from app.invitations import routes as invitations
 from app.library import routes as library
 from app.mail import routes as mail
 from app.pages import STATIC, error_answer, place_of, template_config
+from app.privacy import routes as privacy
 from app.room import routes as room
 from app.security import add_headers, own_origin
 from app.sessions import routes as sessions
@@ -44,6 +45,7 @@ def routers(wiring: Wiring) -> list[ControllerRouterHandler]:
         invitations.router,
         library.router,
         *room.routers,
+        *privacy.routers,
     ]
     return [*listed, mail.router] if wiring.settings.development else listed
 

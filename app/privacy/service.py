@@ -33,7 +33,7 @@ from app.privacy.scope import Plan, plan_erasure
 from app.sessions.models import Recording, Track, Transcript, TranscriptState
 from app.settings import Settings
 from app.wiring import Wiring
-from recordings.encryption.keystore import KeyStore, KeyStoreError
+from recordings.encryption.keystore import KeyPath, KeyStore, KeyStoreError
 from recordings.erase import erase
 from recordings.model import AccountId, PersonId
 from recordings.storage.store import ObjectStore, StoreError
@@ -149,8 +149,8 @@ async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, n
     await _note(wiring, account, erasure_id, plan, spooled)
     ledger = ledger_of(wiring.settings)
     await asyncio.to_thread(ledger.append, _ledger_entry(erasure, LedgerEvent.BEGUN, now))
-    unverified = (*silent, *await asyncio.to_thread(_destroy, wiring.store, wiring.keys, plan))
-    outcome = await _certify(wiring, account, erasure_id, plan, unverified)
+    destroyed = await asyncio.to_thread(_destroy, wiring.store, wiring.keys, plan)
+    outcome = await _certify(wiring, account, erasure_id, plan, silent, destroyed)
     if outcome.state is ErasureState.COMPLETE:
         await asyncio.to_thread(ledger.append, _ledger_entry(erasure, LedgerEvent.COMPLETE, now))
     return outcome
@@ -219,20 +219,28 @@ async def _note(wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan
         erasure.found = found.to_json()
 
 
-def _destroy(store: ObjectStore, keys: KeyStore, plan: Plan) -> list[str]:
-    """Blocking. Returns what could not be verified, in plain words."""
-    reasons: list[str] = []
-    for target in plan.targets:
-        reasons += erase(store, keys, target.key, target.prefixes).reasons
-    for path in plan.keys:
-        try:
-            if keys.exists(path):
-                reasons.append("A key can still be unwrapped")
-        except KeyStoreError as error:
-            reasons.append(f"It could not be seen whether a key is gone: {error}")
+@dataclass(frozen=True, kw_only=True)
+class _Destroyed:
+    """keys_gone: nothing of the plan can be opened any more, whatever may still lie somewhere."""
+
+    keys_gone: bool
+    reasons: tuple[str, ...]
+
+
+def _destroy(store: ObjectStore, keys: KeyStore, plan: Plan) -> _Destroyed:
+    """Blocking. Says what could not be verified, in plain words."""
+    reasons = [reason for target in plan.targets for reason in erase(store, keys, target.key, target.prefixes).reasons]
+    left = [reason for path in plan.keys for reason in _still_opens(keys, path)]
     for prefix in plan.indexes:
         reasons += _remove(store, prefix)
-    return list(dict.fromkeys(reasons))
+    return _Destroyed(keys_gone=not left, reasons=tuple(dict.fromkeys([*left, *reasons])))
+
+
+def _still_opens(keys: KeyStore, path: KeyPath) -> list[str]:
+    try:
+        return ["A key can still be unwrapped"] if keys.exists(path) else []
+    except KeyStoreError as error:
+        return [f"It could not be seen whether a key is gone: {error}"]
 
 
 def _remove(store: ObjectStore, prefix: str) -> list[str]:
@@ -248,8 +256,10 @@ def _remove(store: ObjectStore, prefix: str) -> list[str]:
 
 
 async def _certify(
-    wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan, unverified: Sequence[str]
+    wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan, silent: Sequence[str], destroyed: _Destroyed
 ) -> Outcome:
+    """Rows say erased only when every key is gone; until then they stay hidden and the erasure is tried again."""
+    unverified = [*silent, *destroyed.reasons]
     held = [f"A hold keeps recording {recording}; it is erased when the hold is released" for recording in plan.held]
     key = await asyncio.to_thread(signing_key, wiring.settings.data_dir)
     async with wiring.database.transaction(account) as db:
@@ -257,7 +267,9 @@ async def _certify(
         if erasure.state == ErasureState.COMPLETE:  # another run was faster
             return Outcome(state=ErasureState.COMPLETE)
         now = await now_in(db)
-        rows = await close_rows(db, plan, now)
+        rows: dict[str, int] = {}
+        if destroyed.keys_gone:
+            rows |= await close_rows(db, plan, now)
         if plan.whole_person:
             rows |= await close_person(db, plan.person, now)
         found = Found.from_json(erasure.found) | Found(rows=rows)
