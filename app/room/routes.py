@@ -67,7 +67,8 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
         name=wiring.columns.open(seat.account, seat.person.person, "participant.name", seat.person.name),
         kinds=sorted(kind for consent in seat.person.consents for kind in CONSENT_TRACKS[consent]),
         consents=[(kind, CONSENT_NAMES[kind]) for kind in ConsentKind if kind in seat.person.consents],
-        withdraw_path=f"/my-data/sessions/{session}/withdraw",
+        consent_path=f"/take-part/{session}/consent",
+        notice_link=f"/take-part/{session}/notice",
         contact={"name": facts.contact_name, "email": facts.contact_email},
         notice_date=notice.dated,
     )

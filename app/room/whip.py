@@ -14,7 +14,6 @@ itself: whoever uses it is authorised again. No ETag is given, since nothing can
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, delete, patch, post, route
@@ -101,7 +100,9 @@ async def publish(
 
 
 @route("/", http_method=["OPTIONS"], status_code=204)
-async def describe(request: AnyRequest, wiring: Wiring, db: Db, login: Login, session: UUID | None = None) -> Any:
+async def describe(
+    request: AnyRequest, wiring: Wiring, db: Db, login: Login, session: UUID | None = None
+) -> Response[None]:
     """What may be posted; the ICE servers only for those who may be in the room (RFC 9725 §4.6)."""
     headers = {"accept-post": SDP, "allow": METHODS} | open_to_all(f"{METHODS}, DELETE")
     token = bearer(request, wiring.settings)
@@ -207,4 +208,5 @@ async def _place(request: AnyRequest, settings: Settings, db: Db, login: Login, 
     return place
 
 
-router = Router(path="/whip", route_handlers=[publish, describe, end, change])
+# describe first: Litestar adds an OPTIONS of its own to a path that has none when its next handler is registered
+router = Router(path="/whip", route_handlers=[describe, publish, end, change])

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -179,7 +180,7 @@ async def web(stage: Stage, *, push: bool = True) -> AsyncIterator[httpx.AsyncCl
     async with (
         app.lifespan(),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app), base_url=origin, headers={"origin": origin}, timeout=20
+            transport=httpx.ASGITransport(app=cast(Any, app)), base_url=origin, headers={"origin": origin}, timeout=20
         ) as http,
     ):
         yield http

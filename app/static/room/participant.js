@@ -177,7 +177,7 @@ for (const form of document.querySelectorAll("form[data-withdraw]")) {
     event.preventDefault();
     const one = /** @type {HTMLFormElement} */ (event.currentTarget);
     const kind = one.dataset["withdraw"] ?? "";
-    const refused = await command(one.action, { kind });
+    const refused = await command(one.action, { kind, given: "no" });
     if (refused) return say(trouble, refused);
     one.replaceChildren(`Withdrawn: ${one.dataset["name"]}. What was recorded of it is being erased.`);
   });
