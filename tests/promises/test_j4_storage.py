@@ -36,7 +36,7 @@ def test_j4_11_a_place_outside_the_eu_is_refused_before_a_byte_is_sent(endpoint,
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: asked.append(a))
     monkeypatch.setattr(socket.socket, "connect", lambda *a, **k: asked.append(a))
     settings = Settings(object_store="s3", s3_endpoint=endpoint, s3_region=region, s3_bucket="recordings")
-    with pytest.raises(StoreRefused, match="European Union|https"):
+    with pytest.raises(StoreRefused, match=r"European Union|https"):
         open_store(settings)
     assert asked == []
 

@@ -28,6 +28,7 @@ from app.mail.service import MailContent, open_mail
 from app.main import create_app
 from app.participants.forms import Registration
 from app.participants.service import current_consents, give_consent, register, study_notice
+from app.room.node_client import NodeClient
 from app.room.node_messages import EraseDone, StreamMade
 from app.sessions import service as sessions
 from app.sessions.models import Session, SessionState, Transcript
@@ -83,13 +84,13 @@ class Guest:
     unsubscribe: str
 
 
-@dataclass
-class QuietNode:
+class QuietNode(NodeClient):
     """The media process at its port: takes everything and has nothing in its spool."""
 
-    published: list[Any] = field(default_factory=list)
-    permissions: list[Any] = field(default_factory=list)
-    erased: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.published: list[Any] = []
+        self.permissions: list[Any] = []
+        self.erased: list[str] = []
 
     async def publish(self, url: str, ask: Any) -> StreamMade:
         self.published.append(ask)
