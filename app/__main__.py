@@ -198,7 +198,7 @@ def demo(leave: bool, as_json: bool) -> None:
     Needs nothing but this machine and takes about two minutes; everything is kept in a folder of its own. Exit
     status 0 only if every step proved itself.
     """
-    from app.demo.story import run
+    from app.demo.run import run
 
     sys.exit(run(stay=not leave, as_json=as_json))
 

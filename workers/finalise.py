@@ -33,8 +33,11 @@ async def finalise(wiring: Wiring, account: AccountId, recording_id: UUID) -> No
         tracks = [track_ref(ref, t) for t in await _living_tracks(db, recording_id)]
         row.index_generation += 1
         generation = row.index_generation
+        started_at = row.recorded_at.timestamp() if row.recorded_at else None  # what was timed keeps its times
     try:
-        summary = await asyncio.to_thread(write_index, wiring.store, wiring.keys, ref, tracks, generation)
+        summary = await asyncio.to_thread(
+            write_index, wiring.store, wiring.keys, ref, tracks, generation, started_at=started_at
+        )
     except KeyDestroyed:  # erased while we were reading: there is nothing left to index
         return
     async with wiring.database.transaction(account) as db:

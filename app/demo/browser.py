@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urljoin
@@ -37,12 +37,13 @@ class Page:
     links: list[str]
     words: str
 
-    def form(self, action: str) -> Form:
-        """The form whose action contains `action`. Raises DeadEnd."""
+    def form(self, action: str, fields: Collection[str] = ()) -> Form:
+        """The first form whose action contains `action` and that has all `fields`. Raises DeadEnd."""
         for form in self.forms:
-            if action in form.action:
+            if action in form.action and form.offered.issuperset(fields):
                 return form
-        raise DeadEnd(f"{self.url} (status {self.status}) shows no form for {action!r}: {self.words[:300]!r}")
+        asked = f"form for {action!r} with {', '.join(sorted(fields))}"
+        raise DeadEnd(f"{self.url} (status {self.status}) shows no {asked}: {self.words[:300]!r}")
 
     def link(self, part: str) -> str:
         """The first link containing `part`. Raises DeadEnd."""
@@ -68,11 +69,8 @@ class Browser:
     async def submit(self, page: Page, action: str, values: Mapping[str, str | Sequence[str]] | None = None) -> Page:
         """Fill in `values` and press the button, as a browser sends it (Origin included).
         Raises DeadEnd for a field the form does not offer or an answer that is an error."""
-        form = page.form(action)
         values = values or {}
-        unknown = set(values) - form.offered
-        if unknown:
-            raise DeadEnd(f"the form {form.action} on {page.url} has no {', '.join(sorted(unknown))}")
+        form = page.form(action, values)
         sent: dict[str, list[str]] = {}
         for name, value in form.fields:
             if name not in values:

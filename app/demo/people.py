@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
 
 from app.demo.browser import Browser, DeadEnd, Page
 
 KINDS = ("video", "audio", "screen", "transcript")
+ROOM_SECONDS = 10
 LINK = re.compile(r"https?://\S+")
+MEDIA = re.compile(r'src="(/recordings/[0-9a-f-]{36}/media)"')
+TRANSCRIPT = re.compile(r'href="(/recordings/[0-9a-f-]{36}/transcript\.vtt)"')
 CODE = re.compile(r"\b\d{6}\b")
 
 
@@ -83,13 +92,32 @@ class Owner:
         """open, start, pause, resume, end, or admit/<participant>."""
         await act(self.browser, f"/rooms/{self.session}/{step}")
 
-    async def media_links(self) -> list[str]:
-        """Addresses of everything the review page can play."""
-        page = await self.review()
-        return sorted(set(re.findall(r'src="(/recordings/[0-9a-f-]{36}/media)"', page.html)))
+    async def person(self, name: str) -> str:
+        """Id of somebody in the room, as the room's own WebSocket tells it. Raises DeadEnd."""
+        cookie = "; ".join(f"{c.name}={c.value}" for c in self.browser.http.cookies.jar)
+        url = f"{self.browser.origin.replace('http', 'ws', 1)}/rooms/{self.session}/events"
+        async with connect(
+            url, origin=Origin(self.browser.origin), additional_headers={"Cookie": cookie}, proxy=None
+        ) as room:
+            for one in json.loads(await asyncio.wait_for(room.recv(), ROOM_SECONDS))["people"]:
+                if one["name"] == name:
+                    return str(one["person"])
+        raise DeadEnd(f"{name} is not in the room")
 
     async def review(self) -> Page:
         return await self.browser.open(f"/sessions/{self.session}/review")
+
+    async def media_links(self) -> list[str]:
+        """Addresses of everything the review page can play."""
+        return sorted(set(MEDIA.findall((await self.review()).html)))
+
+    async def transcript(self, name: str) -> str | None:
+        """What this person said, from the transcript beside the player; None while it is being written."""
+        for link in sorted(set(TRANSCRIPT.findall((await self.review()).html))):
+            text = (await self.browser.http.get(link)).text
+            if f"<v {name}>" in text:
+                return " ".join(line.partition(">")[2] for line in text.splitlines() if line.startswith("<v "))
+        return None
 
 
 @dataclass
@@ -100,7 +128,6 @@ class Guest:
     name: str
     address: str
     browser: Browser
-    sent: dict[str, int] = field(default_factory=dict)
 
     async def register(self, link: str) -> None:
         page = await self.browser.open(link)
@@ -115,14 +142,13 @@ class Guest:
         answer = await act(self.browser, f"/rooms/{session}/token", {"stream": stream})
         return answer["whip"], answer["token"]
 
-    async def erase_everything(self, outbox: Outbox) -> str:
+    async def erase_everything(self, code: Callable[[], Awaitable[str]]) -> str:
         """My data, the mailed code, the button; returns the address of the receipt."""
         page = await self.browser.open("/my-data")
         page = await self.browser.submit(page, "/my-data/code")
-        page = await self.browser.submit(page, "/my-data/open", {"code": await outbox.code(self.address)})
-        page = await self.browser.open("/my-data")
-        page = await self.browser.submit(page, "/my-data/erase")
-        return page.url
+        await self.browser.submit(page, "/my-data/open", {"code": await code()})
+        page = await self.browser.open("/my-data/erase")
+        return (await self.browser.submit(page, "/my-data/erase")).url
 
 
 async def act(browser: Browser, path: str, values: dict[str, str] | None = None) -> dict[str, str]:
