@@ -25,47 +25,42 @@ from aiortc import (
 )
 
 from app.room import sdp
-from app.room.forward import Forwarder, OutgoingFormat, Source
+from app.room.forward import Forwarder, Source
+from app.room.offers import (
+    CODECS,
+    BadOffer,
+    KindRefused,
+    NoMediaAddress,
+    PeerError,
+    StreamGone,
+    UnsupportedMedia,
+    incoming_formats,
+    kind_of,
+    outgoing_formats,
+    read_offer,
+)
 from recordings.capture import aiortc_internals
 from recordings.capture.aiortc_internals import MediaTransport
-from recordings.capture.rtp import Reception, Sink, TrackFormat
-from recordings.model import STREAM_TRACKS, StreamKind, TrackKind
+from recordings.capture.rtp import Reception, Sink
+from recordings.model import StreamKind, TrackKind
+
+__all__ = [
+    "BadOffer",
+    "Ended",
+    "KindRefused",
+    "NoMediaAddress",
+    "Peer",
+    "PeerError",
+    "PeerState",
+    "Publication",
+    "StreamGone",
+    "UnsupportedMedia",
+    "Viewing",
+    "publish",
+    "view",
+]
 
 CONNECT_WITHIN_S = 30.0
-CODECS = {"video": "vp8", "audio": "opus"}
-
-
-class PeerError(Exception):
-    """The connection could not be made."""
-
-    retry = False
-
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (self.__doc__ or "").strip())
-
-
-class BadOffer(PeerError):
-    """The browser's offer could not be understood."""
-
-
-class UnsupportedMedia(PeerError):
-    """This connection offers no format we can record; please use a browser that sends VP8 video and Opus sound."""
-
-
-class KindRefused(PeerError):
-    """The connection offers something that was not agreed to."""
-
-
-class StreamGone(PeerError):
-    """The stream has ended; please look again."""
-
-    retry = True
-
-
-class NoMediaAddress(PeerError):
-    """The media server has no address to receive on at the moment; please try again."""
-
-    retry = True
 
 
 class PeerState(StrEnum):
@@ -159,7 +154,7 @@ class Publication(Peer):
     def __init__(self, pc: RTCPeerConnection, answer_sdp: str, *, stream: StreamKind, sink: Sink) -> None:
         super().__init__(pc, answer_sdp)
         self.stream = stream
-        self._formats = _incoming_formats(answer_sdp, stream)
+        self._formats = incoming_formats(answer_sdp, stream)
         self._sink = sink
         self._reception: Reception | None = None
         self._source = Source(self.request_key_frame)
@@ -231,7 +226,7 @@ class Viewing(Peer):
 
     def __init__(self, pc: RTCPeerConnection, answer_sdp: str, *, publication: Publication) -> None:
         super().__init__(pc, answer_sdp)
-        self._formats = _outgoing_formats(answer_sdp, publication)
+        self._formats = outgoing_formats(answer_sdp, publication.stream, publication.kinds)
         self._publication = publication
         self._forwarder: Forwarder | None = None
         publication.attach(self)
@@ -269,9 +264,9 @@ async def publish(
     offer_sdp: str, *, kinds: frozenset[TrackKind], stream: StreamKind, offer_addresses: Sequence[str], sink: Sink
 ) -> Publication:
     """Answers a publisher's offer; raises PeerError. kinds: what the person agreed to."""
-    sections = _checked(offer_sdp, sends=True)
+    sections = read_offer(offer_sdp, sends=True)
     for section in sections:
-        if _kind_of(section.kind, stream) not in kinds:
+        if kind_of(section.kind, stream) not in kinds:
             raise KindRefused
     pc = _connection(sections, ["recvonly"] * len(sections))
     answer = await _answer(pc, offer_sdp, offer_addresses)
@@ -283,43 +278,14 @@ async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence
 
     A track the viewer asks for and the publisher does not send is answered as inactive.
     """
-    sections = _checked(offer_sdp, sends=False)
-    there = [_kind_of(section.kind, source.stream) in source.kinds for section in sections]
+    sections = read_offer(offer_sdp, sends=False)
+    there = [kind_of(section.kind, source.stream) in source.kinds for section in sections]
     pc = _connection(sections, ["sendonly" if sent else "inactive" for sent in there])
     answer = await _answer(pc, offer_sdp, offer_addresses)
     if source.state is PeerState.CLOSED:
         await pc.close()
         raise StreamGone
     return Viewing(pc, answer, publication=source)
-
-
-def _checked(offer: str, *, sends: bool) -> list[sdp.Section]:
-    """What the offer asks for, if it is something we answer: at most one video and one audio, on one transport."""
-    if len(offer) > sdp.MAX_OFFER_BYTES or sdp.candidates(offer) > sdp.MAX_CANDIDATES:
-        raise BadOffer("The browser's offer is too long.")
-    try:
-        sections = sdp.read_sections(offer)
-    except (ValueError, IndexError) as broken:
-        raise BadOffer from broken
-    kinds = [section.kind for section in sections]
-    if not kinds or len(set(kinds)) != len(kinds) or not set(kinds) <= CODECS.keys():
-        raise BadOffer("One connection carries one stream: at most one video and one sound track.")
-    if not sdp.bundles_all(offer, sections):
-        raise BadOffer("All tracks of a stream must share one transport (BUNDLE).")
-    unwanted = {"recvonly", "inactive"} if sends else {"sendonly", "inactive"}
-    for section in sections:
-        if not section.fingerprint:
-            raise BadOffer("The browser's offer is not protected (no DTLS fingerprint).")
-        if section.direction in unwanted:
-            raise BadOffer("The browser's offer goes the wrong way.")
-        if CODECS[section.kind] not in section.codecs.values():
-            raise UnsupportedMedia
-    return sections
-
-
-def _kind_of(media: str, stream: StreamKind) -> TrackKind:
-    video, sound = STREAM_TRACKS[stream]
-    return video if media == "video" else sound
 
 
 def _connection(sections: Sequence[sdp.Section], directions: Sequence[str]) -> RTCPeerConnection:
@@ -351,33 +317,3 @@ async def _answer(pc: RTCPeerConnection, offer: str, offer_addresses: Sequence[s
         await pc.close()
         raise
     return answer
-
-
-def _incoming_formats(answer: str, stream: StreamKind) -> list[TrackFormat]:
-    formats = []
-    for section in sdp.read_sections(answer):
-        repairs = {apt: rtx for rtx, apt in section.repairs.items()}
-        for payload_type, name in section.codecs.items():
-            if name == CODECS[section.kind]:
-                kind = _kind_of(section.kind, stream)
-                formats.append(
-                    TrackFormat(kind=kind, payload_type=payload_type, rtx_payload_type=repairs.get(payload_type))
-                )
-    return formats
-
-
-def _outgoing_formats(answer: str, publication: Publication) -> dict[TrackKind, OutgoingFormat]:
-    formats = {}
-    for section in sdp.read_sections(answer):
-        kind = _kind_of(section.kind, publication.stream)
-        if section.direction != "sendonly" or kind not in publication.kinds:
-            continue
-        payload_type = next(number for number, name in section.codecs.items() if name == CODECS[section.kind])
-        repairs = {apt: rtx for rtx, apt in section.repairs.items()}
-        ssrc, rtx_ssrc = (*section.ssrcs, None)[:2]
-        if ssrc is None:
-            continue
-        formats[kind] = OutgoingFormat(
-            ssrc=ssrc, payload_type=payload_type, rtx_ssrc=rtx_ssrc, rtx_payload_type=repairs.get(payload_type)
-        )
-    return formats
