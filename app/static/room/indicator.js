@@ -30,6 +30,14 @@ export class Indicator {
     this.#tick();
   }
 
+  /** This person has left. */
+  left() {
+    this.#place.dataset["state"] = "off";
+    this.#since = 0;
+    this.#say("You have left. Nothing of you is recorded.");
+    this.#tick();
+  }
+
   /** The server is not heard: nothing can be promised. */
   unknown() {
     this.#place.dataset["state"] = "unknown";

@@ -170,6 +170,7 @@ button("leave").onclick = () => {
   left = true;
   leave();
   if (room) show(room);
+  indicator.left();
   box("ended").focus();
 };
 for (const form of document.querySelectorAll("form[data-withdraw]")) {

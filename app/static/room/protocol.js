@@ -78,8 +78,9 @@ export class Events {
   async #run() {
     while (!this.#closed) {
       await this.#once();
+      if (this.#closed) return;
       this.#onState(false);
-      if (!this.#closed) await this.#pace.wait();
+      await this.#pace.wait();
     }
   }
 

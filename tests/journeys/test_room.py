@@ -1,0 +1,173 @@
+"""A session in two real browsers: the participant is seen and heard, recorded, withdraws a consent, comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from sqlalchemy import select
+
+from app.accounts.login import cookie_name
+from app.database import Database
+from app.main import create_app
+from app.room.node_client import NodeClient
+from app.room.permission import push_loop
+from app.sessions.models import Recording, Take, Track
+from app.studies.models import ConsentKind
+from recordings.storage.layout import person_prefix
+from tests.app.room_stage import Stage, media, stage
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",
+]
+PATIENCE_MS = 20_000
+
+
+@asynccontextmanager
+async def served(scene: Stage) -> AsyncIterator[None]:
+    """The web process at its public address."""
+    settings = scene.wiring.settings
+    node = NodeClient(settings)
+    app = create_app(scene.wiring, background=[push_loop(node)], node_client=node)
+    port = int(settings.public_url.rpartition(":")[2])
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
+    )
+    running = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(15):
+            while not server.started:
+                await asyncio.sleep(0.02)
+        yield
+    finally:
+        server.should_exit = True
+        await running
+        await node.close()
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def signed_in(browser: Browser, scene: Stage, cookie: str, width: int = 1280) -> tuple[BrowserContext, Page]:
+    """A page of its own browser profile; errors of its scripts fail the test."""
+    context = await browser.new_context(viewport={"width": width, "height": 800}, permissions=["camera", "microphone"])
+    context.set_default_timeout(PATIENCE_MS)
+    await context.add_cookies(
+        [{"name": cookie_name(scene.wiring.settings), "value": cookie, "url": scene.wiring.settings.origin}]
+    )
+    return context, await context.new_page()
+
+
+async def plays(page: Page) -> None:
+    """The other side's picture moves."""
+    await page.wait_for_function(
+        "() => [...document.querySelectorAll('.tile video')].some(v => v.videoWidth > 0 && v.currentTime > 0.3)",
+        timeout=PATIENCE_MS,
+    )
+
+
+async def says(page: Page, words: str) -> None:
+    await expect(page.locator("#recording [data-words]")).to_have_text(words, timeout=PATIENCE_MS)
+
+
+async def test_a_session_from_the_device_check_to_its_end(database: Database, tmp_path: Path) -> None:
+    scene = await stage(database, tmp_path)
+    anna = await scene.participant("Anna", ConsentKind.VIDEO, ConsentKind.AUDIO)
+    room = f"{scene.wiring.settings.origin}/rooms/{scene.session}"
+    async with media(scene.wiring), served(scene), chromium() as browser:
+        _, ada = await signed_in(browser, scene, await scene.cookie(member=scene.owner))
+        _, guest = await signed_in(browser, scene, await scene.cookie(participant=anna), width=360)
+        faults: list[str] = []
+        for page in (ada, guest):
+            page.on("pageerror", lambda error: faults.append(str(error)))
+        await ada.goto(room)
+        await ada.get_by_role("button", name="Open the room").click()
+
+        # device check, then the waiting room: nothing leaves the browser before being let in
+        await guest.goto(room)
+        await guest.get_by_role("button", name="I am ready").click()
+        await expect(guest.get_by_role("heading", name="Waiting room")).to_be_visible()
+        await says(guest, "Not recording")
+        assert await all_of(scene, Take) == []
+
+        await ada.get_by_role("button", name="Let Anna in").click()
+        await ada.get_by_role("button", name="Join with camera and microphone").click()
+        await plays(ada)
+        await plays(guest)
+        await says(ada, "Not recording")
+        assert not list(scene.wiring.store.list(person_prefix(scene.account, scene.session, anna)))
+
+        await ada.get_by_role("button", name="Start recording").click()
+        await says(guest, "Recording: video and voice")
+        await says(ada, "Recording: video and voice")
+        await expect(ada.locator("#stored")).to_contain_text("Stored up to", timeout=PATIENCE_MS)
+        assert list(scene.wiring.store.list(person_prefix(scene.account, scene.session, anna)))
+
+        # the participant's own switches
+        await guest.get_by_role("button", name="Pause my recording").click()
+        await says(guest, "You paused your recording")
+        await expect(ada.get_by_text("Anna: paused their own recording")).to_be_visible()
+        await guest.get_by_role("button", name="Resume my recording").click()
+        await says(guest, "Recording: video and voice")
+        await guest.get_by_text("Withdraw a consent").click()
+        await guest.get_by_role("button", name="Withdraw: your voice").click()
+        await says(guest, "Recording: video")
+        await says(ada, "Recording: video")
+        tracks = await tracks_of(scene, anna)
+        assert tracks["voice"].closed_at is not None
+        assert tracks["camera"].closed_at is None
+
+        # a reload comes back into the same recording, without the voice
+        await guest.reload()
+        await guest.get_by_role("button", name="I am ready").click()
+        await says(guest, "Recording: video")
+        await plays(guest)
+        await plays(ada)
+        assert [take.number for take in await takes_of(scene, anna)] == [1, 2]
+
+        await ada.get_by_text("End the session").click()
+        await ada.get_by_role("button", name="End for everyone").click()
+        await expect(guest.get_by_role("heading", name="Thank you")).to_be_visible()
+        await says(guest, "The session has ended. Nothing is recorded.")
+        async with asyncio.timeout(15):
+            while not all(take.ended_at for take in await takes_of(scene, anna)):
+                await asyncio.sleep(0.1)
+        assert faults == []
+    recorded = [row for row in await all_of(scene, Recording) if row.person_id == anna]
+    assert [row.state for row in recorded] == ["captured"]
+
+
+async def all_of(scene: Stage, kind: type[Any]) -> list[Any]:
+    async with scene.wiring.database.transaction(scene.account) as db:
+        return list(await db.scalars(select(kind)))
+
+
+async def tracks_of(scene: Stage, person: object) -> dict[str, Track]:
+    mine = {row.id for row in await all_of(scene, Recording) if row.person_id == person}
+    return {track.kind: track for track in await all_of(scene, Track) if track.recording_id in mine}
+
+
+async def takes_of(scene: Stage, person: object) -> list[Take]:
+    mine = {row.id for row in await all_of(scene, Recording) if row.person_id == person}
+    takes = [take for take in await all_of(scene, Take) if take.recording_id in mine]
+    return sorted(takes, key=lambda take: take.number)
