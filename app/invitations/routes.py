@@ -94,7 +94,7 @@ async def show_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiri
 @post("/unsubscribe/{token:str}", status_code=200, opt=ANY_ORIGIN)
 async def act_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
     """By the page's button, or one-click by the mail program (RFC 8058 §3.2): no cookie, no redirect, any body."""
-    await unsubscribe(db, wiring.columns, token=token)
+    await unsubscribe(db, token=token)
     return await _unsubscribe_page(request, db, wiring, token, done=True)
 
 

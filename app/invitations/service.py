@@ -14,10 +14,9 @@ from app.database import Db, door, now_in, set_account
 from app.errors import Conflict, NotThere
 from app.invitations.models import Invitation
 from app.invitations.policy import InviteFacts, LinkFacts, expires_at, may_invite, may_open, may_open_data
-from app.mail.service import addresses_of, is_suppressed, queue, stop_waiting, suppress
+from app.mail.service import is_suppressed, queue, stop_waiting, suppress
 from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD, study_notice
-from app.sealed_columns import SealedColumns
 from app.sessions.models import Session, SessionState
 from app.sessions.service import find_session
 from app.studies.service import find_study
@@ -171,18 +170,13 @@ async def find_unsubscribe(db: Db, token: str) -> Invitation:
     return await db.get_one(Invitation, found.invitation_id)
 
 
-async def unsubscribe(db: Db, columns: SealedColumns, *, token: str) -> None:
-    """No more invitations of this account to this person, in this transaction: mails already waiting stop too.
-    Both the address they registered and those we wrote to are meant.
+async def unsubscribe(db: Db, *, token: str) -> None:
+    """No more invitations of this account to this address, in this transaction: mails already waiting stop too.
     Safe to run twice; never expires. Raises LinkUnknown."""
     invitation = await find_unsubscribe(db, token)
-    account, participant = AccountId(invitation.account_id), await db.get_one(Participant, invitation.participant_id)
-    written_to = await addresses_of(db, columns, person=PersonId(participant.id))
-    indexes = {columns.blind_index(account, address) for address in written_to}
+    participant = await db.get_one(Participant, invitation.participant_id)
     if participant.email_index is not None:  # after erasure the suppression made before still stands
-        indexes.add(participant.email_index)
-    for index in sorted(indexes):
-        await suppress(db, account=account, address_index=index)
+        await suppress(db, account=AccountId(invitation.account_id), address_index=participant.email_index)
     await stop_waiting(db, person=PersonId(participant.id))
 
 

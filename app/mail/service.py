@@ -89,12 +89,6 @@ def open_mail(columns: SealedColumns, row: OutgoingMail) -> MailContent | None:
     return msgspec.json.decode(text, type=MailContent) if text.startswith("{") else None
 
 
-async def addresses_of(db: Db, columns: SealedColumns, *, person: PersonId) -> set[str]:
-    """Where optional mails of this person went; empty once they are erased."""
-    rows = await db.scalars(select(OutgoingMail).where(OutgoingMail.person_id == person, OutgoingMail.optional))
-    return {mail.to for mail in (open_mail(columns, row) for row in rows) if mail is not None}
-
-
 async def suppress(db: Db, *, account: AccountId, address_index: bytes) -> None:
     """From this transaction on the address gets no invitation from this account. Safe to run twice."""
     await db.execute(
