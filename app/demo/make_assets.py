@@ -27,7 +27,7 @@ KEY_FRAME_SECONDS = 1  # a receiver that lost something, or came late, waits no 
 SPEECH_STARTS_S = 0.4
 SPEECH_LEVEL = 0.8
 BEEP_SECONDS, BEEP_RAMP_SECONDS, BEEP_LEVEL = 0.04, 0.001, 0.03
-VOICES = {1: ("en-us", 150), 2: ("en-gb", 146)}  # espeak-ng voice, words per minute
+VOICES = {1: ("en-us", 150), 2: ("en-gb", 148)}  # espeak-ng voice, words per minute
 
 
 def main() -> None:
