@@ -6,12 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.model import SenderReport, TrackKind
+from recordings.model import TrackKind
 from recordings.timing import (
-    Arrival,
     TickCount,
-    align,
-    fit_clock,
     ntp_seconds,
     ntp_to_utc,
     unwrap,
@@ -22,11 +19,6 @@ from recordings.timing import (
 
 CAMERA, VOICE = TrackKind.CAMERA, TrackKind.VOICE
 START = 1_800_000_000.0
-
-
-def report(kind: TrackKind, ticks: int, sender_utc: float, arrived_at: float | None = None) -> SenderReport:
-    at = sender_utc + 0.01 if arrived_at is None else arrived_at
-    return SenderReport(kind=kind, ntp=utc_to_ntp(sender_utc), ticks=ticks, arrived_at=at)
 
 
 @pytest.mark.parametrize(
@@ -82,52 +74,3 @@ def test_a_pause_of_the_sender_is_no_jump() -> None:
 
 def test_nothing_is_known_before_the_first_packet() -> None:
     assert TickCount(90_000).of(5) is None
-
-
-def test_one_report_is_enough() -> None:
-    clock = fit_clock([report(CAMERA, 90_000, START)])
-    assert clock.at(180_000) == pytest.approx(START + 1)
-
-
-def test_over_hours_the_true_speed_of_a_sound_card_is_found() -> None:
-    """100 ppm off, told with 1 ms of jitter, would be 1 s off after three hours at the nominal rate."""
-    rate = 48_000 * (1 + 100e-6)
-    reports = [
-        report(VOICE, int(second * rate), START + second + 0.001 * (second % 2)) for second in range(0, 10_800, 5)
-    ]
-    clock = fit_clock(reports)
-    assert clock.at(int(10_800 * rate)) == pytest.approx(START + 10_800, abs=0.002)
-
-
-def test_a_few_seconds_of_reports_do_not_bend_the_clock() -> None:
-    reports = [report(CAMERA, 90_000 * second, START + second + 0.001 * second % 3) for second in range(5)]
-    assert fit_clock(reports).ticks_per_second == 90_000
-
-
-def test_a_broken_reporter_does_not_bend_the_clock() -> None:
-    reports = [report(CAMERA, 90_000 * second, START + 2 * second) for second in range(60)]
-    assert fit_clock(reports).ticks_per_second == 90_000
-
-
-def test_tracks_of_one_sender_are_aligned_by_its_clock_not_by_arrival() -> None:
-    """The picture arrives 80 ms late (encoder, pacing): its reports say when it was taken."""
-    sender_ahead_s = 1_234.5
-    reports = [report(CAMERA, 90_000 + 90_000 * n, START + n + sender_ahead_s, START + n + 0.020) for n in range(3)] + [
-        report(VOICE, 48_000 * n, START + n + sender_ahead_s, START + n + 0.005) for n in range(3)
-    ]
-    clocks = align(
-        [Arrival(kind=CAMERA, ticks=90_000, utc=START + 0.100), Arrival(kind=VOICE, ticks=0, utc=START + 0.020)],
-        reports,
-    )
-    assert clocks[CAMERA].at(90_000) == pytest.approx(clocks[VOICE].at(0), abs=1e-6)
-    assert clocks[VOICE].at(0) == pytest.approx(START + 0.005, abs=1e-6)  # the server's clock, fastest report
-
-
-def test_a_track_without_reports_is_placed_by_arrival() -> None:
-    clocks = align([Arrival(kind=VOICE, ticks=960, utc=START)], [])
-    assert clocks[VOICE].at(960 + 48_000) == START + 1
-
-
-def test_a_report_without_a_clock_is_ignored() -> None:
-    unset = SenderReport(kind=VOICE, ntp=0.0, ticks=5, arrived_at=START)
-    assert align([Arrival(kind=VOICE, ticks=960, utc=START)], [unset])[VOICE].at(960) == START
