@@ -95,6 +95,6 @@ async def _take_up(wiring: Wiring, account: AccountId, erasures: Sequence[UUID],
     async with wiring.database.transaction(account) as db:
         for erasure in await db.scalars(select(Erasure).where(Erasure.id.in_(erasures))):
             if due_again(ErasureState(erasure.state), erasure.tries, erasure.tried_at, now):
-                await enqueue(db, "erase", key=f"erase-{erasure.id}", account_id=account, erasure_id=erasure.id)
-                count += 1
+                key = f"erase-{erasure.id}"
+                count += await enqueue(db, "erase", key=key, account_id=account, erasure_id=erasure.id)
     return count
