@@ -224,7 +224,14 @@ def _told(action: Callable[[], _Result]) -> _Result:
 
 def _start_log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "procrastinate", "alembic", "uvicorn", "aioice", "aiortc"):  # people's addresses and job arguments stay out
+    for chatty in (
+        "httpx",
+        "procrastinate",
+        "alembic",
+        "uvicorn",
+        "aioice",
+        "aiortc",
+    ):  # people's addresses and job arguments stay out
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 import pwd
 import secrets
@@ -21,6 +22,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+log = logging.getLogger("junier.serve")
+
+NOTE_BACK = "data-folder"
 SERVICE_USER = "junier-postgres"
 SYSTEM_DIR = Path("/var/lib/junier")
 PG_MAJOR = 18
@@ -115,10 +119,24 @@ def _folder_for(data_dir: Path, uid: int, gid: int) -> Path:
         SYSTEM_DIR.mkdir(mode=0o711, exist_ok=True)
         folder = SYSTEM_DIR / f"postgresql-{secrets.token_hex(6)}"
         note.write_text(f"{folder}\n")
+        log.warning("%s cannot be reached by the database's own user, so the database is in %s", data_dir, folder)
+        for orphan in _orphans():
+            log.warning("%s is left over from a data folder that is gone; remove it when it is not needed", orphan)
     if not folder.exists():
         folder.mkdir(mode=0o700)
+        (folder / NOTE_BACK).write_text(str(data_dir))
         os.chown(folder, uid, gid)
     return folder
+
+
+def _orphans() -> list[Path]:
+    """Databases of ours whose data folder does not name them any more."""
+    found = []
+    for back in SYSTEM_DIR.glob(f"postgresql-*/{NOTE_BACK}"):
+        note = Path(back.read_text()) / "postgresql.place"
+        if not note.exists() or note.read_text().strip() != str(back.parent):
+            found.append(back.parent)
+    return found
 
 
 def _copied_programs(programs: Path) -> Path:

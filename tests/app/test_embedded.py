@@ -205,6 +205,22 @@ def test_started_by_root_it_runs_as_its_own_user_and_opens_nobodys_home(data_dir
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="about starting as root")
+def test_a_database_whose_data_folder_is_gone_is_named_at_the_next_start(data_dir, monkeypatch, caplog):
+    (data_dir / "home").mkdir(mode=0o700)
+    monkeypatch.setattr(embedded_place, "SYSTEM_DIR", data_dir / "system")
+    data_dir.chmod(0o755)
+    var = data_dir / "home" / "var"
+    var.mkdir()
+    first = find_place(var).folder
+    assert find_place(var).folder == first
+    (var / "postgresql.place").unlink()
+    second = find_place(var).folder
+    assert second != first
+    assert f"{first} is left over" in caplog.text
+    assert first.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about starting as root")
 def test_programs_in_a_closed_folder_are_copied_once(data_dir, monkeypatch):
     home = data_dir / "home"
     programs = home / "venv" / "bin"
