@@ -7,7 +7,7 @@ application, the recorder, the jobs' own functions. Only the media process is a 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,12 @@ from app.mail.service import MailContent, open_mail
 from app.main import create_app
 from app.participants.forms import Registration
 from app.participants.service import current_consents, give_consent, register, study_notice
+from app.privacy.models import Erasure
+from app.privacy.service import run_erasure
 from app.room.node_client import NodeClient
 from app.room.node_messages import EraseDone, StreamMade
 from app.sessions import service as sessions
-from app.sessions.models import Session, SessionState, Transcript
+from app.sessions.models import Recording, RecordingState, Session, SessionState, Transcript, TranscriptState
 from app.sessions.policy import Switch, allowed_kinds
 from app.settings import Settings
 from app.studies.models import ConsentKind, Study
@@ -51,9 +53,13 @@ from recordings.model import (
     TrackKind,
 )
 from recordings.storage.layout import track_key_path
-from tests.recordings.scene import pictures, sounds
+from tests.recordings.scene import Played, pictures, play, sounds
+from workers.finalise import finalise
+from workers.speech import Cue, Heard, Samples, Word
+from workers.transcribe import transcribe
 
 ALL_KINDS = tuple(ConsentKind)
+HEARD = "saffron"
 CONSENT_TEXT = "We watch how you cook and ask you about it."
 
 
@@ -251,15 +257,46 @@ class World:
                 await sessions.start_recording(db, session=lab.session)
 
     async def end(self, lab: Lab) -> None:
+        """The session is over, and the jobs that follow have run."""
         async with self.wiring.database.transaction(lab.account) as db:
             await sessions.end(db, session=lab.session)
+        await self.work(lab)
+
+    async def work(self, lab: Lab | None = None) -> None:
+        """What the light worker does with the jobs that were enqueued, mails left out."""
+        lab = lab or self.lab
+        for erasure in await self.rows(lab, Erasure, Erasure.finished_at.is_(None)):
+            await run_erasure(self.wiring, lab.account, erasure.id, nodes=self.node)
+        for recording in await self.rows(lab, Recording, Recording.state == RecordingState.CAPTURED):
+            await finalise(self.wiring, lab.account, recording.id)
+
+    async def served(self, ref: RecordingRef) -> dict[str, list[Played]]:
+        """Packets as the owner's player gets them: {"video": …, "audio": …}."""
+        owner = await self.member(self.lab)
+        answer = await owner.http.get(f"/recordings/{ref.recording}/media")
+        assert answer.status_code == 200, answer.text
+        return play(answer.content)
+
+    async def waiting_transcript(self, guest: Guest) -> Transcript:
+        """The guest was recorded, the session is over and the transcript is queued."""
+        await self.record(await self.registered(guest))
+        await self.end(guest.lab)
+        [transcript] = await self.rows(guest.lab, Transcript)
+        assert transcript.state == TranscriptState.WAITING
+        return transcript  # type: ignore[no-any-return]
+
+    async def transcribed(self, guest: Guest) -> Transcript:
+        """… and has been written by a listener who always hears the same word."""
+        transcript = await self.waiting_transcript(guest)
+        await transcribe(self.wiring, lambda: Listener([]), guest.lab.account, transcript.id)
+        [row] = await self.rows(guest.lab, Transcript)
+        assert row.state == TranscriptState.READY
+        return row  # type: ignore[no-any-return]
 
     async def record(
         self, guest: Guest, seconds: float = 2.0, *, stream: StreamKind = StreamKind.CAMERA
     ) -> RecordingRef:
         """What the guest's consents allow of one stream, recorded, stored and made playable."""
-        from workers.finalise import finalise
-
         await self.go_live(guest.lab)
         database, account = self.wiring.database, guest.lab.account
         async with database.transaction(account) as db:
@@ -298,6 +335,23 @@ class World:
     async def close(self) -> None:
         for browser in self.browsers:
             await browser.close()
+
+
+class Listener:
+    """The speech model at its port: hears, and says that it heard one word."""
+
+    country = "DE"
+
+    def __init__(self, heard: list[Samples], meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.name = "listener"
+        self._heard, self._meanwhile = heard, meanwhile
+
+    def hear(self, samples: Samples, *, start_ms: int, language: str) -> Heard:
+        self._heard.append(samples)
+        self._meanwhile()
+        word = Word(start_ms=start_ms + 100, end_ms=start_ms + 400, text=HEARD)
+        cue = Cue(start_ms=word.start_ms, end_ms=word.end_ms, text=HEARD, words=(word,))
+        return Heard(cues=(cue,), speech=((cue.start_ms, cue.end_ms),))
 
 
 @dataclass
