@@ -98,11 +98,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     LIMIT limit_
 $door$;
 
--- Erasures not yet verified complete; a partial one is tried again.
+-- Erasures not yet verified complete; a partial one is tried again, a held one when its hold ends.
 CREATE FUNCTION unfinished_erasures(limit_ integer) RETURNS TABLE (account_id uuid, erasure_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT unfinished.account_id, unfinished.id FROM public.erasure AS unfinished
-    WHERE unfinished.state IN ('asked', 'running', 'partial')
+    WHERE unfinished.state IN ('asked', 'running', 'partial', 'held')
     ORDER BY unfinished.asked_at
     LIMIT limit_
 $door$;
