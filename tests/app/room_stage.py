@@ -12,6 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import httpx
+import uvicorn
 
 from app.accounts.login import cookie_name, start_login
 from app.accounts.models import Role, Scope
@@ -185,6 +186,28 @@ async def web(stage: Stage, *, push: bool = True) -> AsyncIterator[httpx.AsyncCl
     ):
         yield http
     await client.close()
+
+
+@asynccontextmanager
+async def serving(stage: Stage) -> AsyncIterator[None]:
+    """The web process at its public address."""
+    settings = stage.wiring.settings
+    client = NodeClient(settings)
+    app = create_app(stage.wiring, background=[push_loop(client)], node_client=client)
+    port = int(settings.public_url.rpartition(":")[2])
+    server = uvicorn.Server(
+        uvicorn.Config(cast(Any, app), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
+    )
+    running = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(15):
+            while not server.started:
+                await asyncio.sleep(0.02)
+        yield
+    finally:
+        server.should_exit = True
+        await running
+        await client.close()
 
 
 def as_(stage: Stage, cookie: str) -> dict[str, str]:

@@ -9,19 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from sqlalchemy import select
 
 from app.accounts.login import cookie_name
 from app.database import Database
-from app.main import create_app
-from app.room.node_client import NodeClient
-from app.room.permission import push_loop
+from app.invitations.service import admit
 from app.sessions.models import Recording, Take, Track
 from app.studies.models import ConsentKind
 from recordings.storage.layout import person_prefix
-from tests.app.room_stage import Stage, media, stage
+from tests.app.room_stage import Stage, media, serving, stage
 
 pytestmark = pytest.mark.browser
 
@@ -34,28 +31,6 @@ FLAGS = [
     "--allow-loopback-in-peer-connection",
 ]
 PATIENCE_MS = 20_000
-
-
-@asynccontextmanager
-async def served(scene: Stage) -> AsyncIterator[None]:
-    """The web process at its public address."""
-    settings = scene.wiring.settings
-    node = NodeClient(settings)
-    app = create_app(scene.wiring, background=[push_loop(node)], node_client=node)
-    port = int(settings.public_url.rpartition(":")[2])
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
-    )
-    running = asyncio.create_task(server.serve())
-    try:
-        async with asyncio.timeout(15):
-            while not server.started:
-                await asyncio.sleep(0.02)
-        yield
-    finally:
-        server.should_exit = True
-        await running
-        await node.close()
 
 
 @asynccontextmanager
@@ -94,7 +69,7 @@ async def test_a_session_from_the_device_check_to_its_end(database: Database, tm
     scene = await stage(database, tmp_path)
     anna = await scene.participant("Anna", ConsentKind.VIDEO, ConsentKind.AUDIO)
     room = f"{scene.wiring.settings.origin}/rooms/{scene.session}"
-    async with media(scene.wiring), served(scene), chromium() as browser:
+    async with media(scene.wiring), serving(scene), chromium() as browser:
         _, ada = await signed_in(browser, scene, await scene.cookie(member=scene.owner))
         _, guest = await signed_in(browser, scene, await scene.cookie(participant=anna), width=360)
         faults: list[str] = []
@@ -155,6 +130,32 @@ async def test_a_session_from_the_device_check_to_its_end(database: Database, tm
         assert faults == []
     recorded = [row for row in await all_of(scene, Recording) if row.person_id == anna]
     assert [row.state for row in recorded] == ["captured"]
+
+
+async def test_the_room_survives_the_media_process(database: Database, tmp_path: Path) -> None:
+    scene = await stage(database, tmp_path)
+    anna = await scene.participant("Anna", ConsentKind.VIDEO, ConsentKind.AUDIO)
+    room = f"{scene.wiring.settings.origin}/rooms/{scene.session}"
+    await scene.open("open_room", "start_recording")
+    async with database.transaction(scene.account) as db:
+        await admit(db, session=scene.session, participant=anna)
+    async with serving(scene), chromium() as browser:
+        _, ada = await signed_in(browser, scene, await scene.cookie(member=scene.owner))
+        _, guest = await signed_in(browser, scene, await scene.cookie(participant=anna))
+        await ada.goto(room)
+        await guest.goto(room)
+        async with media(scene.wiring):
+            await guest.get_by_role("button", name="I am ready").click()
+            await says(guest, "Recording: video and voice")
+            await plays(ada)
+        await says(guest, "Recording is on, but the media server cannot be reached.")
+        await expect(ada.get_by_text("The media server cannot be reached. Nothing is being recorded")).to_be_visible()
+        async with media(scene.wiring):
+            await says(guest, "Recording: video and voice")
+            await plays(ada)
+            assert [take.number for take in await takes_of(scene, anna)] == [1, 2]
+            await guest.close()
+            await expect(ada.get_by_text("Anna: not here")).to_be_visible()
 
 
 async def all_of(scene: Stage, kind: type[Any]) -> list[Any]:

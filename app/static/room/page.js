@@ -37,5 +37,5 @@ export function pressed(one, on, words) {
 
 /** @param {string|null} iso @returns {string} 14:32:07 */
 export function clock(iso) {
-  return iso ? new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }) : "";
+  return iso ? new Date(iso).toTimeString().slice(0, 8) : "";
 }

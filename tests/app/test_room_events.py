@@ -1,0 +1,161 @@
+"""What each person is told of the room, and who may follow it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from app.accounts.models import Role
+from app.database import Database
+from app.room.node_messages import SessionFacts, StreamFacts, TrackFacts
+from app.room.room import Person, RoomFacts
+from app.room.snapshot import RoomTold, told
+from app.sessions.models import SessionState
+from app.sessions.policy import Switch
+from recordings.model import StreamKind, TrackKind
+from tests.app.room_stage import RECORDED, Stage, as_, serving, stage
+from tests.app.test_permission import guest, joined, member, room
+
+
+def media(facts: RoomFacts, *people: Person, capturing: bool = True, take: int = 1) -> SessionFacts:
+    """The media process carries everyone's camera stream."""
+    recordings = {track.person: track.recording for track in facts.tracks}
+    return SessionFacts(
+        leased=True,
+        waiting_s=0.2,
+        failing="unreachable",
+        streams=[
+            StreamFacts(
+                recording=recordings[person.person],
+                take=take,
+                person=person.person,
+                stream=StreamKind.CAMERA,
+                connected=True,
+                state="recording",
+                tracks=[
+                    TrackFacts(kind=kind, permitted=True, capturing=capturing, frames=9, bytes=9, fps=29.9)
+                    for kind in (TrackKind.CAMERA, TrackKind.VOICE)
+                ],
+                stored_up_to=1_777_818_000.7,
+                views=1,
+            )
+            for person in people
+        ],
+    )
+
+
+def tell(facts: RoomFacts, person: Person, carried: SessionFacts | None) -> RoomTold:
+    return told(facts, carried, person, {other: f"name of {other}" for other in facts.people})
+
+
+def test_a_participant_is_told_of_researchers_and_not_of_other_participants() -> None:
+    anna, ben, ada, eve = (
+        guest(),
+        guest(),
+        replace(member("owner"), present=True),
+        replace(member("observer"), present=True),
+    )
+    facts = room(anna, ben, ada, eve)
+    carried = media(facts, anna, ben, ada)
+    now = tell(facts, anna, carried)
+    assert {person.person for person in now.people} == {anna.person, ada.person}
+    assert {stream.person for stream in now.streams} == {anna.person, ada.person}
+    assert now.observers == 1
+    assert now.stored_up_to is None
+    assert now.storing_trouble is None
+    group = tell(replace(facts, group=True), anna, carried)
+    assert {stream.person for stream in group.streams} == {anna.person, ben.person, ada.person}
+    assert eve.person not in {person.person for person in group.people}
+
+
+def test_a_member_is_told_everything_and_observers_may_not_send() -> None:
+    anna, ada, eve = guest(), replace(member("owner"), present=True), replace(member("observer"), present=True)
+    facts = room(anna, ada, eve)
+    now = tell(facts, ada, media(facts, anna))
+    assert now.stored_up_to is not None
+    assert now.storing_trouble == "unreachable"
+    assert now.streams[0].recorded == ["camera", "voice"]
+    assert tell(facts, eve, media(facts, anna)).you.may_publish == []
+
+
+def test_whoever_waits_is_told_of_no_stream() -> None:
+    anna, ada = guest(join=joined(admitted=False)), replace(member("owner"), present=True)
+    facts = room(anna, ada)
+    now = tell(facts, anna, media(facts, ada))
+    assert (now.streams, now.you.admitted, now.you.may_publish) == ([], False, [])
+
+
+@pytest.mark.parametrize("change", [{"capturing": False}, {"take": 2}])
+def test_recorded_is_a_fact_of_the_present_take(change: dict[str, Any]) -> None:
+    anna = guest()
+    facts = room(anna)
+    now = tell(facts, anna, media(facts, anna, **change))
+    assert [kind for stream in now.streams for kind in stream.recorded] == []
+
+
+def test_without_the_media_process_nothing_is_claimed() -> None:
+    anna = guest()
+    now = tell(room(anna), anna, None)
+    assert (now.media, now.streams, now.stored_up_to) == (False, [], None)
+
+
+@asynccontextmanager
+async def following(scene: Stage, headers: dict[str, str]) -> AsyncIterator[ClientConnection]:
+    address = f"{scene.wiring.settings.origin.replace('http', 'ws')}/rooms/{scene.session}/events"
+    host = address.replace("localhost", "127.0.0.1")
+    async with connect(host, additional_headers=headers, proxy=None) as socket:
+        yield socket
+
+
+async def heard(socket: ClientConnection, **wanted: object) -> dict[str, Any]:
+    """The first message that says all of this."""
+    while True:
+        message: dict[str, Any] = json.loads(await socket.recv())
+        if all(message[name] == value for name, value in wanted.items()):
+            return message
+
+
+async def test_changes_reach_everyone_who_follows(database: Database, tmp_path: Path) -> None:
+    scene = await stage(database, tmp_path)
+    anna = await scene.participant("Anna", *RECORDED)
+    origin = {"origin": scene.wiring.settings.origin}
+    owner = as_(scene, await scene.cookie(member=scene.owner)) | origin
+    participant = as_(scene, await scene.cookie(participant=anna)) | origin
+    observer = as_(scene, await scene.cookie(member=await scene.member(Role.OBSERVER))) | origin
+    async with serving(scene), following(scene, owner) as ada, following(scene, participant) as guest_page:
+        first = await heard(guest_page, session=SessionState.SCHEDULED, recording=Switch.OFF)
+        assert first["you"]["role"] == "participant"
+        await scene.open("open_room")
+        assert (await heard(guest_page, session="live"))["you"]["admitted"] is False
+        names = {person["name"]: person["present"] for person in (await heard(ada, session="live"))["people"]}
+        assert names == {"Ada": True, "Anna": True}
+        async with following(scene, observer):
+            await heard(guest_page, observers=1)
+        await heard(guest_page, observers=0)
+        await scene.open("end")
+        await heard(ada, session="ended")
+
+
+async def test_nobody_else_may_follow(database: Database, tmp_path: Path) -> None:
+    scene = await stage(database, tmp_path)
+    owner = as_(scene, await scene.cookie(member=scene.owner))
+    origin = {"origin": scene.wiring.settings.origin}
+    async with serving(scene):
+        for headers in (owner, owner | {"origin": "https://elsewhere.example"}):
+            with pytest.raises((InvalidStatus, ConnectionClosed)):
+                async with following(scene, headers) as socket:
+                    await socket.recv()
+        for headers in (origin, origin | as_(scene, "x" * 43)):
+            with pytest.raises((InvalidStatus, ConnectionClosed)):
+                async with following(scene, headers) as socket:
+                    await socket.recv()
+        async with following(scene, owner | origin) as socket:
+            assert (await heard(socket))["type"] == "room"
