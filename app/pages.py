@@ -100,8 +100,8 @@ def clock(milliseconds: int) -> str:
 
 
 def size(count: int) -> str:
-    """12.3 MB."""
-    return f"{count / 1_000_000:.1f} MB"
+    """12.3 MB, 0.04 MB."""
+    return f"{count / 1_000_000:.{1 if count >= 1_000_000 else 2}f} MB"
 
 
 # --- errors: one table -------------------------------------------------------------------------------------------

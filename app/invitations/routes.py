@@ -21,7 +21,7 @@ from app.invitations.models import Invitation
 from app.invitations.service import find_unsubscribe, invitations_of_session, invite, revoke, unsubscribe
 from app.pages import page
 from app.participants.models import Participant
-from app.participants.service import EMAIL_FIELD, NAME_FIELD
+from app.participants.service import EMAIL_FIELD, NAME_FIELD, study_notice
 from app.security import ANY_ORIGIN
 from app.sessions.listing import recordings_of_session
 from app.sessions.service import find_session
@@ -156,8 +156,16 @@ async def _unsubscribe_page(
     invitation = await find_unsubscribe(db, token)
     session = await find_session(db, invitation.session_id)
     study = await find_study(db, session.study_id)
-    contact = contact_of(wiring.columns, study)
-    return page("invitations/unsubscribe.html", request, contact=contact, done=done, token=token)
+    account = AccountId(invitation.account_id)
+    _, shown = await study_notice(db, wiring.columns, wiring.settings, account=account, study=study)
+    return page(
+        "invitations/unsubscribe.html",
+        request,
+        contact=contact_of(wiring.columns, study),
+        notice_date=shown.dated,
+        done=done,
+        token=token,
+    )
 
 
 router = Router(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+import webvtt
+from sqlalchemy import delete, update
 
 from app.database import now_in
 from app.library.ranges import ByteRange, NotSatisfiable, asked_range
 from app.library.transcripts import TranscriptCue, read_transcript, to_srt, to_txt, to_vtt
-from app.sessions.models import Recording, Session, SessionState, Track
+from app.sessions.models import Recording, Session, SessionState, Track, Transcript
 from app.sessions.service import recording_ref
 from app.studies.models import Study
 from recordings.encryption.sealed import SealBroken
@@ -143,11 +146,7 @@ async def test_a_transcript_is_bound_to_its_place(cast: Cast, recording: Recordi
         read_transcript(wiring.store, wiring.keys, ref, transcript, elsewhere)
 
 
-async def store_transcript_again(cast: Cast, recording: RecordingId):
-    from sqlalchemy import delete
-
-    from app.sessions.models import Transcript
-
+async def store_transcript_again(cast: Cast, recording: RecordingId) -> UUID:
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(delete(Transcript))
     return await store_transcript(cast, recording)
@@ -161,15 +160,11 @@ CUES = [
 
 
 def test_words_cannot_break_out_of_webvtt() -> None:
-    import io
-
-    import webvtt
-
     text = to_vtt(CUES)
     assert text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:00.900\n<v Anna>Hello --&gt; &lt;v Eve&gt;\n\n")
     assert "00:00:01.000 --> 00:00:01.001\n<v Anna>again NOTE x" in text
     assert "01:01:01.001 --> 01:01:02.000" in text
-    assert len(list(webvtt.from_buffer(io.StringIO(text)))) == len(CUES)
+    assert len(webvtt.from_buffer(io.StringIO(text)).captions) == len(CUES)
 
 
 def test_srt_and_txt_for_reading() -> None:

@@ -96,7 +96,7 @@ def test_recorded_is_exactly_what_is_consented(size: int) -> None:
     ],
 )
 def test_nothing_is_recorded_unless_everything_allows_it(recording: Switch, paused: bool, state: SessionState) -> None:
-    kinds = allowed_kinds(consents=ConsentKind, recording=recording, paused_by_participant=paused, state=state)
+    kinds = allowed_kinds(consents=list(ConsentKind), recording=recording, paused_by_participant=paused, state=state)
     assert kinds == frozenset()
 
 

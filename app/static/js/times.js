@@ -1,6 +1,7 @@
 // Shows every <time datetime> in the reader's own zone, with the zone named.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-const format = new Intl.DateTimeFormat(document.documentElement.lang || "en", {
+const language = document.documentElement.lang;
+const format = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, {
   day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", hour12: false,
 });
 
