@@ -79,6 +79,8 @@ async def _ask_for_transcript(db: Db, row: Recording, session: Session, summary:
         if ConsentKind.TRANSCRIPT not in consents or ConsentKind.AUDIO not in consents:
             return
     study = await db.get_one(Study, session.study_id)
+    if ConsentKind.TRANSCRIPT not in study.kinds:
+        return
     made = await db.execute(
         insert(Transcript)
         .values(

@@ -11,9 +11,9 @@ from uuid import UUID
 from app.database import Db
 from app.library.transcripts import TranscriptCue, TranscriptText, TranscriptWord, erase_unpublished, write_transcript
 from app.participants.service import current_consents
-from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
+from app.sessions.models import Recording, RecordingState, Session, Track, Transcript, TranscriptState
 from app.sessions.service import recording_ref, track_ref
-from app.studies.models import ConsentKind
+from app.studies.models import ConsentKind, Study
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
 from recordings.model import AccountId, PersonId, RecordingRef, SessionId, TrackRef
@@ -115,6 +115,10 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
 
 async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:
     stored = recording.state == RecordingState.STORED and track.erased_at is None and recording.restricted_at is None
+    session = await db.get_one(Session, recording.session_id)
+    study = await db.get_one(Study, session.study_id)
+    if ConsentKind.TRANSCRIPT not in study.kinds:  # the owner switched transcripts off while the job waited
+        return False
     if recording.person_is_member or not stored:
         return stored
     consents = await current_consents(
