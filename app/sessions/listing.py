@@ -40,11 +40,6 @@ class RecordingLine:
     readable: bool
     moving: bool
 
-    @property
-    def erasable(self) -> bool:
-        """Something of it is still kept."""
-        return self.state is not RecordingState.ERASED
-
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
