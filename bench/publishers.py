@@ -1,0 +1,63 @@
+"""Publishers in a process of their own, so that their cost is not counted: `python -m bench.publishers`.
+
+    standard input    one line: a Job as JSON; when the input closes, everything ends
+    standard output   "playing" once all are connected, then one line: a list of Sent as JSON when all is sent
+
+Pictures and sound were encoded before; they go out over real ICE, DTLS and SRTP. After the last packet the connections
+stay until standard input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from app.demo.clips import Clip
+from app.demo.publisher import Publication, publish
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What to publish, once per token. clips: a file with the picture and the sound (msgpack of two Clips)."""
+
+    whip_url: str
+    tokens: list[str]
+    clips: str
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    frames: int
+    audio_packets: int
+
+
+async def run(job: Job, over: asyncio.Future[bytes]) -> None:
+    """over: done when everything shall end."""
+    clips = msgspec.msgpack.decode(Path(job.clips).read_bytes(), type=tuple[Clip, Clip])
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        publications: list[Publication] = []
+        try:
+            for token in job.tokens:
+                publications.append(await publish(client, job.whip_url, token, *clips))
+            print("playing", flush=True)
+            all_sent = asyncio.gather(*(one.done.wait() for one in publications))
+            await asyncio.wait([all_sent, over], return_when=asyncio.FIRST_COMPLETED)
+            sent = [Sent(frames=one.frames_sent, audio_packets=one.audio_packets_sent) for one in publications]
+            print(msgspec.json.encode(sent).decode(), flush=True)
+            await over
+        finally:
+            for one in publications:
+                await one.close()
+
+
+async def main() -> None:
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    job = msgspec.json.decode(await lines.readline(), type=Job)
+    await run(job, asyncio.ensure_future(lines.read()))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
