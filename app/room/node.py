@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,7 +69,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
             waiting_s=uploader.health().oldest_waiting_s,
         )
 
-    server = uvicorn.Server(_server(NodeApi(rooms, node_secret(settings), health), settings.node_url))
+    server = _Server(_server(NodeApi(rooms, node_secret(settings), health), settings.node_url))
     loops = [
         asyncio.create_task(loop)
         for loop in (
@@ -79,16 +80,33 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
         )
     ]
     announcing = asyncio.create_task(_announce(server, ledger, started))
+    serving = asyncio.create_task(server.serve())
+    events = asyncio.get_running_loop()
+    events.add_signal_handler(signal.SIGTERM, server.stop)
     try:
-        await server.serve()
+        await asyncio.shield(serving)
     finally:
+        events.remove_signal_handler(signal.SIGTERM)
         announcing.cancel()
+        server.stop()
+        await asyncio.gather(serving, return_exceptions=True)  # no new streams from here on
         await rooms.close()
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(_all_finished(ledger), GOODBYE_SECONDS)
         for loop in loops:
             loop.cancel()
         await asyncio.gather(announcing, *loops, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling, which would end the process before what is sealed is stored."""
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _server(api: NodeApi, url: str) -> uvicorn.Config:

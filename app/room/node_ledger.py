@@ -87,17 +87,17 @@ class Ledger:
     async def finish_ready(self) -> None:
         """Finish every take of which nothing waits any more; the database away: they stay for the next time."""
         for take in [take for take in self._ends if self._is_stored(take)]:
-            self._ends.remove(take)
             try:
                 await self._finish(take)
             except OperationalError as error:
                 log.warning("a take cannot be finished now: %s", type(error).__name__)
-                self._ends.append(take)
                 await asyncio.sleep(_AGAIN_SECONDS)
                 return
-            except BaseException:
+            except Exception:
                 self._ends.append(take)  # behind the others, so that one surprise does not hold them up
+                self._ends.remove(take)
                 raise
+            self._ends.remove(take)
 
     async def _finish(self, take: TakeEnd) -> None:
         async with self._database.transaction(AccountId(take.account)) as db:

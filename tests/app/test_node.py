@@ -287,12 +287,22 @@ async def published(scene: Stage, person: PersonId, offer: str, url: str, name: 
     return ask, answer
 
 
-async def test_after_kill_9_what_was_sealed_is_stored_and_the_take_is_closed_as_interrupted(
-    database: Database, app_url: str, tmp_path: Path
-) -> None:
-    scene = await stage(database, tmp_path)
+@dataclass
+class Apart:
+    """A media process of its own, recording one stream."""
+
+    scene: Stage
+    process: asyncio.subprocess.Process
+    client: NodeClient
+    ask: StreamAsk
+
+
+@asynccontextmanager
+async def recording_apart(database: Database, app_url: str, folder: Path) -> AsyncIterator[Apart]:
+    """Keys and objects lie on disk, for two processes. Yields once two seconds of both tracks are kept."""
+    scene = await stage(database, folder)
     settings = scene.wiring.settings
-    kept = open_wiring(settings, app_url)  # keys and objects on disk, for two processes
+    kept = open_wiring(settings, app_url)
     scene = Stage(wiring=kept, account=scene.account, owner=scene.owner, study=scene.study, session=scene.session)
     kept.columns.make_account_keys(scene.account)
     person = PersonId(uuid4())
@@ -310,9 +320,9 @@ async def test_after_kill_9_what_was_sealed_is_stored_and_the_take_is_closed_as_
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, env=environment)
     client = NodeClient(settings)
+    pc, _, _, offer = await offering()
     try:
         await answering(client, settings.node_url)
-        pc, _, _, offer = await offering()
         ask, answer = await published(scene, person, offer, settings.node_url, settings.node_name)
         await accept(pc, answer)
 
@@ -324,30 +334,55 @@ async def test_after_kill_9_what_was_sealed_is_stored_and_the_take_is_closed_as_
         async with asyncio.timeout(20):
             while await frames() < 60:
                 await asyncio.sleep(0.1)
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        with pytest.raises(NodeUnreachable):
-            await client.facts(settings.node_url, ask.session)
-        await pc.close()
-        async with media(kept):
-            async with asyncio.timeout(20):
-                while not (await take_of(scene)).ended_at:
-                    await asyncio.sleep(0.1)
-            with pytest.raises(NodeRefused):
-                await client.view(settings.node_url, ask.resource, ViewAsk(sdp="v=0", viewer=uuid4()))
+        yield Apart(scene=scene, process=process, client=client, ask=ask)
     finally:
+        await pc.close()
         if process.returncode is None:
             process.kill()
             await process.wait()
         await client.close()
         await kept.database.close()
-    assert (await take_of(scene)).interrupted
-    stored = [thing.key for thing in kept.store.list(recording_prefix(ask.recording_ref))]
+
+
+async def all_is_stored(apart: Apart) -> None:
+    """Segments and journal of both tracks are in the store, and the recording moved on."""
+    scene, ask = apart.scene, apart.ask
+    stored = [thing.key for thing in scene.wiring.store.list(recording_prefix(ask.recording_ref))]
     for track in ask.track_refs.values():
         assert any(key.startswith(f"{track_prefix(track)}s/") for key in stored)
         assert any(key.startswith(f"{track_prefix(track)}j/") for key in stored)
-    async with database.transaction(scene.account) as db:
+    async with scene.wiring.database.transaction(scene.account) as db:
         assert (await db.scalars(select(Recording.state))).one() == "captured"
+
+
+async def test_after_kill_9_what_was_sealed_is_stored_and_the_take_is_closed_as_interrupted(
+    database: Database, app_url: str, tmp_path: Path
+) -> None:
+    async with recording_apart(database, app_url, tmp_path) as apart:
+        url = apart.scene.wiring.settings.node_url
+        apart.process.send_signal(signal.SIGKILL)
+        await apart.process.wait()
+        with pytest.raises(NodeUnreachable):
+            await apart.client.facts(url, apart.ask.session)
+        async with media(apart.scene.wiring):
+            async with asyncio.timeout(20):
+                while not (await take_of(apart.scene)).ended_at:
+                    await asyncio.sleep(0.1)
+            with pytest.raises(NodeRefused):
+                await apart.client.view(url, apart.ask.resource, ViewAsk(sdp="v=0", viewer=uuid4()))
+        assert (await take_of(apart.scene)).interrupted
+        await all_is_stored(apart)
+
+
+async def test_asked_to_stop_it_stores_everything_first(database: Database, app_url: str, tmp_path: Path) -> None:
+    async with recording_apart(database, app_url, tmp_path) as apart:
+        apart.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            assert await apart.process.wait() == 0
+        take = await take_of(apart.scene)
+        assert take.ended_at is not None
+        assert not take.interrupted
+        await all_is_stored(apart)
 
 
 async def take_of(scene: Stage) -> Take:
