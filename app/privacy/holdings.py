@@ -56,7 +56,7 @@ class ConsentLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Holdings:
-    """watchers: who of the account can see it, in words."""
+    """watchers: who of the account can see what was recorded, in words."""
 
     name: str
     email: str
@@ -111,11 +111,10 @@ async def _recording(db: Db, session: Session, study: Study, line: RecordingLine
 
 
 async def _watchers(db: Db) -> str:
-    """3 people: 1 owner, 2 researchers."""
+    """1 owner and 2 researchers: the roles that open recordings. Observers see the live session only."""
     roles = Counter(await db.scalars(select(Member.role).where(Member.removed_at.is_(None))))
-    parts = [f"{roles[role]} {role}{'' if roles[role] == 1 else 's'}" for role in Role if roles[role]]
-    people = sum(roles.values())
-    return f"{people} {'person' if people == 1 else 'people'}: {', '.join(parts)}"
+    seeing = [role for role in (Role.OWNER, Role.RESEARCHER) if roles[role]]
+    return " and ".join(f"{roles[role]} {role}{'' if roles[role] == 1 else 's'}" for role in seeing)
 
 
 def _consent(entry: Consent, titles: dict[UUID, str]) -> ConsentLine:

@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 
-from app.audit import SYSTEM, Action, record
+from app.audit import Action, record
 from app.database import Db, now_in
 from app.errors import JunierError, NotThere
 from app.jobs import enqueue
 from app.participants.models import Participant
-from app.privacy.certificate import (
-    CertificateFacts,
-    Document,
-    document,
-    public_bytes,
-    sign,
-    signing_key,
-)
+from app.privacy.certifying import Outcome, certify
+from app.privacy.destroying import destroy
 from app.privacy.found import Found, look
 from app.privacy.ledger import Ledger, LedgerEntry, LedgerEvent
-from app.privacy.models import Certificate, Erasure, ErasureReason, ErasureState
+from app.privacy.models import Erasure, ErasureReason, ErasureState
 from app.privacy.policy import OPEN_STATES, TRANSCRIPT, receipt_number
-from app.privacy.rows import close_person, close_rows, hide
+from app.privacy.rows import hide
 from app.privacy.scope import Plan, plan_erasure
 from app.sessions.models import Recording, Track, Transcript, TranscriptState
 from app.settings import Settings
 from app.wiring import Wiring
-from recordings.encryption.keystore import KeyPath, KeyStore, KeyStoreError
-from recordings.erase import erase
 from recordings.model import AccountId, PersonId
-from recordings.storage.store import ObjectStore, StoreError
+
+__all__ = ["Nodes", "Outcome", "ask_erasure", "ledger_of", "run_erasure"]
 
 
 class NodeErased(Protocol):
@@ -54,18 +46,6 @@ class Nodes(Protocol):
 
     async def erase(self, url: str, prefix: str) -> NodeErased:
         """Stop capturing under an object prefix and drop spooled pieces. Raises JunierError."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a run of an erasure ended. again: another run can still do something."""
-
-    state: ErasureState
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def again(self) -> bool:
-        return self.state in (ErasureState.PARTIAL, ErasureState.HELD)
 
 
 async def ask_erasure(
@@ -149,8 +129,8 @@ async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, n
     await _note(wiring, account, erasure_id, plan, spooled)
     ledger = ledger_of(wiring.settings)
     await asyncio.to_thread(ledger.append, _ledger_entry(erasure, LedgerEvent.BEGUN, now))
-    destroyed = await asyncio.to_thread(_destroy, wiring.store, wiring.keys, plan)
-    outcome = await _certify(wiring, account, erasure_id, plan, silent, destroyed)
+    destroyed = await asyncio.to_thread(destroy, wiring.store, wiring.keys, plan)
+    outcome = await certify(wiring, account, erasure_id, plan, silent, destroyed)
     if outcome.state is ErasureState.COMPLETE:
         await asyncio.to_thread(ledger.append, _ledger_entry(erasure, LedgerEvent.COMPLETE, now))
     return outcome
@@ -217,143 +197,6 @@ async def _note(wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan
         erasure = await db.get_one(Erasure, erasure_id, with_for_update=True)
         found = Found.from_json(erasure.found) | seen | Found(spooled=spooled)
         erasure.found = found.to_json()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Destroyed:
-    """keys_gone: nothing of the plan can be opened any more, whatever may still lie somewhere."""
-
-    keys_gone: bool
-    reasons: tuple[str, ...]
-
-
-def _destroy(store: ObjectStore, keys: KeyStore, plan: Plan) -> _Destroyed:
-    """Blocking. Says what could not be verified, in plain words."""
-    reasons = [reason for target in plan.targets for reason in erase(store, keys, target.key, target.prefixes).reasons]
-    left = [reason for path in plan.keys for reason in _still_opens(keys, path)]
-    for prefix in plan.indexes:
-        reasons += _remove(store, prefix)
-    return _Destroyed(keys_gone=not left, reasons=tuple(dict.fromkeys([*left, *reasons])))
-
-
-def _still_opens(keys: KeyStore, path: KeyPath) -> list[str]:
-    try:
-        return ["A key can still be unwrapped"] if keys.exists(path) else []
-    except KeyStoreError as error:
-        return [f"It could not be seen whether a key is gone: {error}"]
-
-
-def _remove(store: ObjectStore, prefix: str) -> list[str]:
-    """Objects whose key lives on, because what remains of the recording needs it."""
-    try:
-        refused = store.delete(list(store.remains(prefix)))
-        left = list(store.remains(prefix))
-    except StoreError as error:
-        return [f"An index that names erased tracks could not be removed: {error}"]
-    return [f"The {thing.what} {thing.key} was not deleted: {why}" for thing, why in refused] + [
-        f"The {thing.what} {thing.key} is still in the store" for thing in left
-    ]
-
-
-async def _certify(
-    wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan, silent: Sequence[str], destroyed: _Destroyed
-) -> Outcome:
-    """Rows say erased only when every key is gone; until then they stay hidden and the erasure is tried again."""
-    unverified = [*silent, *destroyed.reasons]
-    held = [f"A hold keeps recording {recording}; it is erased when the hold is released" for recording in plan.held]
-    key = await asyncio.to_thread(signing_key, wiring.settings.data_dir)
-    async with wiring.database.transaction(account) as db:
-        erasure = await db.get_one(Erasure, erasure_id, with_for_update=True)
-        if erasure.state == ErasureState.COMPLETE:  # another run was faster
-            return Outcome(state=ErasureState.COMPLETE)
-        now = await now_in(db)
-        rows: dict[str, int] = {}
-        if destroyed.keys_gone:
-            rows |= await close_rows(db, plan, now)
-        if plan.whole_person:
-            rows |= await close_person(db, plan.person, now)
-        found = Found.from_json(erasure.found) | Found(rows=rows)
-        content = document(_facts(wiring.settings, erasure, plan, found, [*unverified, *held], now))
-        outcome = Outcome(state=_state(unverified, held), reasons=(*unverified, *held))
-        if await _differs(db, erasure_id, content):
-            db.add(
-                Certificate(
-                    id=UUID(content["certificate"]),
-                    account_id=account,
-                    erasure_id=erasure_id,
-                    state=content["state"],
-                    document=content,
-                    signature=sign(content, key),
-                    public_key=public_bytes(key),
-                    issued_at=now,
-                )
-            )
-        erasure.state = outcome.state
-        erasure.found = {} if outcome.state is ErasureState.COMPLETE else found.to_json()
-        erasure.finished_at = now if outcome.state is ErasureState.COMPLETE else None
-        await record(
-            db,
-            account=account,
-            actor=SYSTEM,
-            action=f"privacy:erasure:{outcome.state}",
-            subject=f"erasure:{erasure_id}",
-            facts={"objects": content["erased"]["objects"], "keys": content["erased"]["keys"]},
-        )
-    return outcome
-
-
-def _state(unverified: Sequence[str], held: Sequence[str]) -> ErasureState:
-    if unverified:
-        return ErasureState.PARTIAL
-    return ErasureState.HELD if held else ErasureState.COMPLETE
-
-
-def _facts(
-    settings: Settings, erasure: Erasure, plan: Plan, found: Found, reasons: Sequence[str], now: datetime
-) -> CertificateFacts:
-    checked = [
-        f"{len(plan.keys)} keys were tried again and do not open any more",
-        f"{sum(len(t.prefixes) for t in plan.targets) + len(plan.indexes)} places in the object store were listed "
-        "again, with versions and open uploads, and are empty",
-        f"{len(plan.nodes)} media processes confirmed that nothing is captured or waiting",
-    ]
-    return CertificateFacts(
-        certificate=uuid4(),
-        erasure=erasure.id,
-        receipt=erasure.receipt,
-        installation=f"{settings.platform_name} {settings.public_url}",
-        account=erasure.account_id,
-        person=erasure.person_id,
-        recordings=erasure.recording_ids,
-        kinds=erasure.track_kinds,
-        reason=erasure.reason,
-        instruction=erasure.instruction,
-        asked_by=erasure.asked_by,
-        asked_at=erasure.asked_at,
-        issued_at=now,
-        objects=tuple(found.objects),
-        keys=tuple(found.keys),
-        rows=found.rows,
-        spooled=found.spooled,
-        verified=() if reasons else tuple(checked),
-        reasons=tuple(reasons),
-    )
-
-
-async def _differs(db: Db, erasure_id: UUID, content: Document) -> bool:
-    """A retry that found nothing new issues no new paper."""
-    last = (
-        await db.execute(
-            select(Certificate.document)
-            .where(Certificate.erasure_id == erasure_id)
-            .order_by(Certificate.issued_at.desc())
-            .limit(1)
-        )
-    ).scalar_one_or_none()
-    fleeting = {"certificate", "issued_at"}
-    return last is None or {k: v for k, v in last.items() if k not in fleeting} != {
-        k: v for k, v in content.items() if k not in fleeting
-    }
 
 
 def _ledger_entry(erasure: Erasure, event: LedgerEvent, at: datetime) -> LedgerEntry:

@@ -63,7 +63,7 @@ async def test_the_code_shows_what_is_held_until_when_and_who_sees_it(cast: Cast
     await browser.post("/my-data/code")
     await browser.post("/my-data/open", data={"code": await mailed_code(cast)})
     page = (await browser.get("/my-data")).text
-    for part in ("Anna", "anna@home.example", "Checkout", "3 people: 1 owner, 1 researcher, 1 observer"):
+    for part in ("Anna", "anna@home.example", "Checkout", "1 owner and 1 researcher of Lab"):
         assert part in page
     assert "We keep this until" in page and "Camera and microphone" in page and "ready, 12 words" in page
     assert page.count(">given<") == 2 and "Take back video" in page and "Ben" not in page

@@ -1,0 +1,46 @@
+"""Destroy what a plan names, keys first, and look again. Blocking; nothing of the database is known here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.privacy.scope import Plan
+from recordings.encryption.keystore import KeyPath, KeyStore, KeyStoreError
+from recordings.erase import erase
+from recordings.storage.store import ObjectStore, StoreError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destroyed:
+    """keys_gone: nothing of the plan can be opened any more, whatever may still lie somewhere."""
+
+    keys_gone: bool
+    reasons: tuple[str, ...]
+
+
+def destroy(store: ObjectStore, keys: KeyStore, plan: Plan) -> Destroyed:
+    """Blocking. Says what could not be verified, in plain words."""
+    reasons = [reason for target in plan.targets for reason in erase(store, keys, target.key, target.prefixes).reasons]
+    left = [reason for path in plan.keys for reason in _still_opens(keys, path)]
+    for prefix in plan.indexes:
+        reasons += _remove(store, prefix)
+    return Destroyed(keys_gone=not left, reasons=tuple(dict.fromkeys([*left, *reasons])))
+
+
+def _still_opens(keys: KeyStore, path: KeyPath) -> list[str]:
+    try:
+        return ["A key can still be unwrapped"] if keys.exists(path) else []
+    except KeyStoreError as error:
+        return [f"It could not be seen whether a key is gone: {error}"]
+
+
+def _remove(store: ObjectStore, prefix: str) -> list[str]:
+    """Objects whose key lives on, because what remains of the recording needs it."""
+    try:
+        refused = store.delete(list(store.remains(prefix)))
+        left = list(store.remains(prefix))
+    except StoreError as error:
+        return [f"An index that names erased tracks could not be removed: {error}"]
+    return [f"The {thing.what} {thing.key} was not deleted: {why}" for thing, why in refused] + [
+        f"The {thing.what} {thing.key} is still in the store" for thing in left
+    ]

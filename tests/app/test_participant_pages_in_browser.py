@@ -1,0 +1,176 @@
+"""A participant's pages in a real Chromium, from the mailed link to the receipt, and the owner's pages of erasures:
+readable for everyone (axe, WCAG 2.2 AA), never wider than a phone, within our own policy, without JavaScript too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+from sqlalchemy import select, update
+
+from app.privacy.models import Erasure
+from app.privacy.service import run_erasure
+from app.sessions.models import Session, SessionState
+from recordings.model import StreamKind
+from tests.app.test_erasure import SpyNodes
+from tests.app.test_pages_in_browser import LOOKED_AT, SIZES, _shoot, chromium, problems, served, sign_in, wiring
+from tests.fixtures.stored import stored_recording
+from tests.fixtures.web import Cast, mails
+
+pytestmark = pytest.mark.browser
+__all__ = ["chromium", "served", "wiring"]  # fixtures used here
+
+
+async def code_of(cast: Cast) -> str:
+    sent = next(mail for row, mail in await mails(cast.wiring) if row.template == "data_code")
+    found = re.search(r"^([0-9]{6})$", sent.text if sent else "", re.MULTILINE)
+    assert found
+    return found[1]
+
+
+class Look:
+    """Looks at the page as it stands, in both widths, and gathers what is wrong."""
+
+    def __init__(self, page: Page, scheme: str) -> None:
+        self.page, self.scheme = page, scheme
+        self.wrong: dict[str, list[str]] = {}
+        page.on("console", self._listen)
+
+    async def at(self, name: str) -> None:
+        for width, height in SIZES.items():
+            await self.page.set_viewport_size({"width": width, "height": height})
+            found = await problems(self.page) if (self.scheme, width) in LOOKED_AT else []
+            if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                found.append("the page is wider than the screen")
+            if found:
+                self.wrong[f"{name} {self.scheme} {width}"] = found
+            await _shoot(self.page, f"participant-{name}-{width}", self.scheme)
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            self.wrong.setdefault(f"policy {self.scheme}", []).append(message.text)
+
+
+async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
+    """From the mailed link to the receipt."""
+    page = look.page
+    await page.goto(f"{served}/i/unknown")
+    await look.at("closed-link")
+    await page.goto(link)
+    await look.at("invitation")
+    await page.get_by_label("Your first name").fill("Anna")
+    await page.get_by_label("Your e-mail address").fill("somebody")
+    await page.get_by_role("button", name="Register and continue").click()
+    await look.at("invitation-wrong")
+    await page.get_by_label("Your e-mail address").fill("anna@home.example")
+    await page.get_by_role("button", name="Register and continue").click()
+    await page.wait_for_url(f"{served}/take-part/*")
+    await look.at("consent")
+    assert await page.get_by_role("switch", checked=True).count() == 0
+    for kind in ("Video", "Audio", "Screen", "Transcript"):
+        await page.get_by_role("switch", name=kind).check()
+    await page.get_by_role("button", name="Go to the room").click()
+    await page.wait_for_url(f"{served}/rooms/*")
+    await page.goto(link)
+    await look.at("invitation-again")
+    await page.get_by_role("button", name="Continue").click()
+    await page.wait_for_url(f"{served}/take-part/*")
+    assert await page.get_by_role("switch", checked=True).count() == 4
+    await page.get_by_role("link", name="Privacy notice").last.click()
+    await look.at("notice")
+    await page.goto(f"{served}/my-data")
+    await look.at("my-data-ask")
+    await page.get_by_role("button", name="Send me a code").click()
+    await page.get_by_label("The six digits").fill("12")
+    await page.get_by_role("button", name="Show my data").click()
+    await look.at("my-data-code")
+    await page.get_by_label("The six digits").fill(await code_of(cast))
+    await page.get_by_role("button", name="Show my data").click()
+    await look.at("my-data")
+    await page.get_by_role("button", name="Take back audio").click()
+    await page.get_by_role("button", name="Erase everything about me").click()
+    await look.at("erase-me")
+    await page.get_by_role("button", name="Erase everything about me").click()
+    await page.wait_for_url(f"{served}/receipt/*")
+    await look.at("receipt-waiting")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_from_the_link_to_the_receipt(
+    cast: Cast, served: str, chromium: Browser, tmp_path: Path, scheme: str
+) -> None:
+    person = cast.participant.participant
+    await stored_recording(cast, tmp_path, person=person, transcript=True)
+    kept = await stored_recording(
+        cast, tmp_path, person=cast.other_participant.participant, session=cast.other_session, stream=StreamKind.SCREEN
+    )
+    context = await chromium.new_context(color_scheme=scheme, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
+    look = Look(await context.new_page(), scheme)
+    await walk(look, cast, served, cast.participant.link)
+    await run_all(cast)
+    await look.page.reload()
+    assert await look.page.get_by_role("heading", name="Erased and verified").is_visible()
+    await look.at("receipt")
+    await owners_pages(look, cast, served, await chromium_page(context, cast, served), str(kept))
+    await context.close()
+    assert look.wrong == {}
+
+
+async def chromium_page(context: BrowserContext, cast: Cast, served: str) -> Page:
+    page = await context.new_page()
+    await sign_in(page, cast, served)
+    return page
+
+
+async def owners_pages(look: Look, cast: Cast, served: str, page: Page, kept: str) -> None:
+    look.page = page
+    await page.goto(f"{served}/recordings/{kept}/erase")
+    await look.at("owner-erase-recording")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Session).values(state=SessionState.ENDED))
+    await page.goto(f"{served}/sessions/{cast.other_session}/erase")
+    await look.at("owner-erase-session")
+    await page.get_by_role("button", name="Erase 1 recording").click()
+    await page.wait_for_url(f"{served}/erasures")
+    await look.at("owner-erasures")
+    await page.get_by_role("table").get_by_role("link").first.click()
+    await look.at("owner-certificate-waiting")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        latest = (await db.scalars(select(Erasure.id).order_by(Erasure.asked_at.desc()))).first()
+    assert latest
+    await run_erasure(cast.wiring, cast.account, latest, nodes=SpyNodes(reachable=False))
+    await page.reload()
+    await look.at("owner-certificate-partial")
+    await run_erasure(cast.wiring, cast.account, latest, nodes=SpyNodes())
+    await page.reload()
+    await look.at("owner-certificate")
+
+
+async def run_all(cast: Cast) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        asked = list(await db.scalars(select(Erasure.id).order_by(Erasure.asked_at)))
+    for erasure in asked:
+        await run_erasure(cast.wiring, cast.account, erasure, nodes=SpyNodes())
+
+
+async def test_everything_but_the_room_works_without_javascript(cast: Cast, served: str, chromium: Browser) -> None:
+    context = await chromium.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(cast.participant.link)
+    await page.get_by_label("Your first name").fill("Anna")
+    await page.get_by_label("Your e-mail address").fill("anna@home.example")
+    await page.get_by_role("button", name="Register and continue").click()
+    await page.get_by_role("switch", name="Video").check()
+    await page.get_by_role("button", name="Go to the room").click()
+    await page.goto(f"{served}/my-data")
+    await page.get_by_role("button", name="Send me a code").click()
+    await page.get_by_label("The six digits").fill(await code_of(cast))
+    await page.get_by_role("button", name="Show my data").click()
+    await page.get_by_role("button", name="Take back video").click()
+    assert await page.get_by_text("You allow no recording").is_visible()
+    await page.get_by_role("button", name="Erase everything about me").click()
+    await page.get_by_role("button", name="Erase everything about me").click()
+    await page.wait_for_url(f"{served}/receipt/*")
+    await context.close()
