@@ -189,6 +189,25 @@ def create(name: str, owner_name: str, owner_email: str) -> None:
     click.echo(link or f"a link was mailed to {owner_email}")
 
 
+@cli.group()
+def certificate() -> None:
+    """Certificates of erasure."""
+
+
+@certificate.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--fingerprint", help="Of the key you know this platform by; without it you compare it yourself.")
+def verify(file: Path, fingerprint: str | None) -> None:
+    """Check a downloaded certificate, offline. Exit status 1 when it was changed or another key signed it."""
+    from app.privacy.certificate import verify_file
+
+    verdict = verify_file(file, fingerprint=fingerprint)
+    click.echo(verdict.sentence)
+    if verdict.fingerprint:
+        click.echo(f"Signed by the key {verdict.fingerprint}")
+    sys.exit(0 if verdict.valid else 1)
+
+
 @cli.command()
 @click.option("--exit", "leave", is_flag=True, help="Stop at the end instead of serving on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON summary as the last line.")

@@ -18,6 +18,7 @@ from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
 from recordings.model import AccountId, PersonId, RecordingRef, SessionId, TrackRef
 from recordings.samples import voice_samples
+from recordings.storage.layout import generation_of
 from workers.speech import LONGEST_S, Transcriber, Transcription, transcribe_stretches
 
 PROGRESS_STEP = 0.02
@@ -106,7 +107,7 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
         recording=ref,
         track=track_ref(ref, track),
         index_key=recording.index_key,
-        generation=recording.index_generation,
+        generation=generation_of(recording.index_key),
         language=row.language,
         duration_ms=recording.duration_ms or 0,
         gaps=tuple(recording.gaps),

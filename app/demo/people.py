@@ -18,7 +18,7 @@ KINDS = ("video", "audio", "screen", "transcript")
 ROOM_SECONDS = 10
 LINK = re.compile(r"https?://\S+")
 MEDIA = re.compile(r'src="(/recordings/[0-9a-f-]{36}/media)"')
-TRANSCRIPT = re.compile(r'href="(/recordings/[0-9a-f-]{36}/transcript\.vtt)"')
+TRANSCRIPT = re.compile(r'href="(/recordings/[0-9a-f-]{36}/transcript/vtt)"')
 CODE = re.compile(r"\b\d{6}\b")
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from app.demo import clips
@@ -69,7 +70,7 @@ class Story:
         with self.telling.step(f"{names} are invited by mail, follow their links, register and consent"):
             for guest in self.guests:
                 await self.owner.invite(guest.name, guest.address)
-                await guest.register(await until(lambda: self.outbox.link(guest.address, "/i/")))
+                await guest.register(await until(partial(self.outbox.link, guest.address, "/i/")))
                 await guest.consent(self.owner.session)
 
     async def _record(self) -> None:

@@ -26,6 +26,7 @@ from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
 from recordings.model import AccountId, PersonId, RecordingRef, TrackKind, TrackRef
 from recordings.playback import NothingToPlay, View, open_view
+from recordings.storage.layout import generation_of
 from recordings.storage.store import ObjectMissing
 
 
@@ -47,7 +48,7 @@ class Media:
 
     def open(self, wiring: Wiring) -> View:
         """Blocks: reads the index. Raises NotReadable when it was erased meanwhile, SealBroken, StoreError."""
-        generation = int(self.index_key.rpartition("-")[2])  # the row may already count the next one
+        generation = generation_of(self.index_key)
         try:
             return open_view(wiring.store, wiring.keys, self.ref, self.index_key, generation, self.tracks)
         except (NothingToPlay, KeyDestroyed) as error:

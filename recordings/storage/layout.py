@@ -58,6 +58,11 @@ def index_key(ref: RecordingRef, generation: int) -> str:
     return f"{recording_prefix(ref)}index-{generation:05d}"
 
 
+def generation_of(index_key: str) -> int:
+    """The generation an index key names; a row may already count the next one."""
+    return int(index_key.rpartition("-")[2])
+
+
 def transcript_key(ref: RecordingRef, transcript: UUID) -> str:
     return f"{recording_prefix(ref)}t/{transcript}"
 
