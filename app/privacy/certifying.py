@@ -53,7 +53,9 @@ async def certify(
         if plan.whole_person:
             rows |= await close_person(db, plan.person, now)
         found = Found.from_json(erasure.found) | Found(rows=rows)
-        content = document(_facts(wiring.settings, erasure, plan, found, [*unverified, *held], now))
+        content = document(
+            _facts(wiring.settings, erasure, plan, destroyed.left.gone(found), [*unverified, *held], now)
+        )
         outcome = Outcome(state=_state(unverified, held), reasons=(*unverified, *held))
         if await _differs(db, erasure_id, content):
             db.add(
@@ -92,10 +94,10 @@ def _facts(
     settings: Settings, erasure: Erasure, plan: Plan, found: Found, reasons: Sequence[str], now: datetime
 ) -> CertificateFacts:
     checked = [
-        f"{len(plan.keys)} keys were tried again and do not open any more",
-        f"{sum(len(t.prefixes) for t in plan.targets) + len(plan.indexes)} places in the object store were listed "
-        "again, with versions and open uploads, and are empty",
-        f"{len(plan.nodes)} media processes confirmed that nothing is captured or waiting",
+        f"{_count(len(plan.keys), 'key')} tried again: none opens any more",
+        f"{_count(len(plan.prefixes), 'place')} in the object store listed again, with versions and open uploads: "
+        "nothing is left",
+        f"{_count(len(plan.nodes), 'media process', 'media processes')} asked: nothing is captured or to be stored",
     ]
     return CertificateFacts(
         certificate=uuid4(),
@@ -134,3 +136,7 @@ async def _differs(db: Db, erasure_id: UUID, content: Document) -> bool:
     return last is None or {k: v for k, v in last.items() if k not in fleeting} != {
         k: v for k, v in content.items() if k not in fleeting
     }
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.privacy.found import Left, look
 from app.privacy.scope import Plan
 from recordings.encryption.keystore import KeyPath, KeyStore, KeyStoreError
 from recordings.erase import erase
@@ -12,19 +13,25 @@ from recordings.storage.store import ObjectStore, StoreError
 
 @dataclass(frozen=True, kw_only=True)
 class Destroyed:
-    """keys_gone: nothing of the plan can be opened any more, whatever may still lie somewhere."""
+    """keys_gone: nothing of the plan can be opened any more, whatever may still lie somewhere.
+    left: what a last look saw; reasons: what could not be verified, in plain words."""
 
     keys_gone: bool
+    left: Left
     reasons: tuple[str, ...]
 
 
 def destroy(store: ObjectStore, keys: KeyStore, plan: Plan) -> Destroyed:
-    """Blocking. Says what could not be verified, in plain words."""
+    """Safe to run twice, and the way to resume."""
     reasons = [reason for target in plan.targets for reason in erase(store, keys, target.key, target.prefixes).reasons]
-    left = [reason for path in plan.keys for reason in _still_opens(keys, path)]
+    opens = [reason for path in plan.keys for reason in _still_opens(keys, path)]
     for prefix in plan.indexes:
         reasons += _remove(store, prefix)
-    return Destroyed(keys_gone=not left, reasons=tuple(dict.fromkeys([*left, *reasons])))
+    return Destroyed(
+        keys_gone=not opens,
+        left=look(store, keys, plan.prefixes, plan.keys),
+        reasons=tuple(dict.fromkeys([*opens, *reasons])),
+    )
 
 
 def _still_opens(keys: KeyStore, path: KeyPath) -> list[str]:

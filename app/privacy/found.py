@@ -52,26 +52,47 @@ class Found:
         )
 
 
-def look(store: ObjectStore, keys: KeyStore, prefixes: Iterable[str], paths: Iterable[KeyPath]) -> Found:
-    """What stands now. Faults are left out here: erasing meets them again and says so."""
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What a look found; blind: prefixes that could not be listed, keys that could not be tried."""
+
+    found: Found
+    blind: tuple[str, ...] = ()
+
+    def gone(self, before: Found) -> Found:
+        """What stood before and was seen to be gone: nothing more may be called erased."""
+        hidden = tuple(self.blind)
+        return Found(
+            objects=frozenset(
+                thing for thing in before.objects - self.found.objects if not (hidden and thing.key.startswith(hidden))
+            ),
+            keys=before.keys - self.found.keys - frozenset(hidden),
+            rows=before.rows,
+            spooled=before.spooled,
+        )
+
+
+def look(store: ObjectStore, keys: KeyStore, prefixes: Iterable[str], paths: Iterable[KeyPath]) -> Left:
+    """What stands now. Blocking; faults make a place blind, they are told by whoever erases there."""
     objects: set[ErasedObject] = set()
+    standing: set[str] = set()
+    blind: list[str] = []
     for prefix in prefixes:
         try:
             objects |= {
                 ErasedObject(key=thing.key, version=thing.version, bytes=thing.size) for thing in store.remains(prefix)
             }
         except StoreError:
-            continue
-    return Found(objects=frozenset(objects), keys=frozenset(key_id(path) for path in paths if _stands(keys, path)))
+            blind.append(prefix)
+    for path in paths:
+        try:
+            if keys.exists(path):
+                standing.add(key_id(path))
+        except KeyStoreError:
+            blind.append(key_id(path))
+    return Left(found=Found(objects=frozenset(objects), keys=frozenset(standing)), blind=tuple(blind))
 
 
 def key_id(path: KeyPath) -> str:
     """account/person/item: ids only."""
     return "/".join(str(part) for part in (path.account, path.person, path.item) if part is not None)
-
-
-def _stands(keys: KeyStore, path: KeyPath) -> bool:
-    try:
-        return keys.exists(path)
-    except KeyStoreError:
-        return False

@@ -32,13 +32,13 @@ class Lifeline:
 def lifeline(moments: Sequence[tuple[str, datetime]], now: datetime, *, ends_at: datetime | None) -> Lifeline:
     """moments: at least one label with its moment; ends_at: erasure, done or planned."""
     known = sorted([*moments, *([("erased", ends_at)] if ends_at else [])], key=lambda one: one[1])
-    first, last = known[0][1], max(known[-1][1], now)
+    ended = ends_at is not None and ends_at <= now
+    first, last = known[0][1], known[-1][1] if ended else max(known[-1][1], now)
     span = max((last - first).total_seconds(), 1.0)
 
     def x(at: datetime) -> int:
         return round(min(max((at - first).total_seconds() / span, 0.0), 1.0) * WIDTH)
 
-    ended = ends_at is not None and ends_at <= now
     return Lifeline(
         marks=tuple(Mark(x=x(at), label=label, at=at, past=at <= now) for label, at in known),
         today_x=x(now) if not ended else WIDTH,

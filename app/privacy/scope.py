@@ -68,6 +68,11 @@ class Plan:
     reindex: tuple[UUID, ...]
     held: tuple[UUID, ...]
 
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Everywhere in the object store where nothing may be left."""
+        return (*(prefix for target in self.targets for prefix in target.prefixes), *self.indexes)
+
 
 @dataclass(frozen=True)
 class _Rows:

@@ -191,11 +191,10 @@ async def _stop_capture(settings: Settings, plan: Plan, nodes: Nodes) -> tuple[i
 
 
 async def _note(wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan, spooled: int) -> None:
-    prefixes = [*(prefix for target in plan.targets for prefix in target.prefixes), *plan.indexes]
-    seen = await asyncio.to_thread(look, wiring.store, wiring.keys, prefixes, plan.keys)
+    seen = await asyncio.to_thread(look, wiring.store, wiring.keys, plan.prefixes, plan.keys)
     async with wiring.database.transaction(account) as db:
         erasure = await db.get_one(Erasure, erasure_id, with_for_update=True)
-        found = Found.from_json(erasure.found) | seen | Found(spooled=spooled)
+        found = Found.from_json(erasure.found) | seen.found | Found(spooled=spooled)
         erasure.found = found.to_json()
 
 

@@ -253,6 +253,8 @@ async def test_a_store_that_refuses_makes_it_partial_and_a_later_run_completes_i
     paper = await newest(cast, erasure)
     assert paper.state == "partial" and paper.document["verified"] == []
     assert any(str(error) in reason for reason in paper.document["not_verified"])
+    assert paper.document["objects"] == [], "what is still there is not called erased"
+    assert len(paper.document["keys"]) == 8
     assert not cast.wiring.keys.exists(KeyPath(cast.account, person)), "the key goes even when the store is down"
     await run(cast, erasure, nodes)
     async with cast.wiring.database.transaction(cast.account) as db:
@@ -276,6 +278,7 @@ async def test_while_a_key_cannot_be_destroyed_nothing_is_called_erased(
     monkeypatch.setattr(cast.wiring.keys, "destroy", refuse)
     outcome = await run(cast, erasure, nodes)
     assert outcome.state is ErasureState.PARTIAL and "A key can still be unwrapped" in outcome.reasons
+    assert (await newest(cast, erasure)).document["erased"]["keys"] == 0
     async with cast.wiring.database.transaction(cast.account) as db:
         row = await db.get_one(Recording, anna[0])
         assert row.state == RecordingState.STORED and row.restricted_at and not row.erased_at

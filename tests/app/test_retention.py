@@ -16,7 +16,7 @@ from app.privacy.service import run_erasure
 from app.sessions.models import Recording, Session, SessionState
 from app.studies.models import Study
 from recordings.model import RecordingId, StreamKind
-from tests.app.test_erasure import SpyNodes
+from tests.app.test_erasure import SpyNodes, ask
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
 
@@ -98,6 +98,21 @@ async def test_a_hold_stops_it_and_its_end_resumes_it(cast: Cast, recordings: li
     assert first.recording_ids == [recordings[1]]
     await sweep(cast.wiring, now + DAYS + timedelta(days=9))
     assert recordings[0] in ((await erasures(cast))[-1].recording_ids or ())
+
+
+async def test_a_person_whose_erasure_a_hold_stopped_is_erased_when_it_ends(
+    cast: Cast, recordings: list[RecordingId]
+) -> None:
+    now = await end_session(cast, ago=timedelta(0))
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Recording).where(Recording.id == recordings[0]).values(held_reason="court"))
+    erasure = await ask(cast, cast.participant.participant)
+    assert (await run_erasure(cast.wiring, cast.account, erasure.id, nodes=SpyNodes())).state is ErasureState.HELD
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(text("UPDATE jobs.procrastinate_jobs SET status = 'succeeded', queueing_lock = NULL"))
+        await db.execute(update(Recording).where(Recording.id == recordings[0]).values(held_reason=None))
+    assert await sweep(cast.wiring, now + timedelta(minutes=5)) == 1
+    assert (await run_erasure(cast.wiring, cast.account, erasure.id, nodes=SpyNodes())).state is ErasureState.COMPLETE
 
 
 async def test_the_other_account_keeps_its_own_clock(cast: Cast, recordings: list[RecordingId]) -> None:
