@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import shutil
 import signal
 import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -31,10 +33,12 @@ class Stage:
 
     settings: Settings
     serving: asyncio.subprocess.Process
+    lock: IO[bytes]
 
     @classmethod
     async def open(cls, folder: Path = FOLDER) -> Stage:
         """Start from nothing and wait until people could open it. Raises StageFailed with the end of its log."""
+        lock = _only_one(folder)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o755)
         web, node = _free_port(FIRST_PORT), _free_port(0)
@@ -50,7 +54,7 @@ class Stage:
             serving = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "app", "serve", env=child_environment(settings), stdout=log, stderr=log
             )
-        stage = cls(settings, serving)
+        stage = cls(settings, serving, lock)
         try:
             await stage._until_ready()
         except BaseException:
@@ -100,6 +104,18 @@ class Stage:
                 await asyncio.sleep(0.05)
         tail = (self.settings.data_dir / "serve.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
         raise StageFailed("The platform did not start:\n" + "\n".join(tail))
+
+
+def _only_one(folder: Path) -> IO[bytes]:
+    """Held as long as this process lives: the folder is emptied at the start, and never under a running demo."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_suffix(".lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StageFailed(f"A demo is running in {folder} already; stop it first (Ctrl-C there)") from None
+    return lock
 
 
 def _free_port(wanted: int) -> int:
