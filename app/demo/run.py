@@ -51,7 +51,8 @@ async def _play(stage: Stage, telling: Telling) -> tuple[str, Figures | None]:
     ]
     story = Story(stage=stage, telling=telling, owner=owner, outbox=Outbox(browsers[1]), guests=guests)
     try:
-        return owner.session, await story.play()
+        figures = await story.play()
+        return owner.session, figures
     except (DeadEnd, PublishFailed, StageFailed) as stopped:
         telling.say(f"[bold]NOT PROVED[/] {stopped}")
         telling.say(f"What the platform wrote meanwhile: {stage.settings.data_dir / 'serve.log'}")
