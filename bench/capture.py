@@ -43,10 +43,11 @@ class Load:
     windows: int
     window_s: float
     settle_s: float = 5.0
+    reserve_s: float = 2.0
 
     @property
     def seconds(self) -> float:
-        return self.settle_s + self.windows * self.window_s + 2.0
+        return self.settle_s + self.windows * self.window_s + self.reserve_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,7 @@ async def record(platform: Platform, load: Load, clip_pair: tuple[Clip, Clip], f
             media = platform.media_process()
             percent = [await _core_percent(media.pid, load.window_s) / load.people for _ in range(load.windows)]
             megabytes = proportional_bytes(media) / 1e6
-            sent = msgspec.json.decode(await publishers.readline(), type=list[Sent])
+            sent = await _all_sent(publishers, load)
             await room.lead("end")
             ended = time.monotonic()
             addresses = await _playable(room, load.people)
@@ -160,6 +161,11 @@ async def _publishing(
             await child.wait()
 
 
+async def _all_sent(publishers: asyncio.StreamReader, load: Load) -> list[Sent]:
+    line = await asyncio.wait_for(publishers.readline(), load.seconds + CONNECTED_WITHIN_S)
+    return msgspec.json.decode(line, type=list[Sent])
+
+
 async def _core_percent(pid: int, seconds: float) -> float:
     before, began = _processor_s(pid), time.monotonic()
     await asyncio.sleep(seconds)
@@ -196,10 +202,10 @@ async def _kept(room: Room, address: str, clip_pair: tuple[Clip, Clip]) -> Sent:
         for packet in file.demux():
             if packet.size:
                 found[packet.stream.type].append(bytes(packet))
-    return Sent(frames=_matching(found["video"], video), audio_packets=_matching(found["audio"], audio))
+    return Sent(frames=matching(found["video"], video), audio_packets=matching(found["audio"], audio))
 
 
-def _matching(found: Sequence[bytes], clip: Clip) -> int:
+def matching(found: Sequence[bytes], clip: Clip) -> int:
     """How many of the clip's packets were found, in order; whatever else was found counts against."""
     matched, at = 0, 0
     data = [packet.data for packet in clip.packets]

@@ -1,6 +1,6 @@
 """Publishers in a process of their own, so that their cost is not counted: `python -m bench.publishers`.
 
-    standard input    one line: a Job as JSON; when the input closes, everything ends
+    standard input    one line: a Job as JSON; when the input closes, everything ends that was sent
     standard output   "playing" once all are connected, then one line: a list of Sent as JSON when all is sent
 
 Pictures and sound were encoded before; they go out over real ICE, DTLS and SRTP. After the last packet the connections
@@ -33,8 +33,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     audio_packets: int
 
 
-async def run(job: Job, over: asyncio.Future[bytes]) -> None:
-    """over: done when everything shall end."""
+async def run(job: Job, lines: asyncio.StreamReader) -> None:
+    """lines: standard input; its end is the end of everything, unless the clips have not been sent yet."""
     clips = msgspec.msgpack.decode(Path(job.clips).read_bytes(), type=tuple[Clip, Clip])
     async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
         publications: list[Publication] = []
@@ -42,11 +42,11 @@ async def run(job: Job, over: asyncio.Future[bytes]) -> None:
             for token in job.tokens:
                 publications.append(await publish(client, job.whip_url, token, *clips))
             print("playing", flush=True)
-            all_sent = asyncio.gather(*(one.done.wait() for one in publications))
-            await asyncio.wait([all_sent, over], return_when=asyncio.FIRST_COMPLETED)
+            for one in publications:
+                await one.done.wait()
             sent = [Sent(frames=one.frames_sent, audio_packets=one.audio_packets_sent) for one in publications]
             print(msgspec.json.encode(sent).decode(), flush=True)
-            await over
+            await lines.read()
         finally:
             for one in publications:
                 await one.close()
@@ -56,7 +56,7 @@ async def main() -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     job = msgspec.json.decode(await lines.readline(), type=Job)
-    await run(job, asyncio.ensure_future(lines.read()))
+    await run(job, lines)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def measure(folder: Path, *, starts: int = 3, settle_s: float = 10.0) -> list[Fi
     """Each of `starts` rounds starts in an empty folder, and once more where everything is there."""
     first: list[float] = []
     later: list[float] = []
+    processor: list[float] = []
     rest: dict[str, list[float]] = {}
     for number in range(starts):
         platform = Platform(folder / f"serving-{number}")
@@ -26,8 +27,9 @@ def measure(folder: Path, *, starts: int = 3, settle_s: float = 10.0) -> list[Fi
             first.append(platform.start())
             platform.stop()
             later.append(platform.start())
+            processor.append(_processor_s(platform))
             time.sleep(settle_s)
-            for name, megabytes in _weights(platform).items():
+            for name, megabytes in weights(platform).items():
                 rest.setdefault(name, []).append(megabytes)
         finally:
             platform.stop()
@@ -38,6 +40,12 @@ def measure(folder: Path, *, starts: int = 3, settle_s: float = 10.0) -> list[Fi
         ),
         Figure(name="ready after a later start", unit="s", runs=tuple(later), at_most=LATER_START_S),
         Figure(
+            name="processor time of a later start",
+            unit="s",
+            runs=tuple(processor),
+            note="all processes; what a busy machine does not blur",
+        ),
+        Figure(
             name="memory at rest, all processes (PSS)",
             unit="MB",
             runs=tuple(rest["all"]),
@@ -47,7 +55,12 @@ def measure(folder: Path, *, starts: int = 3, settle_s: float = 10.0) -> list[Fi
     ]
 
 
-def _weights(platform: Platform) -> dict[str, float]:
+def _processor_s(platform: Platform) -> float:
+    times = [process.cpu_times() for process in platform.processes()]
+    return float(sum(time.user + time.system for time in times))
+
+
+def weights(platform: Platform) -> dict[str, float]:
     """Megabytes of each kind of process, and of all."""
     weights: dict[str, float] = {"all": 0.0}
     for process in platform.processes():

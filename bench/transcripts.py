@@ -24,6 +24,7 @@ from workers.speech import LONGEST_S, Samples, transcribe_stretches
 from workers.whisper import WhisperTranscriber
 
 SHARE_OF_LENGTH = 0.15
+SHORT_EXTRA_S = 5.0
 WRONG_WORDS_PERCENT = 8.0
 LONG_S = 620.0
 THREADS = 2
@@ -45,18 +46,16 @@ def measure(folder: Path, *, speech_dir: Path | None, long_s: float = LONG_S) ->
     real = real_speech(speech_dir) if speech_dir else None
     told = "real speech" if real else "the demo's speech"
     figures = [_long(folder / "long", real.clip if real else demo[0].clip, long_s, told)]
-    figures += [
-        _errors(folder / f"demo-{number}", speech, f"wrong words, demo speech {number}")
-        for number, speech in enumerate(demo, start=1)
-    ]
+    for number, speech in enumerate(demo, start=1):
+        figures += _errors(folder / f"demo-{number}", speech, f"demo speech {number}")
     if real:
-        figures.append(_errors(folder / "real", real, "wrong words, clean English of the test set"))
+        figures += _errors(folder / "real", real, "clean English of the test set")
     return figures
 
 
 def _long(folder: Path, clip: Clip, seconds: float, told: str) -> Figure:
     """Model loading included, as in a worker that has just started."""
-    took, _ = asyncio.run(_transcribed(folder, clip, seconds))
+    took, _ = asyncio.run(transcribed(folder, clip, seconds))
     return Figure(
         name=f"transcript of {seconds / 60:.1f} min, share of its length",
         unit="",
@@ -66,18 +65,29 @@ def _long(folder: Path, clip: Clip, seconds: float, told: str) -> Figure:
     )
 
 
-def _errors(folder: Path, speech: Speech, name: str) -> Figure:
-    _, heard = asyncio.run(_transcribed(folder, speech.clip, speech.clip.seconds))
-    return Figure(
-        name=name,
-        unit="%",
-        runs=(100 * word_error_rate(speech.words, heard),),
-        at_most=WRONG_WORDS_PERCENT,
-        note=f"{len(speech.words.split())} words",
-    )
+def _errors(folder: Path, speech: Speech, name: str) -> list[Figure]:
+    """A short track: its words, and how long it took."""
+    seconds = speech.clip.seconds
+    took, heard = asyncio.run(transcribed(folder, speech.clip, seconds))
+    return [
+        Figure(
+            name=f"wrong words, {name}",
+            unit="%",
+            runs=(100 * word_error_rate(speech.words, heard),),
+            at_most=WRONG_WORDS_PERCENT,
+            note=f"{len(speech.words.split())} words",
+        ),
+        Figure(
+            name=f"transcript of {seconds:.0f} s, {name}",
+            unit="s",
+            runs=(took,),
+            at_most=round(SHARE_OF_LENGTH * seconds + SHORT_EXTRA_S, 1),
+            note=f"{SHARE_OF_LENGTH} x its length + {SHORT_EXTRA_S:.0f} s",
+        ),
+    ]
 
 
-async def _transcribed(folder: Path, clip: Clip, seconds: float) -> tuple[float, str]:
+async def transcribed(folder: Path, clip: Clip, seconds: float) -> tuple[float, str]:
     """Record the clip for so long, end, and transcribe as a worker does: how long that took, and the words."""
     recording = StoredRecording(folder)
     await recording.capture({TrackKind.VOICE: clip}, seconds)

@@ -1,0 +1,113 @@
+"""The bench measures and counts right; no test asserts how fast anything is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.demo import clips
+from app.demo.figures import word_error_rate
+from bench import __main__ as bench
+from bench import capture, playable, serving, transcripts
+from bench.figures import Figure, Verdict
+from bench.machine import this_machine
+from bench.media import encode_720p, lasting, repeated
+from bench.platform import Platform
+from bench.publishers import Sent
+
+
+@pytest.mark.parametrize(
+    "runs, at_most, verdict",
+    [
+        ((1.0, 9.0, 2.0), 2.0, Verdict.MET),
+        ((1.0, 9.0, 2.1), 2.0, Verdict.MISSED),
+        ((5.0,), None, Verdict.INFORMATION),
+    ],
+)
+def test_the_median_is_held_against_the_target(runs, at_most, verdict):
+    assert Figure(name="f", unit="s", runs=runs, at_most=at_most).verdict is verdict
+
+
+def test_a_miss_is_printed_as_a_miss_and_nothing_is_written(monkeypatch):
+    missed = Figure(name="start", unit="s", runs=(5.0, 6.0, 7.0), at_most=4.0)
+    monkeypatch.setattr(serving, "measure", lambda folder: [missed])
+    before = bench.RESULTS.read_bytes() if bench.RESULTS.exists() else None
+    told = CliRunner().invoke(bench.main, ["serving"])
+    assert told.exit_code == 1
+    assert "missed" in told.output
+    assert "Missed: start" in told.output
+    assert this_machine().cpu in told.output
+    assert before == (bench.RESULTS.read_bytes() if bench.RESULTS.exists() else None)
+
+
+def test_a_whole_run_is_written_with_its_machine(monkeypatch, tmp_path):
+    for part in (serving, playable, capture):
+        monkeypatch.setattr(part, "measure", lambda folder: [Figure(name="f", unit="s", runs=(1.0,), at_most=4.0)])
+    monkeypatch.setattr(transcripts, "measure", lambda folder, speech_dir: [])
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results.json")
+    told = CliRunner().invoke(bench.main, env={"TEST_SPEECH_DIR": ""})
+    assert told.exit_code == 0, told.output
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert set(written["parts"]) == set(bench.PARTS)
+    assert written["parts"]["serving"]["figures"][0]["verdict"] == "met"
+    assert written["machine"]["libraries"]["aiortc"]
+
+
+def test_a_clip_is_repeated_without_a_break():
+    voice = clips.speech(1)
+    ticks = [packet.ticks for packet in repeated(voice, 100)]
+    assert ticks == list(range(0, 100 * voice.clock_hz, 960))
+    assert lasting(voice, 100).packets[2001].data == voice.packets[0].data
+
+
+def test_what_is_lost_or_foreign_counts_as_not_kept():
+    voice = lasting(clips.speech(1), 2)
+    data = [packet.data for packet in voice.packets]
+    assert capture.matching(data, voice) == len(data)
+    assert capture.matching(data[:50] + data[51:], voice) == len(data) - 1
+    assert capture.matching([*data, b"not sent"], voice) == len(data) - 1
+    assert capture.matching([], voice) == 0
+
+
+def test_the_session_that_ended_is_played_from_its_store(tmp_path):
+    (figure,) = playable.measure(tmp_path, lengths_s=[2.0], repeats=1)
+    assert figure.name == "end of session to first playable, 2 s"
+
+
+def test_a_sealed_voice_becomes_the_words_that_were_said(tmp_path):
+    seconds = 8.0
+    _, heard = asyncio.run(transcripts.transcribed(tmp_path, clips.speech(1), seconds))
+    said = clips.speech_text(1).split()
+    assert word_error_rate(" ".join(said[: len(heard.split())]), heard) < 0.2
+
+
+def test_real_speech_becomes_one_clip_with_its_words():
+    folder = os.environ.get("TEST_SPEECH_DIR")
+    if not folder:
+        pytest.skip("TEST_SPEECH_DIR is not set: real speech is not part of the repository")
+    speech = transcripts.real_speech(Path(folder))
+    assert speech.clip.seconds > 60
+    assert "ask not what your country" in speech.words
+
+
+def test_everything_published_to_the_whole_platform_is_found_again(tmp_path, data_dir):
+    """One start of everything: what it weighs, what recording costs, what was kept."""
+    picture = encode_720p(30)
+    assert [packet.is_key for packet in picture.packets] == [True] + 29 * [False]
+    platform = Platform(data_dir / "bench")
+    load = capture.Load(people=1, windows=1, window_s=0.2, settle_s=0.2, reserve_s=0.6)
+    pair = (lasting(picture, load.seconds), lasting(clips.speech(2), load.seconds))
+    try:
+        platform.start()
+        assert {"all", "parent", "web", "media", "PostgreSQL"} <= serving.weights(platform).keys()
+        outcome = asyncio.run(capture.record(platform, load, pair, tmp_path))
+    finally:
+        platform.stop()
+    assert outcome.sent == Sent(frames=len(pair[0].packets), audio_packets=len(pair[1].packets))
+    assert outcome.kept == outcome.sent
+    assert platform.processes() == []
