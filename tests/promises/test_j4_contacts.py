@@ -10,13 +10,15 @@ from hashlib import sha256
 import psycopg
 import pytest
 
-from app.accounts.models import Role
+from app.accounts.models import Account
 from app.errors import JunierError
 from app.mail.render import FOLDER, render
 from app.participants.models import Consent
 from app.participants.notice import WORDING_DATED, WORDING_VERSION, StudyFacts, notice
+from app.participants.service import current_consents
 from app.settings import Mode, Settings, SettingsError
 from app.studies.models import ConsentKind, Study
+from app.studies.service import new_consent_text
 from tests.promises.world import CONSENT_TEXT, World
 
 FACTS = StudyFacts(
@@ -87,8 +89,6 @@ def test_j4_05_the_notice_says_who_decides_and_who_follows_instructions():
     strict=True, raises=AssertionError, reason="owners are not asked to accept the processing agreement before inviting"
 )
 async def test_j4_05_nobody_invites_before_the_processing_agreement_is_accepted(world: World):
-    from app.accounts.models import Account
-
     [account] = await world.rows(world.lab, Account)
     assert account.agreement_accepted_at is None
     path = f"/sessions/{world.lab.session}/invitations"
@@ -216,9 +216,6 @@ async def test_j4_24_a_new_consent_text_has_a_new_version_and_asks_again(world: 
     strict=True, raises=AssertionError, reason="a consent to an older text still lets its kind be recorded"
 )
 async def test_j4_24_nothing_more_is_recorded_under_a_text_that_has_changed(world: World):
-    from app.participants.service import current_consents
-    from app.studies.service import new_consent_text
-
     await world.registered(world.anna)
     async with world.wiring.database.transaction(world.lab.account) as db:
         await new_consent_text(db, study=world.lab.study, text="We also look into your cupboards.")
@@ -259,4 +256,3 @@ def test_j4_24_whatever_changes_in_the_text_changes_its_hash(change):
 def test_j4_24_the_date_is_that_of_the_newest_part():
     assert notice(EVERYWHERE, FACTS).dated == max(WORDING_DATED, FACTS.consent_dated)
     assert notice(EVERYWHERE, replace(FACTS, consent_dated=date(2027, 5, 1))).dated == date(2027, 5, 1)
-    assert Role.OWNER in set(Role)
