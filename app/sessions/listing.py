@@ -62,6 +62,8 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
         await db.scalars(
             select(Recording)
             .where(Recording.session_id == session.id)
+            # a member's stream is carried to the others; unless something of it is stored there is nothing to list
+            .where(Recording.person_is_member.is_(False) | (Recording.state == RecordingState.STORED))
             .order_by(Recording.person_is_member, Recording.person_id, Recording.stream)
         )
     ).all()
