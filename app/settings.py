@@ -154,6 +154,9 @@ class Settings:
     worker_in_web: bool = variable(
         "JUNIER_WORKER_IN_WEB", True, "true: the light worker runs in the web process, transcription as its child."
     )
+    worker_silent_s: int = variable(
+        "JUNIER_WORKER_SILENT_S", 30, "A worker silent for so many seconds counts as dead: others take over its jobs."
+    )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, **fixed: object) -> Settings:
@@ -200,6 +203,8 @@ class Settings:
                 "JUNIER_S3_ENDPOINT, JUNIER_S3_REGION and JUNIER_S3_BUCKET are required with JUNIER_OBJECT_STORE=s3"
             )
 
+        if self.worker_silent_s < 3:
+            raise SettingsError("JUNIER_WORKER_SILENT_S must be at least 3: a busy worker is not a dead one")
         if self.s3_own_country and self.s3_own_country not in EU_COUNTRIES:
             raise SettingsError("JUNIER_S3_OWN_COUNTRY must be the two-letter code of a country in the European Union")
 

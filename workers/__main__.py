@@ -6,13 +6,15 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
 import procrastinate
 import structlog
 from procrastinate import JobContext, RetryStrategy
+from procrastinate.jobs import Job
+from procrastinate.retry import RetryDecision
 
 from app.jobs import TASKS, JobFailure, Queue
 from app.privacy.retention import sweep
@@ -21,17 +23,29 @@ from app.room.node_client import NodeClient
 from app.wiring import Wiring
 from recordings.model import AccountId
 from workers.finalise import finalise
+from workers.giving_up import give_up, reason_of
 from workers.mail import open_mailer, send_mail
-from workers.reap import HEARTBEAT_SECONDS, STALLED_SECONDS, reap_jobs
+from workers.reap import reap_jobs
 from workers.speech import Transcriber
 from workers.transcribe import transcribe
 from workers.transcription_child import keep_transcribing
 
 LIGHT_CONCURRENCY = 8
 SWEEP_EVERY = "* * * * *"
-REAP_EVERY = "* * * * * */15"
-RETRY = RetryStrategy(max_attempts=8, wait=1, exponential_wait=2)
+
+
+class WhileItCanHelp(RetryStrategy):
+    """Errors say whether another try can help (`retry`); a surprise is tried again."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if getattr(exception, "retry", True) is False:
+            return None
+        return super().get_retry_decision(exception=exception, job=job)
+
+
+RETRY = WhileItCanHelp(max_attempts=8, wait=1, exponential_wait=2)
 """Waits of 3, 5, 9 … 257 s: long enough for a store or mail server to come back."""
+GIVEN_UP = "It stopped unexpectedly, several times"
 
 Body = Callable[..., Awaitable[None]]
 
@@ -53,9 +67,11 @@ def build(wiring: Wiring) -> procrastinate.App:
 
 async def run_light(wiring: Wiring) -> None:
     """The light worker inside the web process, with transcription as a child on demand."""
+    silent_s = wiring.settings.worker_silent_s
     async with build(wiring).open_async() as engine:
         await _until_first_ends(
-            _work(engine, [Queue.LIGHT], concurrency=LIGHT_CONCURRENCY, signals=False), keep_transcribing(wiring)
+            _work(engine, [Queue.LIGHT], silent_s=silent_s, concurrency=LIGHT_CONCURRENCY, signals=False),
+            keep_transcribing(wiring),
         )
 
 
@@ -63,14 +79,16 @@ async def run(wiring: Wiring, queues: Sequence[str], *, until_idle: bool = False
     """A worker process of its own. until_idle: return when no job is left."""
     chosen = [Queue(q) for q in queues]
     concurrency = LIGHT_CONCURRENCY if Queue.LIGHT in chosen else 1
+    work = partial(_work, silent_s=wiring.settings.worker_silent_s, wait=not until_idle)
     async with build(wiring).open_async() as engine:
         if Queue.LIGHT in chosen and Queue.TRANSCRIPTION in chosen:  # a busy model must not hold up the rest
-            await asyncio.gather(
-                _work(engine, [Queue.LIGHT], concurrency=concurrency, wait=not until_idle),
-                _work(engine, [Queue.TRANSCRIPTION], concurrency=1, wait=not until_idle, signals=False),
+            together = asyncio.gather if until_idle else _until_first_ends  # asked to stop, the first ends both
+            await together(
+                work(engine, [Queue.LIGHT], concurrency=concurrency),
+                work(engine, [Queue.TRANSCRIPTION], concurrency=1, signals=False),
             )
         else:
-            await _work(engine, chosen, concurrency=concurrency, wait=not until_idle)
+            await work(engine, chosen, concurrency=concurrency)
 
 
 def _bodies(wiring: Wiring) -> dict[str, Body]:
@@ -102,14 +120,17 @@ def _bodies(wiring: Wiring) -> dict[str, Body]:
 def _guarded(wiring: Wiring, body: Body) -> Callable[..., Awaitable[None]]:
     """A job of an account: ids from text, and a failure leaves its type and place, never its message."""
 
-    async def job(context: JobContext, *, account_id: str, **ids: str) -> None:
+    async def run_job(context: JobContext, *, account_id: str, **ids: str) -> None:
         try:
             await body(AccountId(UUID(account_id)), **{name: UUID(value) for name, value in ids.items()})
         except Exception as error:
             await _note_failure(wiring, context, error)
+            if RETRY.get_retry_decision(exception=error, job=context.job) is None:
+                job = context.job
+                await give_up(wiring, job.task_name, job.task_kwargs, reason_of(error, GIVEN_UP))
             raise
 
-    return job
+    return run_job
 
 
 async def _note_failure(wiring: Wiring, context: JobContext, error: Exception) -> None:
@@ -135,22 +156,28 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     async def run_sweep(timestamp: int) -> None:
         await sweep(wiring, datetime.now(UTC))
 
-    @engine.periodic(cron=REAP_EVERY)
+    @engine.periodic(cron=f"* * * * * */{min(15, wiring.settings.worker_silent_s // 2)}")
     @engine.task(name="reap", queue=light, queueing_lock="reap")
     async def run_reap(timestamp: int) -> None:
-        await reap_jobs(engine.job_manager)
+        await reap_jobs(wiring, engine.job_manager)
 
 
 async def _work(
-    engine: procrastinate.App, queues: Sequence[Queue], *, concurrency: int, wait: bool = True, signals: bool = True
+    engine: procrastinate.App,
+    queues: Sequence[Queue],
+    *,
+    silent_s: int,
+    concurrency: int,
+    wait: bool = True,
+    signals: bool = True,
 ) -> None:
     options: dict[str, Any] = {
         "queues": [q.value for q in queues],
         "concurrency": concurrency,
         "wait": wait,
         "install_signal_handlers": signals,
-        "update_heartbeat_interval": HEARTBEAT_SECONDS,
-        "stalled_worker_timeout": STALLED_SECONDS,
+        "update_heartbeat_interval": silent_s / 3,
+        "stalled_worker_timeout": float(silent_s),
         "delete_jobs": "successful",
         "fetch_job_polling_interval": 1.0,
         "shutdown_graceful_timeout": 5.0,

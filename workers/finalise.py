@@ -55,7 +55,7 @@ async def _keep(db: Db, recording_id: UUID, generation: int, summary: IndexSumma
     row.index_key = summary.object_key
     row.recorded_at = datetime.fromtimestamp(summary.started_at, UTC)
     row.duration_ms = summary.duration_ms
-    row.interrupted = summary.interrupted
+    row.interrupted, row.failure_reason = summary.interrupted, None
     row.gaps = [{"from_ms": g.from_ms, "to_ms": g.to_ms, "why": g.why} for g in summary.gaps]
     for track in summary.tracks:
         track_row = await db.get(Track, track.track)

@@ -19,6 +19,7 @@ from recordings.encryption.keystore import KeyDestroyed
 from recordings.model import AccountId, PersonId, RecordingRef, SessionId, TrackRef
 from recordings.samples import voice_samples
 from recordings.storage.layout import generation_of
+from workers.giving_up import reason_of
 from workers.speech import LONGEST_S, Transcriber, Transcription, transcribe_stretches
 
 PROGRESS_STEP = 0.02
@@ -80,8 +81,9 @@ async def transcribe(
         async with wiring.database.transaction(account) as db:
             row = await db.get(Transcript, transcript_id)
             if row is not None and row.state == TranscriptState.RUNNING:
-                row.state = TranscriptState.WAITING if getattr(error, "retry", False) else TranscriptState.FAILED
-                row.failure_reason = str(error) if hasattr(error, "retry") else "The transcription stopped unexpectedly"
+                final = getattr(error, "retry", True) is False
+                row.state = TranscriptState.FAILED if final else TranscriptState.WAITING
+                row.failure_reason = reason_of(error, "The transcription stopped unexpectedly")
         raise
     async with wiring.database.transaction(account) as db:
         kept = await _publish(db, transcript_id, heard, model, key)

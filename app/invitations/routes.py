@@ -19,6 +19,7 @@ from app.forms import Form, read_form
 from app.invitations.forms import read_invitation
 from app.invitations.models import Invitation
 from app.invitations.service import find_unsubscribe, invitations_of_session, invite, revoke, unsubscribe
+from app.mail.service import could_not_be_sent
 from app.pages import page
 from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD, study_notice
@@ -131,6 +132,8 @@ async def _guest(db: Db, wiring: Wiring, invitation: Invitation) -> Guest:
     account = AccountId(invitation.account_id)
     row = await db.get_one(Participant, person)
     state, since = "invited", invitation.created_at
+    if await could_not_be_sent(db, person=person):
+        state = "the mail could not be delivered"
     if invitation.accepted_at is not None:
         state, since = "registered", invitation.accepted_at
     if invitation.admitted_at is not None:

@@ -102,6 +102,12 @@ async def is_suppressed(db: Db, *, address_index: bytes) -> bool:
     return await db.scalar(select(Suppression.id).where(Suppression.address_index == address_index)) is not None
 
 
+async def could_not_be_sent(db: Db, *, person: PersonId) -> bool:
+    """Whether the newest invitation to this person was refused for good."""
+    newest = select(OutgoingMail.state).where(OutgoingMail.person_id == person, OutgoingMail.optional)
+    return await db.scalar(newest.order_by(OutgoingMail.created_at.desc()).limit(1)) == MailState.FAILED
+
+
 async def stop_waiting(db: Db, *, person: PersonId, key: str | None = None) -> None:
     """Optional mails of this person that wait (or the one of `key`) are not sent any more."""
     waiting = update(OutgoingMail).where(

@@ -13,6 +13,7 @@ from app.database import Db
 from app.invitations.models import Invitation
 from app.jobs import enqueue
 from app.mail.models import OutgoingMail
+from app.mail.service import stop_waiting
 from app.participants.models import DataCode, Participant
 from app.privacy.scope import Plan
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
@@ -34,6 +35,7 @@ async def hide(db: Db, plan: Plan, now: datetime) -> None:
             .where(Invitation.participant_id == plan.person, Invitation.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+        await stop_waiting(db, person=plan.person)  # whoever asked to be forgotten is not invited once more
         await end_logins_of(db, person=plan.person)  # so that no stream is published after capture was stopped
 
 
