@@ -48,18 +48,18 @@ async def test_j4_01_both_are_stored_sealed(world: World):
     assert b"Ann" not in row.name and b"nna" not in row.email
 
 
-@pytest.mark.parametrize("extra", ["role", "account_id", "phone", "registered_at", "consent"])
-async def test_j4_01_more_fields_than_asked_for_are_refused(world: World, extra: str):
-    answer = await world.post(world.browser(), world.anna.link, TYPED | {extra: "owner"})
-    assert answer.status_code == 422
-    assert "set-cookie" not in answer.headers
+async def test_j4_01_more_fields_than_asked_for_are_refused(world: World):
+    for extra in ("role", "account_id", "phone", "registered_at", "consent"):
+        answer = await world.post(world.browser(), world.anna.link, TYPED | {extra: "owner"})
+        assert answer.status_code == 422, extra
+        assert "set-cookie" not in answer.headers
     assert await nothing_stored(world, world.anna)
 
 
-@pytest.mark.parametrize("typed", [{}, {"name": "Anna"}, {"email": TYPED["email"]}, TYPED | {"email": "anna at home"}])
-async def test_j4_01_half_a_form_stores_nothing(world: World, typed: dict[str, str]):
-    answer = await world.post(world.browser(), world.anna.link, typed)
-    assert answer.status_code == 422
+async def test_j4_01_half_a_form_stores_nothing(world: World):
+    for typed in ({}, {"name": "Anna"}, {"email": TYPED["email"]}, TYPED | {"email": "anna at home"}):
+        answer = await world.post(world.browser(), world.anna.link, typed)
+        assert answer.status_code == 422, typed
     assert await nothing_stored(world, world.anna)
 
 
@@ -196,30 +196,22 @@ async def test_j4_04_nothing_in_the_mail_reports_opening_or_clicking(world: Worl
     assert {httpx.URL(address).host for address in addresses} == {"localhost"}
 
 
-@pytest.mark.parametrize("name", ["<b onclick=x>Zoë</b>", "{{ 7 * 7 }}{% raw %}", "A\u2028B;,&\"'", "=cmd()|x"])
-async def test_j4_04_what_stands_in_a_name_stays_words(world: World, name: str):
-    clean = name.replace("\u2028", "")
-    zoe = await world.invite(world.lab, clean, "zoe@people.example")
-    [mail] = await world.mails(world.lab, person=zoe.person)
-    assert clean in mail.text
-    assert "49" not in mail.subject
-    assert "<b onclick" not in mail.html and mail.name == clean
+async def test_j4_04_what_stands_in_a_name_stays_words(world: World):
+    for number, name in enumerate(["<b onclick=x>Zoë</b>", "{{ 7 * 7 }}{% raw %}", "A;,&\"' B", "=cmd()|x"]):
+        zoe = await world.invite(world.lab, name, f"zoe{number}@people.example")
+        [mail] = await world.mails(world.lab, person=zoe.person)
+        assert name in mail.text and mail.name == name
+        assert "49" not in mail.subject
+        assert "<b onclick" not in mail.html
 
 
-@pytest.mark.parametrize("name", ["Eve\r\nBcc: all@people.example", "Eve\n", "Eve\x00", "\u202eevE", "Eve\u2028x"])
-async def test_j4_04_a_name_that_would_forge_a_header_is_refused(world: World, name: str):
+async def test_j4_04_a_name_that_would_forge_a_header_is_refused(world: World):
     owner = await world.member(world.lab)
     path = f"/sessions/{world.lab.session}/invitations"
-    answer = await world.post(owner, path, {"name": name, "email": "eve@people.example"})
-    rows = await world.mail_rows(world.lab)
-    if answer.status_code == 303:  # harmless once its edges are cut
-        assert name.strip() == "Eve"
-        assert len(rows) == 3
-    else:
-        assert answer.status_code == 422
-        assert len(rows) == 2
-    for mail in await world.mails(world.lab):
-        assert not re.search(r"[\r\n\0\u202e]", mail.name + mail.subject + "".join(mail.headers.values()))
+    for name in ("Eve\r\nBcc: all@people.example", "Eve\nEve", "E\x00ve", "\u202eevE", "Eve\u2028x"):
+        answer = await world.post(owner, path, {"name": name, "email": "eve@people.example"})
+        assert answer.status_code == 422, name
+    assert len(await world.mail_rows(world.lab)) == 2
 
 
 async def test_j4_04_an_owner_invites_with_first_name_and_address_only(world: World):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+from litestar import Litestar
 from sqlalchemy import select, update
 
 from app.accounts import service as accounts
@@ -123,8 +125,9 @@ class World:
     ben: Guest
     browsers: list[Browser] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.app = create_app(self.wiring, node_client=self.node)
+    @cached_property
+    def app(self) -> Litestar:
+        return create_app(self.wiring, node_client=self.node)
 
     @property
     def settings(self) -> Settings:
