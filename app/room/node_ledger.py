@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
@@ -44,10 +44,12 @@ class Ledger:
         self._database, self._spool = database, spool
         self._name, self._url, self._capacity = name, url, capacity
         self._ends: list[TakeEnd] = []
+        self._any_end = asyncio.Event()
 
     def end(self, take: TakeEnd) -> None:
         """This take is over; finish it once all of it is stored."""
         self._ends.append(take)
+        self._any_end.set()
 
     @property
     def unfinished(self) -> int:
@@ -67,10 +69,8 @@ class Ledger:
     async def beat(self, streams: int) -> None:
         """Still alive, with so many streams."""
         async with self._database.transaction() as db:
-            row = await db.get(Node, self._name)
-            if row is not None:
-                row.streams = streams
-                row.heartbeat_at = (await db.execute(select(func.now()))).scalar_one()
+            alive = update(Node).where(Node.name == self._name)
+            await db.execute(alive.values(streams=streams, heartbeat_at=func.now()))
 
     async def left_open(self) -> list[TakeEnd]:
         """Takes that an earlier life of this process never finished: they were interrupted."""
@@ -81,7 +81,10 @@ class Ledger:
     async def finish_loop(self) -> None:
         """Finish takes as they leave the spool, until cancelled."""
         while True:
+            await self._any_end.wait()
             await self.finish_ready()
+            if not self._ends:
+                self._any_end.clear()
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def finish_ready(self) -> None:

@@ -64,7 +64,10 @@ class Uploader:
         """Offer every ready piece once, stopping at a failure that waiting may mend; returns how
         many were stored."""
         self._stop_round = False
-        pieces = iter(list(self._spool.pieces()))
+        ready = list(self._spool.pieces())
+        if not ready:
+            return 0
+        pieces = iter(ready)
         return sum(await asyncio.gather(*(self._lane(pieces) for _ in range(self._lanes))))
 
     async def discard(self, prefix: str) -> int:
