@@ -61,6 +61,16 @@ def erase(store: ObjectStore, keys: KeyStore, key_path: KeyPath, prefixes: Seque
     )
 
 
+def stays_erased(store: ObjectStore, keys: KeyStore, key_path: KeyPath, object_key: str) -> None:
+    """Right after `object_key` was stored: if its key was destroyed while it was on its way, erasing has looked
+    for the last time already, so the object goes here. Raises KeyDestroyed then, StoreError when it cannot go."""
+    try:
+        keys.unwrap(key_path)
+    except KeyDestroyed:
+        store.delete(list(store.remains(object_key)))
+        raise
+
+
 def _destroy(keys: KeyStore, path: KeyPath, reasons: list[str]) -> int:
     try:
         return keys.destroy(path)

@@ -14,6 +14,7 @@ import msgspec
 
 from recordings.encryption.keystore import KeyExists, KeyStore
 from recordings.encryption.sealed import index_context, seal, unseal
+from recordings.erase import stays_erased
 from recordings.model import Gap, IndexSummary, RecordingRef, TrackId, TrackKind, TrackRef, TrackSummary
 from recordings.storage.layout import index_key, index_key_path
 from recordings.storage.store import ObjectExists, ObjectStore
@@ -72,7 +73,7 @@ _decoder = msgspec.msgpack.Decoder(Index)
 
 def write_index(store: ObjectStore, keys: KeyStore, ref: RecordingRef, generation: int, index: Index) -> Index:
     """Seal and store a generation and return what the store now holds of it: if an earlier run wrote
-    this generation already, that one stands."""
+    this generation already, that one stands. Raises KeyDestroyed once erased, StoreError."""
     path = index_key_path(ref)
     try:
         key = keys.create(path)
@@ -83,6 +84,7 @@ def write_index(store: ObjectStore, keys: KeyStore, ref: RecordingRef, generatio
         store.put(index_key(ref, generation), message)
     except ObjectExists:
         return read_index(store, keys, ref, index_key(ref, generation), generation)
+    stays_erased(store, keys, path, index_key(ref, generation))
     return index
 
 

@@ -41,14 +41,15 @@ async def finalise(wiring: Wiring, account: AccountId, recording_id: UUID) -> No
     except KeyDestroyed:  # erased while we were reading: there is nothing left to index
         return
     async with wiring.database.transaction(account) as db:
-        await _keep(db, recording_id, generation, summary)
-    await asyncio.to_thread(_drop_older_indexes, wiring, ref, generation)
+        kept = await _keep(db, recording_id, generation, summary)
+    await asyncio.to_thread(_drop_indexes, wiring, ref, generation, kept=kept)
 
 
-async def _keep(db: Db, recording_id: UUID, generation: int, summary: IndexSummary) -> None:
+async def _keep(db: Db, recording_id: UUID, generation: int, summary: IndexSummary) -> bool:
+    """False when it came too late: the recording is erased, or a newer index is on its way."""
     row = await db.get(Recording, recording_id, with_for_update=True)
     if row is None or row.erased_at is not None or row.index_generation != generation:
-        return
+        return False
     open_takes = (
         await db.execute(select(Take.id).where(Take.recording_id == recording_id, Take.ended_at.is_(None)))
     ).first()
@@ -67,6 +68,7 @@ async def _keep(db: Db, recording_id: UUID, generation: int, summary: IndexSumma
     session = await db.get_one(Session, row.session_id)
     if open_takes is None and recorded and session.state == SessionState.ENDED:
         await _ask_for_transcript(db, row, session, summary)
+    return True
 
 
 async def _ask_for_transcript(db: Db, row: Recording, session: Session, summary: IndexSummary) -> None:
@@ -106,10 +108,10 @@ async def _living_tracks(db: Db, recording_id: UUID) -> list[Track]:
     return list(found)
 
 
-def _drop_older_indexes(wiring: Wiring, ref: RecordingRef, generation: int) -> None:
-    """An older index still names the times of a kind that may since have been erased."""
-    newest = index_key(ref, generation)
-    prefix = newest[: newest.rindex("-") + 1]
-    older = [s for s in wiring.store.remains(prefix) if s.key < newest]
-    if older:
-        wiring.store.delete(older)
+def _drop_indexes(wiring: Wiring, ref: RecordingRef, generation: int, *, kept: bool) -> None:
+    """The older ones, or this one when it came too late: they name the times of a kind that may be erased."""
+    own = index_key(ref, generation)
+    prefix = own[: own.rindex("-") + 1]
+    going = [s for s in wiring.store.remains(prefix) if (s.key < own if kept else s.key == own)]
+    if going:
+        wiring.store.delete(going)

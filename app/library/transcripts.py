@@ -15,7 +15,7 @@ import msgspec
 
 from recordings.encryption.keystore import KeyExists, KeyStore
 from recordings.encryption.sealed import SealBroken, object_context, seal, unseal
-from recordings.erase import erase
+from recordings.erase import erase, stays_erased
 from recordings.model import RecordingRef
 from recordings.storage.layout import transcript_key, transcript_key_path
 from recordings.storage.store import ObjectExists, ObjectStore
@@ -70,6 +70,7 @@ def write_transcript(
         store.put(name, seal(key, msgspec.json.encode(text), object_context(ref.account, name)))
     except ObjectExists:  # objects are never overwritten, and both runs heard the same voice
         pass
+    stays_erased(store, keys, path, name)
     return name
 
 

@@ -27,11 +27,18 @@ def destroy(store: ObjectStore, keys: KeyStore, plan: Plan) -> Destroyed:
     opens = [reason for path in plan.keys for reason in _still_opens(keys, path)]
     for prefix in plan.indexes:
         reasons += _remove(store, prefix)
+    left = look(store, keys, plan.prefixes, plan.keys)  # once more: what was on its way may have arrived since
     return Destroyed(
         keys_gone=not opens,
-        left=look(store, keys, plan.prefixes, plan.keys),
-        reasons=tuple(dict.fromkeys([*opens, *reasons])),
+        left=left,
+        reasons=tuple(dict.fromkeys([*opens, *reasons, *_seen(left)])),
     )
+
+
+def _seen(left: Left) -> list[str]:
+    return [
+        f"The object {key} is still in the store" for key in sorted({thing.key for thing in left.found.objects})
+    ] + [f"It could not be seen whether anything remains of {place}" for place in left.blind]
 
 
 def _still_opens(keys: KeyStore, path: KeyPath) -> list[str]:

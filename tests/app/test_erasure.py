@@ -3,14 +3,16 @@ a crash at any step is made good, and a certificate never claims what was not se
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -23,7 +25,9 @@ from app.participants.models import Consent, DataCode, Participant
 from app.participants.service import ask_code, current_consents, give_consent, register, study_notice
 from app.privacy import service
 from app.privacy.certificate import certificate_file, verify_document, verify_file
+from app.privacy.destroying import destroy
 from app.privacy.models import Certificate, Erasure, ErasureReason, ErasureState
+from app.privacy.scope import Plan, Target
 from app.privacy.service import Outcome, ask_erasure, ledger_of, run_erasure
 from app.privacy.withdrawal import withdraw
 from app.room.node_client import NodeUnreachable
@@ -32,7 +36,8 @@ from app.sessions.models import Recording, RecordingState, Session, SessionState
 from app.studies.models import ConsentKind, Study
 from app.studies.service import Contact
 from recordings.encryption.keystore import KeyPath, KeyStoreUnavailable
-from recordings.model import PersonId, RecordingId, StreamKind
+from recordings.encryption.memory import MemoryKeyStore
+from recordings.model import AccountId, PersonId, RecordingId, StreamKind
 from recordings.storage.layout import person_prefix
 from recordings.storage.memory import MemoryStore
 from recordings.storage.store import StoreRefused, StoreUnavailable
@@ -466,3 +471,53 @@ async def waiting(cast: Cast, task: str) -> int:
     async with cast.wiring.database.transaction(cast.account) as db:
         query = "SELECT count(*) FROM jobs.procrastinate_jobs WHERE task_name = :task AND status = 'todo'"
         return int((await db.execute(text(query), {"task": task})).scalar_one())
+
+
+@pytest.mark.parametrize("kinds", [None, ["voice"]])
+async def test_an_index_that_arrives_after_the_last_look_does_not_stay(
+    cast: Cast, anna: list[RecordingId], nodes: SpyNodes, kinds: list[str] | None
+) -> None:
+    """Finalising has read the keys and the journals, and stores its index when everything was looked at again."""
+    store, on_its_way, go_on = store_of(cast), threading.Event(), threading.Event()
+
+    def fault(verb: str, key: str) -> None:
+        if verb == "put" and key.endswith("index-00002"):
+            on_its_way.set()
+            assert go_on.wait(20)
+
+    store.fault = fault
+    late = asyncio.create_task(finalise(cast.wiring, cast.account, anna[0]))
+    assert await asyncio.to_thread(on_its_way.wait, 20)
+    erasure = await ask(cast, cast.participant.participant, recordings=[anna[0]], kinds=kinds)
+    assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
+    if kinds:
+        await finalise(cast.wiring, cast.account, anna[0])  # what plays on has its new index already
+    go_on.set()
+    await late
+    assert [key for key in store.objects if str(anna[0]) in key and key.endswith("index-00002")] == []
+    async with cast.wiring.database.transaction(cast.account) as db:
+        row = await db.get_one(Recording, anna[0])
+        assert row.state == (RecordingState.STORED if kinds else RecordingState.ERASED)
+
+
+def test_what_arrives_before_the_very_last_look_makes_it_partial() -> None:
+    account, person = AccountId(uuid4()), PersonId(uuid4())
+    keys, looks = MemoryKeyStore(), 0
+    for path in (KeyPath(account), KeyPath(account, person)):
+        keys.create(path)
+    prefix = f"{account}/{uuid4()}/{person}/"
+
+    def fault(verb: str, key: str) -> None:
+        nonlocal looks
+        looks += verb == "remains"
+        if looks == 3:  # deleted, looked again, and now the last look
+            store.objects[prefix + "late"] = b"late"
+
+    store = MemoryStore(fault)
+    target = Target(key=KeyPath(account, person), prefixes=(prefix,))
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("stop", "nodes", "indexes", "recordings", "tracks", "transcripts", "reindex", "held"), ()
+    )
+    plan = Plan(account=account, person=person, whole_person=True, targets=(target,), keys=(target.key,), **nothing)
+    assert destroy(store, keys, plan).reasons == (f"The object {prefix}late is still in the store",)
+    assert destroy(store, keys, plan).reasons == ()
