@@ -15,6 +15,7 @@ from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
 from app.database import Db, now_in, set_account
 from app.errors import Conflict, NotThere
+from app.invitations.models import Invitation
 from app.pages import page
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
@@ -27,7 +28,7 @@ from app.privacy.service import ask_erasure
 from app.sessions.models import Recording, RecordingState, Session, SessionState
 from app.sessions.policy import is_held
 from app.sessions.service import find_session, recording_facts
-from app.studies.service import find_study
+from app.studies.service import Contact, contact_of, find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
@@ -39,7 +40,12 @@ async def show_receipt(request: AnyRequest, db: Db, wiring: Wiring, token: str) 
     """For whoever asked: how far it is, and the certificate. Ids and counts only, so that no sign-in is needed."""
     erasure = await _of_receipt(db, wiring, token)
     return await _certificate_page(
-        request, db, "privacy/receipt.html", erasure, file=f"/receipt/{token}/certificate.json"
+        request,
+        db,
+        "privacy/receipt.html",
+        erasure,
+        file=f"/receipt/{token}/certificate.json",
+        contact=await _contact(db, wiring, erasure),
     )
 
 
@@ -173,7 +179,18 @@ async def _newest(db: Db, erasure: Erasure) -> Certificate | None:
     return await db.scalar(papers.order_by(Certificate.issued_at.desc()).limit(1))
 
 
-async def _certificate_page(request: AnyRequest, db: Db, template: str, erasure: Erasure, *, file: str) -> Template:
+async def _contact(db: Db, wiring: Wiring, erasure: Erasure) -> Contact | None:
+    """Whom the person can still ask: the contact of the study they were last invited to."""
+    invited = select(Invitation.session_id).where(Invitation.participant_id == erasure.person_id)
+    session = await db.scalar(invited.order_by(Invitation.created_at.desc()).limit(1))
+    if session is None:
+        return None
+    return contact_of(wiring.columns, await find_study(db, (await find_session(db, session)).study_id))
+
+
+async def _certificate_page(
+    request: AnyRequest, db: Db, template: str, erasure: Erasure, *, file: str, contact: Contact | None = None
+) -> Template:
     certificate = await _newest(db, erasure)
     return page(
         template,
@@ -183,6 +200,7 @@ async def _certificate_page(request: AnyRequest, db: Db, template: str, erasure:
         fingerprint=key_fingerprint(certificate.public_key) if certificate else "",
         life=lifeline([("asked", erasure.asked_at)], await now_in(db), ends_at=erasure.finished_at),
         file=file,
+        contact=contact,
     )
 
 

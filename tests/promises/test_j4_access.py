@@ -13,7 +13,7 @@ from litestar.handlers.http_handlers import HTTPRouteHandler
 from sqlalchemy import select
 
 from app.accounts.models import Login, Role, Scope
-from app.accounts.service import remove_member
+from app.accounts.members import remove_member
 from app.audit import Action, AuditEvent, record, verify
 from app.demo.browser import Browser
 from app.participants.models import Participant

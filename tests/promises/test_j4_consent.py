@@ -23,7 +23,8 @@ from app.sessions.policy import CONSENT_TRACKS, Switch, allowed_kinds
 from app.settings import Settings
 from app.studies.models import ConsentKind
 from recordings.model import StreamKind, TrackKind
-from tests.promises.world import ALL_KINDS, Guest, Listener, World
+from tests.promises.sources import Listener
+from tests.promises.world import ALL_KINDS, Guest, World
 from tests.recordings.scene import BOTH, CAMERA, VOICE, Scene, play
 from workers.speech import Samples
 from workers.transcribe import transcribe

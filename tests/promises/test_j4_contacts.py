@@ -43,7 +43,7 @@ EVERYWHERE = Settings(
 WORDING_HASH = "caaf158ea8a462c3edddff06ecca59a52f4432bddec16bf20aa4ee31b33fed12"
 """Of everything the notice says in version 1. A changed sentence needs a new WORDING_VERSION and date; then
 pin the new hash here, and every participant is shown the new text before anything more is recorded."""
-FOR_MEMBERS = {"sign_in"}
+FOR_MEMBERS = {"member_added", "sign_in"}
 MAIL_CONTEXT = {
     "settings": EVERYWHERE, "to_name": "Anna", "account_name": "Kitchen Lab", "study_title": "Kitchens",
     "contact_name": "Olga Ostrowska", "contact_email": "olga@lab.example", "notice_date": date(2026, 11, 22),
@@ -76,6 +76,8 @@ async def participant_pages(world: World) -> dict[str, str]:
         page = await browser.open(path)
         assert page.status == 200, path
         pages[path] = page.html
+    receipt = (await world.post(browser, "/my-data/erase")).headers["location"]
+    pages["receipt"] = (await world.browser().open(receipt)).html
     return pages
 
 

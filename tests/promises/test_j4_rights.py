@@ -26,8 +26,9 @@ from recordings.encryption.keystore import KeyDestroyed, KeyPath
 from recordings.model import RecordingRef
 from recordings.storage.layout import person_prefix
 from recordings.storage.store import Stored, StoreUnavailable
+from tests.promises.sources import HEARD, Listener
 from tests.promises.test_j4_access import pages
-from tests.promises.world import HEARD, Guest, Listener, QuietNode, World
+from tests.promises.world import Guest, QuietNode, World
 from workers.speech import Samples
 from workers.transcribe import transcribe
 

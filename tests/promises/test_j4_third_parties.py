@@ -19,7 +19,8 @@ from app.sessions.models import Node
 from app.settings import Mode, Settings, SettingsError
 from app.studies.models import Study
 from recordings.storage.regions import place_of
-from tests.promises.world import Listener, World
+from tests.promises.sources import Listener
+from tests.promises.world import World
 from workers.speech import Samples
 from workers.transcribe import transcribe
 
