@@ -34,6 +34,7 @@ class Action(StrEnum):
 
     ACCOUNT_CREATED = "accounts:account:created"
     MEMBER_INVITED = "accounts:member:invited"
+    MEMBER_ROLE_CHANGED = "accounts:member:role_changed"
     MEMBER_REMOVED = "accounts:member:removed"
     SIGNED_IN = "accounts:login:started"
     SIGNED_OUT = "accounts:login:ended"

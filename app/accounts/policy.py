@@ -1,10 +1,11 @@
-"""Rules of signing in: pure functions of values and `now`."""
+"""Rules of members and of signing in: pure functions of values and `now`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.accounts.models import Role
 from app.decisions import ALLOWED, Decision, refused
 
 LINKS_AT_ONCE = 3
@@ -35,6 +36,13 @@ def may_use_link(link: LinkFacts, now: datetime) -> Decision:
         return refused("This link has expired.")
     if link.member_removed:
         return refused("This person is no longer a member.")
+    return ALLOWED
+
+
+def may_stop_being(role: Role, owners: int) -> Decision:
+    """May a member of this role be removed, or get another one? owners: how many the account has."""
+    if role is Role.OWNER and owners <= 1:
+        return refused("This is the only owner. An account always has one; make somebody else an owner first.")
     return ALLOWED
 
 

@@ -1,4 +1,4 @@
-"""Signing in and out. GET never changes anything: mail scanners open every link."""
+"""Signing in and out, with the pages of members. GET never changes anything: mail scanners open every link."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Redirect, Template
 
+from app.accounts import member_routes
 from app.accounts.login import Login, end_login, start_login
 from app.accounts.models import Scope
 from app.accounts.policy import safe_next
@@ -63,4 +64,4 @@ async def _ask(wiring: Wiring, email: str, next_path: str) -> None:
         await ask_sign_in(db, wiring, email=email, next_path=next_path)
 
 
-router = Router("/", route_handlers=[show_sign_in, ask_for_link, show_link, sign_in, sign_out])
+router = Router("/", route_handlers=[show_sign_in, ask_for_link, show_link, sign_in, sign_out, *member_routes.handlers])

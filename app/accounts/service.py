@@ -1,4 +1,4 @@
-"""Verbs of the customer: make an account, add members, ask for a sign-in link, sign in."""
+"""Verbs of the customer: make an account, add a member, ask for a sign-in link, sign in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, text
 
-from app.accounts.login import end_logins_of
 from app.accounts.models import Account, Member, Role, SignInAddress, SignInLink
 from app.accounts.policy import LinkFacts, may_ask_link, may_use_link
 from app.database import Db, door, now_in, set_account
@@ -25,6 +24,8 @@ from recordings.encryption.keystore import KeyExists, KeyMissing, KeyPath, KeySt
 from recordings.model import AccountId, PersonId
 
 PURPOSE = "sign-in-link"
+NAME_FIELD = "member.name"
+EMAIL_FIELD = "member.email"
 PLATFORM = AccountId(UUID(int=0))
 """Where the key store keeps what belongs to the whole installation."""
 ADDRESS_KEY = KeyPath(PLATFORM, None, "sign-in-address")
@@ -61,22 +62,19 @@ async def create_account(
 async def add_member(
     db: Db, columns: SealedColumns, *, account: AccountId, name: str, email: str, role: Role
 ) -> PersonId:
-    """A person who signs in by mailed link. Raises AlreadyMember."""
-    member = PersonId(uuid4())
+    """A person who signs in by mailed link; somebody who was removed comes back as the same person, with the
+    name and role given now. Raises AlreadyMember."""
     index = columns.blind_index(account, email)
-    if await db.scalar(select(Member.id).where(Member.email_index == index)):
+    row = await db.scalar(select(Member).where(Member.email_index == index).with_for_update())
+    if row is not None and row.removed_at is None:
         raise AlreadyMember
+    member = PersonId(row.id if row else uuid4())
     columns.make_person_key(account, member)
-    db.add(
-        Member(
-            id=member,
-            account_id=account,
-            role=role,
-            name=columns.seal(account, member, "member.name", name),
-            email=columns.seal(account, member, "member.email", email),
-            email_index=index,
-        )
-    )
+    row = row or Member(id=member, account_id=account, email_index=index)
+    row.role, row.removed_at = role, None
+    row.name = columns.seal(account, member, NAME_FIELD, name)
+    row.email = columns.seal(account, member, EMAIL_FIELD, email)
+    db.add(row)
     db.add(SignInAddress(address_hash=address_hash(columns.keys, email), account=account, member=member))
     await db.flush()
     return member
@@ -135,19 +133,10 @@ async def use_link(db: Db, *, token: str) -> SignedInMember:
     return SignedInMember(account=account, member=PersonId(member.id))
 
 
-async def remove_member(db: Db, *, member: PersonId) -> None:
-    """They can no longer sign in, and are signed out everywhere at once."""
-    row = await db.get(Member, member)
-    if row is None:
-        raise NotThere
-    row.removed_at = await now_in(db)
-    await end_logins_of(db, person=member)
-
-
 async def member_names(db: Db, columns: SealedColumns) -> dict[PersonId, str]:
     """Names of the account's members by id."""
     rows = (await db.scalars(select(Member))).all()
-    return {PersonId(m.id): columns.open(AccountId(m.account_id), PersonId(m.id), "member.name", m.name) for m in rows}
+    return {PersonId(m.id): columns.open(AccountId(m.account_id), PersonId(m.id), NAME_FIELD, m.name) for m in rows}
 
 
 def address_hash(keys: KeyStore, email: str) -> bytes:
@@ -193,6 +182,6 @@ async def _mail_link(db: Db, wiring: Wiring, account: AccountId, member_id: Pers
             "minutes": int(SIGN_IN_LINK_LIFE.total_seconds() // 60),
             "account_name": account_name,
         },
-        to_name=columns.open(account, member_id, "member.name", member.name),
-        to_email=columns.open(account, member_id, "member.email", member.email),
+        to_name=columns.open(account, member_id, NAME_FIELD, member.name),
+        to_email=columns.open(account, member_id, EMAIL_FIELD, member.email),
     )

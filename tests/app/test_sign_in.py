@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import update
 
 from app.accounts.login import find_login
+from app.accounts.members import remove_member
 from app.accounts.models import Login, SignInLink
 from app.accounts.policy import LinkFacts, may_ask_link, may_use_link, safe_next
-from app.accounts.service import address_hash, remove_member
+from app.accounts.service import address_hash
 from app.database import now_in
 from tests.fixtures.web import Cast, mails
 
