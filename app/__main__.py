@@ -243,6 +243,8 @@ def _told(action: Callable[[], _Result]) -> _Result:
 
 def _start_log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_messages)
     for chatty in (
         "httpx",
         "procrastinate",
@@ -252,6 +254,13 @@ def _start_log() -> None:
         "aiortc",
     ):  # people's addresses and job arguments stay out
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _without_messages(record: logging.LogRecord) -> bool:
+    """The job engine logs whole exceptions, whose messages may carry personal data; ours tells type and place."""
+    if record.name.startswith("procrastinate"):
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def _end_with_parent() -> None:
