@@ -12,8 +12,8 @@ from litestar import Litestar
 from litestar.handlers.http_handlers import HTTPRouteHandler
 from sqlalchemy import select
 
-from app.accounts.models import Login, Role, Scope
 from app.accounts.members import remove_member
+from app.accounts.models import Login, Role, Scope
 from app.audit import Action, AuditEvent, record, verify
 from app.demo.browser import Browser
 from app.participants.models import Participant
@@ -64,6 +64,7 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "invitation": world.anna.invitation,
         "participant": world.anna.person,
         "erasure": erasure.id,
+        "member": world.lab.owner,
         "session_id": world.lab.session,
         "form": "vtt",
         "step": "end",
@@ -118,7 +119,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
 
 
 async def test_j4_08_participants_reach_no_page_of_the_account(world: World):
-    for_members = ("/studies", "/sessions", "/recordings", "/erasures")
+    for_members = ("/studies", "/sessions", "/recordings", "/erasures", "/members")
     found = [(m, p) for m, p in await addresses(world) if p.startswith(for_members)]
     assert len(found) > 12
     for browser in (await world.guest(world.anna), await world.guest(world.anna, Scope.ROOM)):
