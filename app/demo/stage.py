@@ -14,6 +14,7 @@ from typing import IO
 
 import httpx
 
+from app.embedded import running
 from app.settings import Settings, child_environment
 
 FOLDER = Path("var/demo")
@@ -36,12 +37,16 @@ class Stage:
     lock: IO[bytes]
 
     @classmethod
-    async def open(cls, folder: Path = FOLDER) -> Stage:
-        """Start from nothing and wait until people could open it. Raises StageFailed with the end of its log."""
+    async def open(cls, folder: Path = FOLDER, *, port: int = FIRST_PORT, **others: object) -> Stage:
+        """Start from nothing and wait until people could open it. Raises StageFailed with the end of its log.
+
+        port: where people open it, or any free one when it is taken; others: further settings."""
         lock = _only_one(folder)
+        if running(folder):
+            raise StageFailed(f"A demo is already running in {folder}; stop it there with Ctrl-C, then start again.")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o755)
-        web, node = _free_port(FIRST_PORT), _free_port(0)
+        web, node = _free_port(port), _free_port(0)
         settings = Settings.from_env(
             {},
             public_url=f"http://localhost:{web}",
@@ -49,6 +54,7 @@ class Stage:
             node_url=f"http://127.0.0.1:{node}",
             data_dir=folder.resolve(),
             media_addresses="127.0.0.1",
+            **others,
         )
         with (folder / "serve.log").open("wb") as log:
             serving = await asyncio.create_subprocess_exec(
