@@ -22,7 +22,10 @@ from tests.fixtures.web import Cast
 from workers.__main__ import build
 from workers.reap import POISON_ATTEMPTS, reap_jobs
 
-NOT_PERIODIC = "SELECT task_name, status::text, attempts FROM procrastinate_jobs WHERE task_name NOT IN ('sweep', 'reap') ORDER BY id"
+NOT_PERIODIC = (
+    "SELECT task_name, status::text, attempts FROM procrastinate_jobs"
+    " WHERE task_name NOT IN ('sweep', 'reap') ORDER BY id"
+)
 
 
 @pytest.fixture
