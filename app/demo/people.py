@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
@@ -92,16 +93,20 @@ class Owner:
         """open, start, pause, resume, end, or admit/<participant>."""
         await act(self.browser, f"/rooms/{self.session}/{step}")
 
-    async def person(self, name: str) -> str:
-        """Id of somebody in the room, as the room's own WebSocket tells it. Raises DeadEnd."""
+    async def room(self) -> dict[str, Any]:
+        """The room at this moment, as its own WebSocket tells it (app/room/PROTOCOL.md)."""
         cookie = "; ".join(f"{c.name}={c.value}" for c in self.browser.http.cookies.jar)
         url = f"{self.browser.origin.replace('http', 'ws', 1)}/rooms/{self.session}/events"
         async with connect(
             url, origin=Origin(self.browser.origin), additional_headers={"Cookie": cookie}, proxy=None
         ) as room:
-            for one in json.loads(await asyncio.wait_for(room.recv(), ROOM_SECONDS))["people"]:
-                if one["name"] == name:
-                    return str(one["person"])
+            return dict(json.loads(await asyncio.wait_for(room.recv(), ROOM_SECONDS)))
+
+    async def person(self, name: str) -> str:
+        """Id of somebody in the room. Raises DeadEnd."""
+        for one in (await self.room())["people"]:
+            if one["name"] == name:
+                return str(one["person"])
         raise DeadEnd(f"{name} is not in the room")
 
     async def review(self) -> Page:
