@@ -16,6 +16,7 @@ from app.accounts.service import member_names
 from app.database import Db
 from app.errors import Conflict
 from app.forms import Form, read_form
+from app.invitations import list_routes
 from app.invitations.forms import read_invitation
 from app.invitations.models import Invitation
 from app.invitations.service import find_unsubscribe, invitations_of_session, invite, revoke, unsubscribe
@@ -172,5 +173,13 @@ async def _unsubscribe_page(
 
 
 router = Router(
-    "/", route_handlers=[show_session, create_invitation, revoke_invitation, show_unsubscribe, act_unsubscribe]
+    "/",
+    route_handlers=[
+        show_session,
+        create_invitation,
+        revoke_invitation,
+        show_unsubscribe,
+        act_unsubscribe,
+        *list_routes.handlers,
+    ],
 )
