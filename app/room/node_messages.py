@@ -106,12 +106,16 @@ class Permission(_Message, frozen=True, kw_only=True):
     as_of: the database's clock when the facts were read; an older one is ignored.
     streams: recording -> kind -> the track it may be written to. A track that has been closed is
     never named again, so a withdrawn consent that is given anew cannot reopen it.
+    takes: recording -> its only take that may be captured, since one that was never committed has a number
+    that is given again. inside: everybody who may be in the room; streams and views of others end.
     live False: the session is over and its streams end.
     """
 
     as_of: float
     live: bool
     streams: dict[UUID, dict[TrackKind, UUID]]
+    takes: dict[UUID, int]
+    inside: list[UUID]
     why: str = ""
 
 

@@ -178,7 +178,9 @@ class Rooms:
         self._leases[session] = _Lease(permission, self._clock())
         for stream in self._in(session):
             self._apply(stream)
-        if not permission.live:
+        if permission.live:
+            self._show_out(session, frozenset(permission.inside))
+        else:
             self._end_all(session)
 
     def tick(self) -> None:
@@ -244,14 +246,18 @@ class Rooms:
         return LiveStream(ask, tracks, recorder, publication)
 
     def _apply(self, stream: LiveStream) -> None:
-        """Only the very tracks that are named may be written."""
+        """Only the very take and tracks that are named may be written, and only what comes from now on."""
         lease = self._leases.get(stream.ask.session)
         if lease is None or not self.leased(stream.ask.session):
             stream.recorder.permit(frozenset(), NO_PUSH)
             return
-        named = lease.permission.streams.get(stream.ask.recording, {}) if lease.permission.live else {}
+        permission, recording = lease.permission, stream.ask.recording
+        is_current = permission.live and permission.takes.get(recording) == stream.ask.take
+        named = permission.streams.get(recording, {}) if is_current else {}
         kinds = frozenset(kind for kind, track in stream.tracks.items() if named.get(kind) == track.track)
-        stream.recorder.permit(kinds, lease.permission.why)
+        if kinds - stream.recorder.permitted:
+            stream.publication.release()  # what was sent before and waits for lost packets is not covered
+        stream.recorder.permit(kinds, permission.why)
 
     def _ended(self, stream: LiveStream, why: peer.Ended) -> None:
         if self._streams.get(stream.ask.resource) is not stream:
@@ -270,6 +276,15 @@ class Rooms:
                 interrupted=not clean,
             )
         )
+
+    def _show_out(self, session: UUID, inside: frozenset[UUID]) -> None:
+        """Whoever may not be in the room any more neither sends nor receives."""
+        for stream in self._in(session):
+            if stream.ask.person not in inside:
+                self._later(self.end(stream.ask.resource))
+            for viewer, viewing in list(stream.views.values()):
+                if viewer not in inside:
+                    self._later(viewing.close())
 
     def _end_all(self, session: UUID) -> None:
         for stream in self._in(session):

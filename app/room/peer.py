@@ -175,6 +175,13 @@ class Publication(Peer):
         if self._reception is not None:
             self._reception.request_key_frame()
 
+    def release(self) -> None:
+        """Hands to the sink at once whatever has arrived, waiting for nothing that was lost."""
+        if self._transport is not None:
+            self._transport.drain()
+        if self._reception is not None:
+            self._reception.release()
+
     def _connected(self) -> MediaTransport:
         reception = Reception(
             self._formats,
@@ -198,7 +205,7 @@ class Publication(Peer):
 
     def _ended(self, why: Ended) -> None:
         if self._reception is not None:
-            self._reception.finish()
+            self._reception.release()
         for viewing in tuple(self._viewings):
             viewing.source_ended()
 

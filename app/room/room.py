@@ -132,6 +132,8 @@ def permission(facts: RoomFacts) -> Permission:
         as_of=facts.as_of.timestamp(),
         live=facts.state is SessionState.LIVE,
         streams=streams,
+        takes=dict(facts.takes),
+        inside=[person.person for person in facts.people.values() if may_be_inside(facts, person)],
         why="paused" if facts.recording is Switch.PAUSED else "permission changed",
     )
 

@@ -89,6 +89,10 @@ class StreamRecorder:
         if line:
             line.close(True, self._now())
 
+    @property
+    def permitted(self) -> frozenset[TrackKind]:
+        return frozenset(kind for kind, line in self._lines.items() if line.permitted)
+
     def permit(self, kinds: frozenset[TrackKind], why: str) -> None:
         """From this moment record exactly these kinds. why: shown to people where it makes a gap."""
         for kind, line in self._lines.items():

@@ -241,8 +241,8 @@ class Reception:
         self._key_frame_wanted = True
         self._ask_for_key_frame(self._now())
 
-    def finish(self) -> None:
-        """The peer is gone: nothing missing will come any more, what waits behind holes goes to the sink."""
+    def release(self) -> None:
+        """Nothing missing is waited for any longer: what waits behind holes goes to the sink."""
         for track in self._tracks.values():
             track.take(track.buffer.expire(float("inf")), self._now(), self._utc())
 

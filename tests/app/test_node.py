@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,7 @@ from recordings.encryption.memory import MemoryKeyStore
 from recordings.model import AccountId, PersonId, StreamKind, TrackKind
 from recordings.storage.layout import recording_prefix, track_key_path, track_prefix
 from recordings.storage.memory import MemoryStore
-from tests.app.loopback import BOTH, HERE, accept, offering, until
+from tests.app.loopback import BOTH, HERE, accept, client, offer_of, offering, until
 from tests.app.room_stage import Stage, media, stage
 
 
@@ -80,9 +80,24 @@ class Scene:
         return {track.kind for track in self.stream(ask).tracks if track.permitted}
 
 
-def allow(ask: StreamAsk, *kinds: TrackKind, as_of: float = 1.0, live: bool = True) -> Permission:
+def allow(
+    ask: StreamAsk,
+    *kinds: TrackKind,
+    as_of: float = 1.0,
+    live: bool = True,
+    streams: dict[UUID, dict[TrackKind, UUID]] | None = None,
+    take: int | None = None,
+    inside: Sequence[UUID] | None = None,
+) -> Permission:
     tracks = {track.kind: track.track for track in ask.tracks if track.kind in (kinds or BOTH)}
-    return Permission(as_of=as_of, live=live, streams={ask.recording: tracks}, why="test")
+    return Permission(
+        as_of=as_of,
+        live=live,
+        streams={ask.recording: tracks} if streams is None else streams,
+        takes={ask.recording: take or ask.take},
+        inside=[ask.person] if inside is None else list(inside),
+        why="test",
+    )
 
 
 @asynccontextmanager
@@ -151,9 +166,9 @@ async def test_a_track_that_is_not_named_is_not_written(tmp_path: Path) -> None:
         ask = scene.ask(offer)
         await scene.rooms.publish(ask)
         other = {TrackKind.VOICE: uuid4(), TrackKind.CAMERA: ask.track_refs[TrackKind.CAMERA].track}
-        scene.rooms.permit(ask.session, Permission(as_of=1, live=True, streams={ask.recording: dict(other)}))
+        scene.rooms.permit(ask.session, allow(ask, streams={ask.recording: dict(other)}))
         assert scene.permitted(ask) == {TrackKind.CAMERA}
-        scene.rooms.permit(ask.session, Permission(as_of=2, live=True, streams={uuid4(): dict(other)}))
+        scene.rooms.permit(ask.session, allow(ask, streams={uuid4(): dict(other)}))
         assert scene.permitted(ask) == set()
         await pc.close()
 
@@ -176,6 +191,8 @@ async def test_publishing_again_ends_the_first_and_records_once(tmp_path: Path) 
         await accept(second_pc, (await scene.rooms.publish(second)).sdp)
         assert [(take.number, take.interrupted) for take in scene.ended] == [(1, False)]
         assert [stream.take for stream in scene.rooms.facts(first.session).streams] == [2]
+        assert scene.permitted(second) == set(), "a take that is not committed is not captured"
+        scene.rooms.permit(second.session, allow(second, as_of=2.0))
         await until(lambda: scene.kept(second, TrackKind.CAMERA), "frames of the second")
         with pytest.raises(NodeFull):
             await scene.rooms.publish(scene.ask(offer))
@@ -195,6 +212,49 @@ async def test_a_session_that_is_over_or_forsaken_ends_its_streams(tmp_path: Pat
             scene.ended.clear()
             assert scene.rooms.facts(ask.session).streams == []
             await pc.close()
+
+
+async def test_whoever_may_not_be_in_the_room_any_more_neither_sends_nor_receives(tmp_path: Path) -> None:
+    async with rooms(tmp_path) as scene:
+        pc, _, _, offer = await offering()
+        ask, member, removed = scene.ask(offer), uuid4(), uuid4()
+        everybody = [ask.person, member, removed]
+        scene.rooms.permit(ask.session, allow(ask, inside=everybody))
+        await accept(pc, (await scene.rooms.publish(ask)).sdp)
+        await until(lambda: scene.stream(ask).connected, "the connection")
+        for viewer in (member, removed):
+            watcher = client()
+            watcher.addTransceiver("video", direction="recvonly")
+            await scene.rooms.view(ask.resource, ViewAsk(sdp=await offer_of(watcher), viewer=viewer))
+            await watcher.close()
+        assert scene.stream(ask).views == 2
+
+        scene.rooms.permit(ask.session, allow(ask, as_of=2.0, inside=[ask.person, member]))
+        await until(lambda: scene.stream(ask).views == 1, "the end of the removed member's view")
+        scene.rooms.permit(ask.session, allow(ask, as_of=1.5, inside=everybody))
+        assert scene.stream(ask).views == 1
+        scene.rooms.permit(ask.session, allow(ask, as_of=3.0, inside=[member]))
+        await until(lambda: scene.ended, "the end of the stream of the one who was shown out")
+        assert scene.rooms.facts(ask.session).streams == []
+        await pc.close()
+
+
+async def test_what_was_said_before_permission_came_is_let_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packets wait up to a second behind a lost one; those of a pause must not come out after it."""
+    released: list[set[TrackKind]] = []
+    monkeypatch.setattr(peer.Publication, "release", lambda self: released.append(scene.permitted(ask)))
+    async with rooms(tmp_path) as scene:
+        pc, _, _, offer = await offering()
+        ask = scene.ask(offer)
+        await scene.rooms.publish(ask)
+        scene.rooms.permit(ask.session, allow(ask, TrackKind.CAMERA))
+        scene.rooms.permit(ask.session, allow(ask, TrackKind.CAMERA, as_of=2.0))
+        scene.rooms.permit(ask.session, allow(ask, as_of=3.0))
+        scene.rooms.permit(ask.session, allow(ask, TrackKind.VOICE, as_of=4.0))
+        assert released == [set(), {TrackKind.CAMERA}], "before each widening, and only then"
+        await pc.close()
 
 
 async def test_erasing_while_recording_leaves_nothing_and_lets_nothing_in(tmp_path: Path) -> None:

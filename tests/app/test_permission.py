@@ -117,6 +117,13 @@ def test_nothing_is_captured_while_the_session_does_not_record(change: dict[str,
     assert captured(room(guest(), **change)) == set()
 
 
+def test_only_the_newest_take_and_only_people_inside_are_named() -> None:
+    guests = guest(), guest(join=joined(revoked=True)), guest(join=joined(admitted=False))
+    facts = room(*guests, member("owner"))
+    assert permission(facts).takes == dict.fromkeys(facts.takes, 1)
+    assert permission(facts).inside == [guests[0].person, *(p for p in facts.people if facts.people[p].is_member)]
+
+
 def test_a_session_that_ended_ends_its_streams() -> None:
     assert not permission(room(guest(), state=SessionState.ENDED)).live
 

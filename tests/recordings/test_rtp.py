@@ -217,8 +217,19 @@ def test_time_never_runs_backwards() -> None:
 def test_what_waits_behind_a_hole_is_kept_when_the_peer_goes() -> None:
     scene = Scene()
     scene.take(*(rtp(n, pt=OPUS, ssrc=2, timestamp=960 * n, payload=b"o") for n in (1, 3)))
-    scene.reception.finish()
+    scene.reception.release()
     assert [frame.ticks for frame in scene.frames] == [960, 2_880]
+
+
+def test_what_waits_is_given_out_when_permission_changes_and_then_never_again() -> None:
+    scene = Scene()
+    scene.take(*(rtp(n, pt=OPUS, ssrc=2, timestamp=960 * n, payload=b"o") for n in (1, 3, 4)))
+    scene.reception.release()
+    scene.frames.clear()
+    scene.now += AUDIO_PATIENCE_S * 2
+    scene.reception.tick()
+    scene.take(*(rtp(n, pt=OPUS, ssrc=2, timestamp=960 * n, payload=b"o") for n in (2, 5)))
+    assert [frame.ticks for frame in scene.frames] == [4_800], "the late one is not let in either"
 
 
 def test_viewers_get_packets_at_once_repairs_included() -> None:
