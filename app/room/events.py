@@ -8,6 +8,7 @@ Authorised by the login cookie and our own Origin (app.security), never by a tok
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -40,6 +41,8 @@ SAY_SECONDS = 4.0  # at least this often, so that a dead connection is noticed (
 HERE_SECONDS = 2.0
 ASK_AGAIN_SECONDS = 15.0  # whether the login still stands
 NOT_YOURS = 4403
+
+log = logging.getLogger("junier.room")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +80,12 @@ class Watch:
         while True:
             try:
                 look = await self._look()
-            except OperationalError:  # the database is away: say nothing rather than something old
+            except Exception as error:  # say nothing rather than something old: silence is noticed by the page
+                log.warning("a room cannot be seen: %s", type(error).__name__)
                 look = None
-            if look is not None:
-                async with self._seen:
-                    self.look = look
-                    self._seen.notify_all()
+            async with self._seen:
+                self.look = look
+                self._seen.notify_all()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._poke.wait(), LOOK_SECONDS)
             self._poke.clear()

@@ -15,11 +15,14 @@ from sqlalchemy import text
 
 from app.errors import JunierError
 from app.room.node_client import NodeClient
-from app.room.node_messages import PUSH_SECONDS
+from app.room.node_messages import LEASE_SECONDS, PUSH_SECONDS
 from app.room.room import permission
 from app.room.rows import one_moment, read_room
 from app.wiring import Wiring
 from recordings.model import AccountId
+
+PATIENCE_SECONDS = LEASE_SECONDS / 2
+"""A media process that does not answer must not let the leases of other rooms run out."""
 
 log = logging.getLogger("junier.room")
 
@@ -53,11 +56,16 @@ def push_loop(node: NodeClient) -> Callable[[Wiring], Awaitable[None]]:
 
 
 async def push_all(wiring: Wiring, node: NodeClient) -> None:
-    """One round over all live sessions; one that fails does not keep the others waiting."""
+    """One round over all live sessions; one that fails or is slow does not keep the others waiting."""
     async with wiring.database.transaction() as db:
         live = (await db.execute(text("SELECT account_id, session_id FROM live_sessions()"))).all()
     told = await asyncio.gather(
-        *(push_session(wiring, node, account=AccountId(one.account_id), session=one.session_id) for one in live),
+        *(
+            asyncio.wait_for(
+                push_session(wiring, node, account=AccountId(one.account_id), session=one.session_id), PATIENCE_SECONDS
+            )
+            for one in live
+        ),
         return_exceptions=True,
     )
     for outcome in told:

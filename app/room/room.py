@@ -132,7 +132,7 @@ def permission(facts: RoomFacts) -> Permission:
         as_of=facts.as_of.timestamp(),
         live=facts.state is SessionState.LIVE,
         streams=streams,
-        takes=dict(facts.takes),
+        takes={track.recording: track.take for track in facts.tracks},
         inside=[person.person for person in facts.people.values() if may_be_inside(facts, person)],
         why="paused" if facts.recording is Switch.PAUSED else "permission changed",
     )

@@ -29,8 +29,8 @@ PRESENT_FOR = timedelta(seconds=6)
 async def one_moment(database: Database, account: AccountId) -> AsyncIterator[Db]:
     """A transaction in which every query sees the same moment, so that a permission never mixes two.
 
-    SET takes no snapshot, so the moment is that of the first reading, which also reads the clock: an
-    older reading never carries a later `as_of`."""
+    SET takes no snapshot, so the moment is that of the first reading, and the transaction's own time lies before
+    it: what is read after a change was committed is later than whatever was read without that change."""
     async with database.transaction() as db:
         await db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         await db.execute(text(f"SET LOCAL junier.account_id = '{UUID(str(account))}'"))
@@ -41,7 +41,7 @@ async def read_room(db: Db, *, account: AccountId, session: UUID) -> RoomFacts:
     """All about one room. Raises NotThere."""
     found = (
         await db.execute(
-            select(Session, Study.kinds, Node.url, func.clock_timestamp())
+            select(Session, Study.kinds, Node.url, func.now())
             .join(Study, Study.id == Session.study_id)
             .outerjoin(Node, Node.name == Session.node)
             .where(Session.id == session)

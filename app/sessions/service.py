@@ -115,7 +115,12 @@ async def end(db: Db, *, session: UUID) -> Session:
     row = await _step(db, session, Step.END)
     row.ended_at = await now_in(db)
     left = (
-        await db.scalars(select(Recording).where(Recording.session_id == session, Recording.erased_at.is_(None)))
+        await db.scalars(
+            select(Recording)
+            .where(Recording.session_id == session, Recording.erased_at.is_(None))
+            .order_by(Recording.id)
+            .with_for_update()  # a take that closes at this moment is seen as closed, or sees the session ended
+        )
     ).all()
     for recording in left:
         if not await _has_open_take(db, recording.id):
@@ -158,9 +163,9 @@ async def open_take(
     resource: str,
 ) -> TakeOpened:
     """Rows and keys for one publication: the recording (one per person and stream, however often they come
-    back), an open track for each of `kinds`, and the take. Raises Gone when the recording was erased."""
+    back), an open track for each of `kinds`, and the take. Raises Gone when the recording is or will be erased."""
     recording = await _recording(db, account, session, person, person_is_member, stream)
-    if recording.erased_at is not None:
+    if recording.erased_at is not None or recording.restricted_at is not None:
         raise Gone
     recording.last_take += 1
     recording.state = RecordingState.CAPTURING

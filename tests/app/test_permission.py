@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
 
 from app.database import Database
+from app.errors import Gone
 from app.invitations.service import admit
 from app.room.models import Presence
+from app.room.node_client import NodeClient
+from app.room.node_messages import Permission
+from app.room.permission import push_all
 from app.room.room import OpenTrack, Person, RoomFacts, may_see, may_send, offered_kinds, permission
 from app.room.rows import here, one_moment, read_room
-from app.sessions.models import SessionState
+from app.sessions.models import Node, Recording, Session, SessionState
 from app.sessions.policy import JoinFacts, Switch
 from app.sessions.service import close_tracks, open_take
 from app.studies.models import ConsentKind
@@ -217,6 +223,36 @@ async def test_rows_become_facts_and_a_withdrawn_track_never_comes_back(database
     second = await take()
     assert second[TrackKind.VOICE] != first[TrackKind.VOICE]
     assert await allowed() == second
+
+    async with database.transaction(scene.account) as db:
+        (await db.scalars(select(Recording))).one().restricted_at = datetime.now(UTC)
+    with pytest.raises(Gone):  # while it is being erased nothing new may come to lie there
+        await take()
+
+
+async def test_a_media_process_that_does_not_answer_holds_up_no_other_room(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.room.permission.PATIENCE_SECONDS", 0.2)
+    scene, other = await stage(database, tmp_path), await stage(database, tmp_path)
+    told: list[UUID] = []
+
+    class Media:
+        """The port to the media processes: that of the first room accepts and never answers."""
+
+        async def permit(self, url: str, session: UUID, now: Permission) -> None:
+            if session == scene.session:
+                await asyncio.Event().wait()
+            told.append(session)
+
+    for one in (scene, other):
+        await one.open("open_room")
+        async with database.transaction(one.account) as db:
+            await db.merge(Node(name="media-1", url="http://127.0.0.1:1", capacity=9, started_at=NOW, heartbeat_at=NOW))
+            (await db.get_one(Session, one.session)).node = "media-1"
+    async with asyncio.timeout(10):
+        await push_all(scene.wiring, cast(NodeClient, Media()))
+    assert other.session in told and scene.session not in told
 
 
 async def test_presence_is_what_pages_say_and_fades(database: Database, tmp_path: Path) -> None:

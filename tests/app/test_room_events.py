@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -15,6 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.accounts.models import Role
 from app.database import Database
+from app.room.events import Watch
+from app.room.node_client import NodeClient
 from app.room.node_messages import SessionFacts, StreamFacts, TrackFacts
 from app.room.room import Person, RoomFacts
 from app.room.snapshot import RoomTold, told
@@ -142,6 +146,27 @@ async def test_changes_reach_everyone_who_follows(database: Database, tmp_path: 
         await heard(guest_page, observers=0)
         await scene.open("end")
         await heard(ada, session="ended")
+
+
+async def test_a_room_that_cannot_be_seen_is_not_told_as_it_was(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An indicator that goes on saying what was true before would be a lie; silence is noticed by the page."""
+    scene = await stage(database, tmp_path)
+    watch = Watch(scene.wiring, cast(NodeClient, None), scene.account, scene.session)
+    monkeypatch.setattr("app.room.events.LOOK_SECONDS", 0.01)
+    running = asyncio.create_task(watch.run())
+    try:
+        look = await watch.changed(None, 10)
+        assert look is not None
+        with monkeypatch.context() as broken:
+            broken.setattr(watch, "_look", AsyncMock(side_effect=RuntimeError))
+            while look is not None:
+                look = await watch.changed(look, 10)
+            assert await watch.changed(None, 0.05) is None
+        assert await watch.changed(None, 10) is not None, "and it comes back by itself"
+    finally:
+        running.cancel()
 
 
 async def test_nobody_else_may_follow(database: Database, tmp_path: Path) -> None:
