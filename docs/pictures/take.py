@@ -90,6 +90,7 @@ def main() -> None:
                 locale="en-GB",
                 timezone_id="Europe/Berlin",
                 reduced_motion="reduce",
+                permissions=["camera", "microphone"],
             ).new_page()
             for browser in browsers
         )
@@ -106,7 +107,6 @@ def chromium(playwright: Playwright, person: int, place: Path) -> Iterator[Brows
         executable_path=CHROMIUM,
         args=[
             "--no-sandbox",
-            "--use-fake-ui-for-media-stream",
             "--use-fake-device-for-media-stream",
             f"--use-file-for-fake-video-capture={picture}",
             f"--use-file-for-fake-audio-capture={sound}",
@@ -298,6 +298,7 @@ def look_back(camera: Camera, owner: Page, guest: Page, session: str, address: s
     owner.goto(f"{session}/review")
     owner.locator("#play").click()
     owner.wait_for_timeout(5000)
+    owner.evaluate("scrollTo(0, 0)")
     camera.take(owner, "review")
     owner.goto(f"{session}/erase")
     camera.take(owner, "erase-session")
