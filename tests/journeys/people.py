@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-
 from app.demo import people as by_http
 from app.demo.browser import Browser as PlainBrowser
 from app.demo.browser import DeadEnd

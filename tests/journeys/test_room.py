@@ -18,7 +18,7 @@ from app.invitations.service import admit
 from app.sessions.models import Recording, Take, Track
 from app.studies.models import ConsentKind
 from recordings.storage.layout import person_prefix
-from tests.app.room_stage import Stage, free_port, media, serving, stage
+from tests.app.room_stage import Stage, media, serving, stage
 
 pytestmark = pytest.mark.browser
 
@@ -31,18 +31,6 @@ FLAGS = [
     "--allow-loopback-in-peer-connection",
 ]
 PATIENCE_MS = 20_000
-TURN_SERVER = "/usr/bin/turnserver"
-KEEP_PEERS = """
-window.peers = [];
-window.RTCPeerConnection = class extends RTCPeerConnection {
-  constructor(...all) { super(...all); window.peers.push(this); }
-};
-"""
-LOCAL_CANDIDATE = """async () => {
-  const stats = [...(await window.peers.at(-1).getStats()).values()];
-  const pair = stats.find((one) => one.type === "candidate-pair" && one.nominated);
-  return stats.find((one) => one.id === pair.localCandidateId).candidateType;
-}"""
 
 
 @asynccontextmanager
@@ -168,56 +156,6 @@ async def test_the_room_survives_the_media_process(database: Database, tmp_path:
             assert [take.number for take in await takes_of(scene, anna)] == [1, 2]
             await guest.close()
             await expect(ada.get_by_text("Anna: not here")).to_be_visible()
-
-
-@pytest.mark.skipif(not Path(TURN_SERVER).exists(), reason="coturn is not installed")
-async def test_a_browser_that_must_use_the_relay_is_recorded(database: Database, tmp_path: Path) -> None:
-    port = free_port()
-    scene = await stage(
-        database, tmp_path, turn_urls=f"turn:127.0.0.1:{port}?transport=tcp", turn_secret="shared", turn_only=True
-    )
-    anna = await scene.participant("Anna", ConsentKind.VIDEO, ConsentKind.AUDIO)
-    await scene.open("open_room", "start_recording")
-    async with database.transaction(scene.account) as db:
-        await admit(db, session=scene.session, participant=anna)
-    async with relay(port, "shared", tmp_path), media(scene.wiring), serving(scene), chromium() as browser:
-        _, guest = await signed_in(browser, scene, await scene.cookie(participant=anna))
-        await guest.add_init_script(KEEP_PEERS)
-        await guest.goto(f"{scene.wiring.settings.origin}/rooms/{scene.session}")
-        await guest.get_by_role("button", name="I am ready").click()
-        await says(guest, "Recording: video and voice")
-        assert await guest.evaluate(LOCAL_CANDIDATE) == "relay"
-
-
-@asynccontextmanager
-async def relay(port: int, secret: str, folder: Path) -> AsyncIterator[None]:
-    """Debian's coturn as deployed: time-limited credentials, and no peer but the media server."""
-    arguments = [
-        f"--listening-port={port}", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--no-tls", "--no-dtls",
-        "--use-auth-secret", f"--static-auth-secret={secret}", "--realm=junier", "--no-cli", "--allow-loopback-peers",
-        "--denied-peer-ip=0.0.0.0-255.255.255.255", "--allowed-peer-ip=127.0.0.1", "--log-file=stdout", "-n",
-        f"--userdb={folder / 'turn.db'}", f"--pidfile={folder / 'turn.pid'}",
-    ]  # fmt: skip
-    process = await asyncio.create_subprocess_exec(
-        TURN_SERVER, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        async with asyncio.timeout(15):
-            while not await accepts(port):
-                await asyncio.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def accepts(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 async def all_of(scene: Stage, kind: type[Any]) -> list[Any]:
