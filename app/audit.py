@@ -45,6 +45,7 @@ class Action(StrEnum):
     SESSION_SCHEDULED = "sessions:session:scheduled"
     ROOM_OPENED = "sessions:session:opened"
     SESSION_ENDED = "sessions:session:ended"
+    NOTES_ERASED = "sessions:notes:erased"
     RECORDING_STARTED = "sessions:recording:started"
     RECORDING_PAUSED = "sessions:recording:paused"
     RECORDING_RESUMED = "sessions:recording:resumed"

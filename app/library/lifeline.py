@@ -4,10 +4,12 @@ Drawn by the page as SVG; this is the geometry and its text alternative, from va
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.library.service import Playable, Review
 from app.pages import clock
+from app.sessions.notes import NoteLine
 
 WIDTH = 1000  # units of the drawing
 
@@ -28,6 +30,27 @@ class Line:
     stream: str
     stretches: tuple[Stretch, ...]
     text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedNote:
+    """A note on the review's timeline. at_ms: where to jump to, None when nothing plays; x: in units of WIDTH."""
+
+    note: NoteLine
+    at_ms: int | None
+    x: float
+
+
+def placed(notes: Sequence[NoteLine], review: Review) -> tuple[PlacedNote, ...]:
+    """Notes where they belong; those from before or after the recording stand at its beginning or end."""
+    if review.started_at is None or not review.duration_ms:
+        return tuple(PlacedNote(note=note, at_ms=None, x=0.0) for note in notes)
+    found = []
+    for note in notes:
+        at_ms = round((note.at - review.started_at).total_seconds() * 1000)
+        at_ms = min(max(at_ms, 0), review.duration_ms)
+        found.append(PlacedNote(note=note, at_ms=at_ms, x=round(WIDTH * at_ms / review.duration_ms, 1)))
+    return tuple(found)
 
 
 def lifeline(review: Review) -> tuple[Line, ...]:

@@ -17,13 +17,14 @@ from app.accounts.login import Login, require_member
 from app.accounts.models import Role
 from app.database import Db
 from app.errors import NotThere
-from app.library.lifeline import lifeline
+from app.library.lifeline import lifeline, placed
 from app.library.ranges import NotSatisfiable, asked_range
 from app.library.service import Media, find_media, names_of, recording_cues, review
 from app.library.transcripts import TranscriptCue, to_srt, to_txt, to_vtt
 from app.pages import page
 from app.sessions.listing import recordings_of_session
 from app.sessions.models import Recording
+from app.sessions.notes import notes_of_session
 from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
@@ -56,7 +57,16 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
     row = await find_session(db, session)
     study = await find_study(db, row.study_id)
     shown = await review(db, wiring, row, study)
-    return page("library/review.html", request, session=row, study=study, review=shown, lifeline=lifeline(shown))
+    notes = await notes_of_session(db, wiring.columns, session=row, study=study)
+    return page(
+        "library/review.html",
+        request,
+        session=row,
+        study=study,
+        review=shown,
+        lifeline=lifeline(shown),
+        notes=placed(notes, shown),
+    )
 
 
 @get("/recordings/{recording:uuid}/media")

@@ -9,6 +9,7 @@ GRANT SELECT (account_id) ON account TO junier_doors;
 GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
@@ -56,6 +57,23 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
       AND due.created_at + make_interval(days => owning.retention_days) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
     ORDER BY due.created_at
+    LIMIT limit_
+$door$;
+
+-- Notes that may be due with their session: a superset of what app.sessions.policy.note_until says, oldest first.
+CREATE FUNCTION due_notes(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, note_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT due.account_id, due.id FROM public.note AS due
+    JOIN public.session AS held_in ON held_in.id = due.session_id
+    JOIN public.study AS owning ON owning.id = held_in.study_id
+    WHERE owning.retention_days IS NOT NULL
+      AND due.at + make_interval(days => owning.retention_days) <= now_
+      AND NOT EXISTS (
+          SELECT FROM public.recording AS held
+          WHERE held.session_id = due.session_id AND held.state <> 'erased'
+            AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
+      )
+    ORDER BY due.at
     LIMIT limit_
 $door$;
 

@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.studies.models import ConsentKind
 from recordings.storage.regions import Place, place_of
 
-WORDING_VERSION = 1  # raise it, and the date, with every change of a sentence below; a test pins the wording
+WORDING_VERSION = 2  # raise it, and the date, with every change of a sentence below; a test pins the wording
 WORDING_DATED = date(2026, 11, 22)
 LANGUAGE = "en"  # of the sentences below
 
@@ -200,6 +200,7 @@ def _collected(kinds: Collection[ConsentKind]) -> tuple[str, ...]:
         "Your name and e-mail address, so that we can invite you and answer you.",
         "Only if you switch it on, kind by kind:",
         *own,
+        "The people of the study may write notes while you take part. Notes are kept as long as recordings may be.",
         "When you gave or withdrew each consent, and which text you saw. "
         "One cookie that keeps you signed in; no tracking.",
     )

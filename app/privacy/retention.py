@@ -19,6 +19,7 @@ from app.privacy.models import Erasure, ErasureReason, ErasureState
 from app.privacy.policy import OPEN_STATES, due_again
 from app.privacy.service import ask_erasure
 from app.sessions.models import Recording, Session
+from app.sessions.notes import erase_due_notes
 from app.sessions.policy import due
 from app.sessions.service import recording_facts
 from app.studies.models import Study
@@ -29,9 +30,12 @@ AT_ONCE = 500
 
 
 async def sweep(wiring: Wiring, now: datetime) -> int:
-    """Ask for the erasure of everything due at `now` and take up unfinished erasures. Returns how many
-    jobs were enqueued. Safe to run twice and beside itself."""
+    """Ask for the erasure of everything due at `now`, erase notes that are, and take up unfinished erasures.
+    Returns how many jobs were enqueued. Safe to run twice and beside itself."""
     asked = 0
+    for account, notes in (await _by_account(wiring, "due_notes(:now, :limit)", now)).items():
+        async with wiring.database.transaction(account) as db:
+            await erase_due_notes(db, notes=notes, now=now, by=SYSTEM)
     for account, recordings in (await _by_account(wiring, "due_recordings(:now, :limit)", now)).items():
         asked += await _ask_due(wiring, account, recordings, now)
     for account, erasures in (await _by_account(wiring, "unfinished_erasures(:limit)", now)).items():

@@ -26,6 +26,7 @@ from app.privacy.models import Certificate, Erasure, ErasureReason
 from app.privacy.receipts import read_receipt_token
 from app.privacy.service import ask_erasure
 from app.sessions.models import Recording, RecordingState, Session, SessionState
+from app.sessions.notes import count_notes, erase_notes
 from app.sessions.policy import is_held
 from app.sessions.service import find_session, recording_facts
 from app.studies.service import Contact, contact_of, find_study
@@ -115,13 +116,16 @@ async def confirm_erase_session(request: AnyRequest, db: Db, login: Login, sessi
         session=row,
         study=await find_study(db, row.study_id),
         count=len(await _recordings_of(db, row)),
+        notes=await count_notes(db, session=session),
+        held=await _holds(db, row),
         live=row.state == SessionState.LIVE,
     )
 
 
 @post("/sessions/{session:uuid}/erase")
 async def erase_session(db: Db, login: Login, session: UUID) -> Redirect:
-    """All recordings of a session that is over; one erasure, and so one certificate, per person."""
+    """All recordings of a session that is over; one erasure, and so one certificate, per person. Its notes go
+    at once, unless a hold keeps a recording they may belong to."""
     owner = require_member(login, Role.OWNER)
     row = await find_session(db, session)
     if row.state == SessionState.LIVE:
@@ -131,7 +135,9 @@ async def erase_session(db: Db, login: Login, session: UUID) -> Redirect:
         people[recording.person_id].append(recording.id)
     for person, recordings in people.items():
         await _ask(db, owner, PersonId(person), recordings, f"owner erased session {session}")
-    return Redirect("/erasures", status_code=303)
+    if not await _holds(db, row):
+        await erase_notes(db, session=row, by=owner.actor)
+    return Redirect("/erasures" if people else f"/sessions/{session}", status_code=303)
 
 
 async def _ask(db: Db, owner: SignedIn, person: PersonId, recordings: list[UUID], instruction: str) -> Erasure:
@@ -172,6 +178,12 @@ async def _recording(db: Db, recording: UUID) -> Recording:
 async def _recordings_of(db: Db, session: Session) -> list[Recording]:
     found = select(Recording).where(Recording.session_id == session.id, Recording.state != RecordingState.ERASED)
     return list(await db.scalars(found))
+
+
+async def _holds(db: Db, session: Session) -> bool:
+    """Whether a hold keeps any recording of the session."""
+    now = await now_in(db)
+    return any(is_held(recording_facts(row, session), now) for row in await _recordings_of(db, session))
 
 
 async def _newest(db: Db, erasure: Erasure) -> Certificate | None:

@@ -28,6 +28,7 @@ from app.room.room import OBSERVER
 from app.room.seat import Seat, require_guest, require_host, seat_of, token_key
 from app.sessions import service
 from app.sessions.models import Session
+from app.sessions.notes import notes_of_session
 from app.sessions.policy import CONSENT_TRACKS
 from app.studies.models import ConsentKind, Study
 from app.wiring import Wiring
@@ -57,7 +58,10 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
     row = await db.get_one(Session, session)
     study = await db.get_one(Study, row.study_id)
     if seat.person.is_member:
-        return page("room/member.html", request, session=row, study=study, role=seat.person.role)
+        notes = []
+        if seat.person.role != OBSERVER:
+            notes = await notes_of_session(db, wiring.columns, session=row, study=study)
+        return page("room/member.html", request, session=row, study=study, role=seat.person.role, notes=notes)
     facts, notice = await study_notice(db, wiring.columns, wiring.settings, account=seat.account, study=study)
     return page(
         "room/participant.html",

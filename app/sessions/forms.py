@@ -1,9 +1,9 @@
-"""Validated input of a session."""
+"""Validated input of a session and of a note."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -16,6 +16,27 @@ class SessionInput:
     starts_at: datetime | None
     time_zone: str
     group: bool
+
+
+NOTE_LENGTH = 2000
+LONGEST_WRITING_MS = 600_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteInput:
+    """writing: how long ago it was begun."""
+
+    text: str
+    writing: timedelta
+
+
+def read_note(form: Form) -> NoteInput | None:
+    """None when something does not fit; the form then says what. Without a script there is no `writing_ms`."""
+    text = form.text("text", length=NOTE_LENGTH)
+    writing_ms = 0
+    if form.values.get("writing_ms"):
+        writing_ms = form.number("writing_ms", at_least=0, at_most=LONGEST_WRITING_MS)
+    return NoteInput(text=text, writing=timedelta(milliseconds=writing_ms)) if form.fine else None
 
 
 @lru_cache

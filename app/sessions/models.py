@@ -128,6 +128,16 @@ class Transcript(Row):
     __table_args__ = (UniqueConstraint("recording_id", "track_id"),)
 
 
+class Note(Row):
+    """What a member wrote while watching, and the moment it belongs to. Goes with the session."""
+
+    __tablename__ = "note"
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id", ondelete="CASCADE"), index=True)
+    member_id: Mapped[UUID]
+    at: Mapped[datetime]  # by the database's clock, when the writing began
+    text: Mapped[bytes]  # sealed under the account, field "note.text"
+
+
 class Node(Base):
     """A media process: address, capacity and heartbeat. Belongs to the platform, holds no personal data."""
 

@@ -174,6 +174,36 @@ def due(facts: RecordingFacts, retention_days: int | None, now: datetime) -> dat
     return until
 
 
+NOTE_AFTER_END = timedelta(minutes=10)
+"""A sentence begun in the session may be finished after it."""
+
+
+def may_note(state: SessionState, ended_at: datetime | None, now: datetime, *, erased: bool) -> Decision:
+    """Is there a moment of the session that a note could keep? erased: everything recorded in it has gone."""
+    if erased and state is SessionState.ENDED:
+        return refused("This session has been erased.")
+    if state is SessionState.SCHEDULED:
+        return refused("The room is not open yet, so there is no moment to keep.")
+    if state is SessionState.ENDED and (ended_at is None or now >= ended_at + NOTE_AFTER_END):
+        return refused("This session has ended, so there is no moment to keep.")
+    return ALLOWED
+
+
+def note_moment(
+    now: datetime, written: timedelta, *, started_at: datetime | None, ended_at: datetime | None
+) -> datetime:
+    """When the writing began, `written` before now, but never outside the session."""
+    began = now - max(written, timedelta(0))
+    if ended_at is not None:
+        began = min(began, ended_at)
+    return max(began, started_at) if started_at is not None else began
+
+
+def note_until(at: datetime, ended_at: datetime | None, retention_days: int | None) -> datetime | None:
+    """Notes are kept as long as recordings may be; None: until the session is erased."""
+    return None if retention_days is None else (ended_at or at) + timedelta(days=retention_days)
+
+
 def readable(facts: RecordingFacts, retention_days: int | None, now: datetime) -> Decision:
     """May anyone see this now? What is past its date is unreadable at once, swept or not, held or not."""
     until = keep_until(facts, retention_days)

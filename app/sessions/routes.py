@@ -1,4 +1,4 @@
-"""Pages of a study with its sessions, and scheduling one. A session's own page stands with its invitations."""
+"""Pages of a study with its sessions, scheduling one, and notes. A session's own page stands with its invitations."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from app.accounts.models import Role
 from app.database import Db
 from app.forms import Form, read_form
 from app.pages import page
+from app.sessions import note_routes
 from app.sessions.forms import read_session, time_zones
 from app.sessions.models import Session
 from app.sessions.service import schedule
@@ -86,4 +87,4 @@ async def create(request: Request[Any, Any, Any], db: Db, login: Login, study: U
     return Redirect(f"/sessions/{session}", status_code=303)
 
 
-router = Router("/", route_handlers=[show_study, show_new, create])
+router = Router("/", route_handlers=[show_study, show_new, create, *note_routes.handlers])

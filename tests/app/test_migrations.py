@@ -112,6 +112,7 @@ async def test_every_door_opens(database):
         "find_invitation": {"token_hash": b"?"},
         "find_unsubscribe": {"token_hash": b"?"},
         "due_recordings": {"now_": now, "limit_": 5},
+        "due_notes": {"now_": now, "limit_": 5},
         "live_sessions": {},
         "open_takes": {"node_": "media-1"},
         "waiting_mails": {"limit_": 5},

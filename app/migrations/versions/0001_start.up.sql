@@ -253,6 +253,18 @@ CREATE TABLE invitation (
 	UNIQUE (unsubscribe_hash)
 );
 CREATE INDEX ix_invitation_account_id ON invitation (account_id);
+CREATE TABLE note (
+	session_id UUID NOT NULL,
+	member_id UUID NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	text BYTEA NOT NULL,
+	id UUID NOT NULL,
+	account_id UUID NOT NULL,
+	PRIMARY KEY (id),
+	FOREIGN KEY(session_id) REFERENCES session (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_note_account_id ON note (account_id);
+CREATE INDEX ix_note_session_id ON note (session_id);
 CREATE TABLE presence (
 	session_id UUID NOT NULL,
 	person_id UUID NOT NULL,
@@ -430,6 +442,11 @@ ALTER TABLE invitation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE invitation FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON invitation TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON invitation TO junier_owner USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON note TO junier_app;
+ALTER TABLE note ENABLE ROW LEVEL SECURITY;
+ALTER TABLE note FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_account ON note TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
+CREATE POLICY migrations ON note TO junier_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON presence TO junier_app;
 ALTER TABLE presence ENABLE ROW LEVEL SECURITY;
 ALTER TABLE presence FORCE ROW LEVEL SECURITY;
@@ -1084,6 +1101,7 @@ GRANT SELECT (account_id) ON account TO junier_doors;
 GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
@@ -1131,6 +1149,23 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
       AND due.created_at + make_interval(days => owning.retention_days) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
     ORDER BY due.created_at
+    LIMIT limit_
+$door$;
+
+-- Notes that may be due with their session: a superset of what app.sessions.policy.note_until says, oldest first.
+CREATE FUNCTION due_notes(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, note_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT due.account_id, due.id FROM public.note AS due
+    JOIN public.session AS held_in ON held_in.id = due.session_id
+    JOIN public.study AS owning ON owning.id = held_in.study_id
+    WHERE owning.retention_days IS NOT NULL
+      AND due.at + make_interval(days => owning.retention_days) <= now_
+      AND NOT EXISTS (
+          SELECT FROM public.recording AS held
+          WHERE held.session_id = due.session_id AND held.state <> 'erased'
+            AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
+      )
+    ORDER BY due.at
     LIMIT limit_
 $door$;
 
@@ -1196,6 +1231,7 @@ CREATE POLICY doors ON account FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON study FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON session FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON recording FOR SELECT TO junier_doors USING (true);
+CREATE POLICY doors ON note FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON take FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON outgoing_mail FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON erasure FOR SELECT TO junier_doors USING (true);
@@ -1218,6 +1254,9 @@ GRANT EXECUTE ON FUNCTION find_unsubscribe TO junier_app;
 ALTER FUNCTION due_recordings OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION due_recordings FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION due_recordings TO junier_app;
+ALTER FUNCTION due_notes OWNER TO junier_doors;
+REVOKE EXECUTE ON FUNCTION due_notes FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION due_notes TO junier_app;
 ALTER FUNCTION live_sessions OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION live_sessions FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live_sessions TO junier_app;

@@ -115,4 +115,11 @@ if (root && play && seek && clock) {
       if (!playing) setPlaying(true);
     });
   }
+  for (const jump of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("#notes button[data-at]"))) {
+    jump.disabled = false;
+    jump.addEventListener("click", () => {
+      go(Number(jump.dataset.at));
+      if (!playing) setPlaying(true);
+    });
+  }
 }

@@ -45,6 +45,7 @@ function show(now) {
   offer("resume", now.session === "live" && now.recording === "paused");
   box("ending").hidden = now.session !== "live";
   box("own").hidden = now.session !== "live";
+  box("notes").hidden = now.session === "scheduled";
   own?.seen(now.streams.some((one) => one.person === now.you.person));
 }
 
