@@ -19,6 +19,7 @@ from procrastinate.retry import RetryDecision
 from app.jobs import TASKS, JobFailure, Queue
 from app.privacy.retention import sweep
 from app.privacy.service import run_erasure
+from app.room.forsaken import close_forsaken
 from app.room.node_client import NodeClient
 from app.wiring import Wiring
 from recordings.model import AccountId
@@ -154,6 +155,7 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     @engine.periodic(cron=SWEEP_EVERY)
     @engine.task(name="sweep", queue=light, queueing_lock="sweep")
     async def run_sweep(timestamp: int) -> None:
+        await close_forsaken(wiring.database)
         await sweep(wiring, datetime.now(UTC))
 
     @engine.periodic(cron=f"* * * * * */{min(15, wiring.settings.worker_silent_s // 2)}")

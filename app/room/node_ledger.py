@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.database import Database
 from app.room.node_rooms import TakeEnd
-from app.sessions.models import Node, Recording, Take, Track
+from app.sessions.models import Node, Recording, RecordingState, Take, Track
 from app.sessions.service import close_take
 from recordings.capture.spool import Spool
 from recordings.model import (
@@ -74,9 +74,20 @@ class Ledger:
 
     async def left_open(self) -> list[TakeEnd]:
         """Takes that an earlier life of this process never finished: they were interrupted."""
+        for account, recording, number in self._spool.takes():
+            await self._reopen(account, recording, number)
         async with self._database.transaction() as db:
             doors = (await db.execute(text("SELECT * FROM open_takes(node_ => :node)"), {"node": self._name})).all()
         return [await self._take_end(AccountId(row.account_id), row.take_id) for row in doors]
+
+    async def _reopen(self, account: AccountId, recording: RecordingId, number: int) -> None:
+        """Given up while this process was away (forsaken.py), but here are pieces of it: it is not over yet."""
+        async with self._database.transaction(account) as db:
+            row = await db.get(Recording, recording, with_for_update=True)
+            take = await db.scalar(select(Take).where(Take.recording_id == recording, Take.number == number))
+            if row is None or row.erased_at is not None or take is None or take.ended_at is None:
+                return
+            take.ended_at, row.state = None, RecordingState.CAPTURING
 
     async def finish_loop(self) -> None:
         """Finish takes as they leave the spool, until cancelled."""

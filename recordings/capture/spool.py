@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recordings.encryption.sealed import frame_messages
-from recordings.storage.layout import checked_key
+from recordings.model import AccountId, RecordingId
+from recordings.storage.layout import checked_key, recording_and_take
 
 JOURNAL_RESERVE_BYTES = 16 << 20
 _ROOM_TO_RESUME_BYTES = 1 << 20
@@ -126,6 +127,10 @@ class Spool:
         for piece in list(self._ready.values()):
             if _is_segment(piece.key) or not self._segments[_take_of(piece.key)]:
                 yield piece
+
+    def takes(self) -> set[tuple[AccountId, RecordingId, int]]:
+        """Of which something is ready and waits."""
+        return {recording_and_take(key) for key in self._ready}
 
     def drop(self, piece: Piece) -> None:
         """The piece is stored elsewhere (or erased): remove it here."""

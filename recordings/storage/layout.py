@@ -17,7 +17,7 @@ import re
 from uuid import UUID
 
 from recordings.encryption.keystore import KeyPath
-from recordings.model import AccountId, PersonId, RecordingRef, SessionId, TrackRef
+from recordings.model import AccountId, PersonId, RecordingId, RecordingRef, SessionId, TrackRef
 
 MAX_KEY_LENGTH = 512  # S3 allows 1024 bytes; half of it leaves room for a folder in front
 _KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -81,6 +81,13 @@ def take_and_segment(key: str) -> tuple[int, int]:
     if not found:
         raise ValueError("not the key of a segment")
     return int(found[1]), int(found[2])
+
+
+def recording_and_take(key: str) -> tuple[AccountId, RecordingId, int]:
+    """Whose piece of which take lies under `key`, a segment's or a journal's. Raises ValueError for any other key."""
+    account, _, _, recording, _, folder, _ = key.split("/")
+    take = take_and_segment(key)[0] if folder == "s" else take_of_journal(key)
+    return AccountId(UUID(account)), RecordingId(UUID(recording)), take
 
 
 def track_key_path(track: TrackRef) -> KeyPath:
