@@ -196,6 +196,14 @@ class Settings:
             raise SettingsError("JUNIER_MAIL must be outbox, mailtrap or smtp")
         if self.mail != "outbox" and not self.mail_from:
             raise SettingsError("JUNIER_MAIL_FROM is required to send mail")
+        if self.mail == "smtp" and not self.smtp_host:
+            raise SettingsError("JUNIER_SMTP_HOST is required with JUNIER_MAIL=smtp")
+        if self.smtp_tls not in ("starttls", "tls", "none"):
+            raise SettingsError("JUNIER_SMTP_TLS must be starttls, tls or none")
+        if self.mail == "smtp" and self.smtp_tls == "none" and self.smtp_host not in LOOPBACK_HOSTS:
+            raise SettingsError(
+                "JUNIER_SMTP_TLS=none sends mail readable to all; it works with a server on localhost only"
+            )
         if self.object_store not in ("folder", "s3"):
             raise SettingsError("JUNIER_OBJECT_STORE must be folder or s3")
         if self.object_store == "s3" and not (self.s3_endpoint and self.s3_region and self.s3_bucket):
