@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 ASSETS = HERE.parents[1] / "app/demo/assets"
 CHROMIUM = "/usr/bin/chromium"
 OWNER = "ada@studio.example"
+TALL = {"width": 1280, "height": 1000}  # so that screen and camera are both seen
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 IN_README = {"invitation", "consent", "room", "review", "my-data", "certificate"}
 NOT_WHOLE = {"room", "room-participant", "review"}  # as they stand on the screen
@@ -60,7 +61,9 @@ class Camera:
         if not self.every and name not in IN_README:
             return
         was = page.viewport_size
-        for mark, size in (("", WIDE), ("-narrow", NARROW)) if self.every else (("", WIDE),):
+        for mark, size in (
+            (("", WIDE), ("-narrow", NARROW)) if self.every else (("", TALL if name in NOT_WHOLE else WIDE),)
+        ):
             page.set_viewport_size(size)
             page.wait_for_timeout(300)  # pictures that move settle in their new size
             whole = name not in NOT_WHOLE and (self.every or name == "certificate")
