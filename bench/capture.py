@@ -22,6 +22,7 @@ import msgspec
 from app.demo import clips
 from app.demo.clips import Clip
 from bench.figures import Figure
+from bench.machine import OtherWork
 from bench.media import encode_720p, lasting
 from bench.platform import Platform, proportional_bytes
 from bench.publishers import Job, Sent
@@ -53,13 +54,15 @@ class Load:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """core_percent: of one core and per participant, one value a window; playable_s: from the owner's "end" until the
-    review page's addresses play; media_mb: memory of the media process while recording (PSS)."""
+    review page's addresses play; media_mb: memory of the media process while recording (PSS);
+    other_cores: what others did on the machine meanwhile."""
 
     core_percent: tuple[float, ...]
     sent: Sent
     kept: Sent
     playable_s: float
     media_mb: float
+    other_cores: float
 
 
 LOADS = (Load(people=1, windows=3, window_s=15.0), Load(people=10, windows=3, window_s=8.0))
@@ -89,7 +92,8 @@ def _figures(load: Load, outcome: Outcome) -> list[Figure]:
             unit="% of a core",
             runs=outcome.core_percent,
             at_most=CORE_PERCENT if alone else None,
-            note=f"sealed and stored; media process {outcome.media_mb:.0f} MB",
+            note=f"sealed and stored; media process {outcome.media_mb:.0f} MB; "
+            f"other work on the machine: {outcome.other_cores:.1f} cores",
         ),
         Figure(
             name=f"frames and audio packets not kept, {who}",
@@ -116,7 +120,9 @@ async def record(platform: Platform, load: Load, clip_pair: tuple[Clip, Clip], f
         async with _publishing(platform, room, clip_pair, folder / f"clips-{load.people}") as publishers:
             await asyncio.sleep(load.settle_s)
             media = platform.media_process()
+            others = OtherWork()
             percent = [await _core_percent(media.pid, load.window_s) / load.people for _ in range(load.windows)]
+            other_cores = others.cores()
             megabytes = proportional_bytes(media) / 1e6
             sent = await _all_sent(publishers, load)
             await room.lead("end")
@@ -132,6 +138,7 @@ async def record(platform: Platform, load: Load, clip_pair: tuple[Clip, Clip], f
         kept=_sum(kept),
         playable_s=playable_s,
         media_mb=megabytes,
+        other_cores=other_cores,
     )
 
 

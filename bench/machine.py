@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -57,6 +58,29 @@ def this_machine() -> Machine:
         libraries={name: version(name) for name in LIBRARIES},
         load=round(os.getloadavg()[0], 2),
     )
+
+
+class OtherWork:
+    """Watches, from its making on, what the machine does besides us: such work slows every measurement down, and even
+    the processor time of a process grows, because caches are shared."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._ours = time.monotonic(), _busy_s(), _ours_s()
+
+    def cores(self) -> float:
+        """How many cores others kept busy since then; processes of ours that came or went blur it."""
+        others = (_busy_s() - self._busy) - (_ours_s() - self._ours)
+        return max(0.0, others / (time.monotonic() - self._began))
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
+def _ours_s() -> float:
+    me = psutil.Process()
+    return float(sum(sum(one.cpu_times()[:2]) for one in (me, *me.children(recursive=True))))
 
 
 def _cpu() -> str:
