@@ -6,7 +6,7 @@ link never leads to stored data: that takes a code mailed to the registered addr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from litestar.response import Redirect, Template
 from app.accounts.login import Login, SignedIn, require_participant, start_login
 from app.accounts.models import Scope
 from app.database import Db
-from app.errors import NotThere
+from app.errors import NotThere, SignInNeeded
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.invitations.service import accept, find_by_token, invitation_of
@@ -36,7 +36,7 @@ from app.participants.service import (
 from app.privacy.withdrawal import withdraw
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
-from app.sessions.models import Session
+from app.sessions.models import Session, SessionState
 from app.sessions.service import find_session
 from app.studies.models import ConsentKind
 from app.studies.service import find_study
@@ -46,15 +46,20 @@ from recordings.model import AccountId, PersonId, SessionId
 AnyRequest = Request[Any, Any, Any]
 
 
+class ProofNeeded(SignInNeeded):
+    """This session is over. Please take it back under My data, where a mailed code shows that it is you."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Invited:
-    """What a page about one participant in one session needs."""
+    """What a page about one participant in one session needs. proven: by a code sent to their address."""
 
     account: AccountId
     participant: PersonId
     session: Session
     study: StudyFacts
     notice: Notice
+    proven: bool = False
 
     @property
     def context(self) -> dict[str, Any]:
@@ -167,7 +172,7 @@ async def invited_to(db: Db, wiring: Wiring, login: SignedIn, session: UUID) -> 
     invitation = await invitation_of(db, session=session, participant=login.participant)
     if invitation is None or invitation.revoked_at is not None:
         raise NotThere
-    return await _invited(db, wiring, invitation)
+    return replace(await _invited(db, wiring, invitation), proven=login.scope is Scope.DATA)
 
 
 async def _invited(db: Db, wiring: Wiring, invitation: Invitation) -> Invited:
@@ -181,6 +186,11 @@ async def _invited(db: Db, wiring: Wiring, invitation: Invitation) -> Invited:
 
 
 async def _set(db: Db, invited: Invited, kind: ConsentKind, given: bool) -> None:
+    """In the room one click takes back; afterwards that would let a forwarded link erase. Raises ProofNeeded."""
+    if not given and invited.session.state == SessionState.ENDED and not invited.proven:
+        if kind in await current_consents(db, session=SessionId(invited.session.id), participant=invited.participant):
+            raise ProofNeeded
+        return
     change = give_consent if given else withdraw
     await change(
         db,

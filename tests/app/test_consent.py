@@ -19,6 +19,7 @@ from app.participants.service import current_consents, study_notice
 from app.privacy import take_part
 from app.privacy.models import Erasure
 from app.room.node_client import NodeClient
+from app.sessions.models import Session, SessionState
 from app.studies.models import ConsentKind, Study
 from app.studies.service import new_consent_text
 from tests.fixtures.web import Cast, Web
@@ -183,3 +184,18 @@ def test_only_the_last_word_on_a_kind_counts(history: list[ConsentEntry]) -> Non
         assert (kind in current(history)) == bool(words and words[-1].given)
     standing = [[e for e in history if e.kind is kind][-1] for kind in current(history)]
     assert text_changed(history, b"a") == any(entry.text_hash != b"a" for entry in standing)
+
+
+@pytest.mark.parametrize("where", ["", "/consent"])
+async def test_after_the_session_a_forwarded_link_takes_nothing_back(cast: Cast, where: str) -> None:
+    """Switching off would erase what is stored; in the room it stays one click."""
+    browser, page = await cast.browser("participant"), f"/take-part/{cast.session}"
+    await browser.post(page, data={"consent": ["video", "audio"]})
+    await browser.post(f"{page}/consent", data={"kind": "video", "given": "no"})
+    assert await allowed(cast) == {ConsentKind.AUDIO}
+    async with cast.wiring.database.transaction(cast.account) as db:
+        (await db.get_one(Session, cast.session)).state = SessionState.ENDED
+    answer = await browser.post(page + where, data={"kind": "audio", "given": "no"} if where else {})
+    assert answer.status_code == 401 and "My data" in answer.text
+    assert await allowed(cast) == {ConsentKind.AUDIO}
+    assert (await browser.post(page, data={"consent": ["audio"]})).status_code == 303, "nothing is taken back here"
