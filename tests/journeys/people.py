@@ -67,11 +67,17 @@ class Owner(Window):
 
     async def sign_in(self, at: Platform) -> None:
         """By mailed link."""
+        await self.ask_to_sign_in(at)
+        await self.use_link(at)
+
+    async def ask_to_sign_in(self, at: Platform) -> None:
         await self.page.goto(f"{at.origin}/sign-in")
         await self.picture("sign-in")
         await self.page.get_by_label("E-mail address").fill(OWNER)
         await self.page.get_by_role("button").last.click()
         await self.picture("link-sent")
+
+    async def use_link(self, at: Platform) -> None:
         await self.page.goto(await at.link(OWNER, "/sign-in/"))
         await self.picture("use-link")
         await self.press("Sign in")

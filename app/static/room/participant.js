@@ -1,4 +1,5 @@
 // A participant's room: device check, waiting room, room. The server's word decides which part is shown.
+import { before, remember } from "./comeback.js";
 import { command } from "./commands.js";
 import { openDevices, VIDEO } from "./devices.js";
 import { Indicator } from "./indicator.js";
@@ -32,22 +33,36 @@ let room = null;
 let camera = null;
 const share = new ScreenShare(session, button("share"), trouble);
 
-/** Ask for the devices again and show what they give. */
-async function check() {
+/** Ask for the devices again and show what they give. @param {boolean} cameraOff leave it off */
+async function check(cameraOff = false) {
   button("again").disabled = true;
   stopLevel();
   media.getTracks().forEach((track) => track.stop());
-  const opened = await openDevices({ video: allowed.has("camera"), audio: allowed.has("voice") });
+  const opened = await openDevices({ video: allowed.has("camera") && !cameraOff, audio: allowed.has("voice") });
   media = opened.media;
   say(box("device-trouble"), opened.trouble);
-  const preview = part("preview", HTMLVideoElement);
-  preview.srcObject = media;
-  preview.hidden = media.getVideoTracks().length === 0;
+  showOwn("preview");
   const voice = media.getAudioTracks()[0];
   box("level-line").hidden = !voice;
   if (voice) stopLevel = watchLevel(voice, showLevel);
   button("again").disabled = false;
   button("ready").disabled = false;
+}
+
+/** After a reload, straight back in as it was; a device that is missing now is shown in the check. */
+async function comeBack(/** @type {import("./comeback.js").Before} */ was) {
+  await check(was.cameraOff);
+  mute(was.muted);
+  if (was.cameraOff) pressed(button("camera"), true, "Camera on");
+  if (!box("device-trouble").hidden) return;
+  goIn();
+  if (was.sharing) say(box("share-again"), "Your screen is not shared any more. To go on, press “Share my screen”.");
+}
+
+function goIn() {
+  ready = true;
+  if (room) show(room);
+  box(box("waiting").hidden ? "inside" : "waiting").focus();
 }
 
 /** @param {number} level @param {boolean} silent */
@@ -66,6 +81,7 @@ function show(now) {
   box("waiting").hidden = !ready || ended || inside;
   box("inside").hidden = !inside;
   box("ended").hidden = !ended;
+  box("back").hidden = now.session === "ended";
   indicator.show(now, false);
   say(box("observers"), observers(now.observers));
   if (inside) enter(now);
@@ -84,8 +100,17 @@ function enter(now) {
   if (!camera && media.getTracks().length) camera = publish();
   camera?.seen(mine.some((stream) => stream.stream === "camera"));
   share.show(now);
+  if (share.on) say(box("share-again"), "");
   pressed(button("pause"), now.you.paused, now.you.paused ? "Resume my recording" : "Pause my recording");
-  part("self", HTMLVideoElement).srcObject = media;
+  showOwn("self");
+}
+
+/** One's own picture. A player given nothing to show would keep the browser loading for ever. @param {string} id */
+function showOwn(id) {
+  const player = part(id, HTMLVideoElement);
+  const source = media.getVideoTracks().length ? media : null;
+  if (player.srcObject !== source) player.srcObject = source;
+  player.hidden = !source;
 }
 
 function publish() {
@@ -107,15 +132,19 @@ function stopWithdrawn(may) {
     media.removeTrack(track);
     track.stop();
     if (media.getTracks().length) void camera?.replace(track.kind === "audio" ? "audio" : "video", null);
-    else release();
+    else hangUp();
   }
   button("mute").hidden = !may.has("voice");
   button("camera").hidden = !may.has("camera");
 }
 
-function release() {
+function hangUp() {
   camera?.close();
   camera = null;
+}
+
+function release() {
+  hangUp();
   share.stop();
   viewing.close();
 }
@@ -135,17 +164,15 @@ function observers(count) {
 
 const muted = () => media.getAudioTracks().every((track) => !track.enabled);
 
+/** @param {boolean} on */
+function mute(on) {
+  media.getAudioTracks().forEach((track) => (track.enabled = !on));
+  pressed(button("mute"), on, on ? "Unmute" : "Mute");
+}
+
 button("again").onclick = () => void check();
-button("ready").onclick = () => {
-  ready = true;
-  if (room) show(room);
-  box(box("waiting").hidden ? "inside" : "waiting").focus();
-};
-button("mute").onclick = () => {
-  const mute = !muted();
-  media.getAudioTracks().forEach((track) => (track.enabled = !mute));
-  pressed(button("mute"), mute, mute ? "Unmute" : "Mute");
-};
+button("ready").onclick = goIn;
+button("mute").onclick = () => mute(!muted());
 button("camera").onclick = async () => {
   const old = media.getVideoTracks()[0];
   if (old) {
@@ -184,4 +211,10 @@ for (const form of document.querySelectorAll("form[data-withdraw]")) {
   });
 }
 button("share").hidden = !allowed.has("screen");
-void check();
+const was = before(session);
+remember(session, () => {
+  if (!ready || left || room?.session === "ended") return null;
+  return { muted: muted(), cameraOff: allowed.has("camera") && !media.getVideoTracks().length, sharing: share.on };
+});
+if (was) void comeBack(was);
+else void check();

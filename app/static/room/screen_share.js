@@ -19,6 +19,10 @@ export class ScreenShare {
     control.onclick = () => void (this.#publishing ? this.stop() : this.#start());
   }
 
+  get on() {
+    return this.#publishing !== null;
+  }
+
   /** @param {import("./protocol.js").Room} room */
   show(room) {
     const may = room.you.may_publish.includes("screen");

@@ -54,7 +54,7 @@ export class Viewing {
     trouble.hidden = true;
     figure.append(video, caption, trouble);
     this.#place.append(figure);
-    const media = (video.srcObject = new MediaStream());
+    const media = new MediaStream();
     const connection = new Connection({
       url: `/whep/${stream.recording}`,
       iceUrl: `/rooms/${this.#session}/ice`,
@@ -62,7 +62,10 @@ export class Viewing {
         for (const old of media.getTracks()) media.removeTrack(old);
         peer.addTransceiver("video", { direction: "recvonly" });
         peer.addTransceiver("audio", { direction: "recvonly" });
-        peer.ontrack = (event) => media.addTrack(event.track);
+        peer.ontrack = (event) => {
+          media.addTrack(event.track);
+          if (!video.srcObject) video.srcObject = media; // not before: an empty one keeps the browser loading
+        };
       },
       onState: (state, reason) => {
         figure.dataset["state"] = state;
