@@ -19,10 +19,20 @@ from recordings.encryption.keystore import KeyDestroyed
 from recordings.model import AccountId, PersonId, RecordingRef, SessionId, TrackRef
 from recordings.samples import voice_samples
 from recordings.storage.layout import generation_of
+from recordings.storage.store import ObjectMissing
 from workers.giving_up import reason_of
 from workers.speech import LONGEST_S, Transcriber, Transcription, transcribe_stretches
 
 PROGRESS_STEP = 0.02
+
+
+class BeingIndexed(Exception):
+    """The recording is being made ready anew; its voice is heard after that."""
+
+    retry = True
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +76,12 @@ async def transcribe(
             task.track,
             longest_s=LONGEST_S,
         )
-        heard = transcribe_stretches(
-            transcriber, stretches, language=task.language, total_ms=task.duration_ms, on_progress=on_progress
-        )
+        try:
+            heard = transcribe_stretches(
+                transcriber, stretches, language=task.language, total_ms=task.duration_ms, on_progress=on_progress
+            )
+        except ObjectMissing as error:  # the index was replaced since the row was read
+            raise BeingIndexed from error
         return heard, transcriber.name
 
     try:
@@ -101,7 +114,8 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
         row.state = TranscriptState.ERASED
         row.erased_at = datetime.now(UTC)
         return None
-    assert recording.index_key is not None
+    if recording.state != RecordingState.STORED or recording.index_key is None:
+        raise BeingIndexed
     row.state, row.failure_reason, row.progress = TranscriptState.RUNNING, None, 0.0
     ref = recording_ref(recording)
     return _Task(
@@ -117,13 +131,15 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
 
 
 async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:
-    stored = recording.state == RecordingState.STORED and track.erased_at is None and recording.restricted_at is None
+    """Whether it is still there and agreed to; that another kind's withdrawal renews the index changes nothing."""
+    stands = recording.erased_at is None and recording.restricted_at is None
+    stands = stands and track.erased_at is None and track.closed_at is None
     session = await db.get_one(Session, recording.session_id)
     study = await db.get_one(Study, session.study_id)
     if ConsentKind.TRANSCRIPT not in study.kinds:  # the owner switched transcripts off while the job waited
         return False
-    if recording.person_is_member or not stored:
-        return stored
+    if recording.person_is_member or not stands:
+        return stands
     consents = await current_consents(
         db, session=SessionId(recording.session_id), participant=PersonId(recording.person_id)
     )
@@ -132,7 +148,7 @@ async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:
 
 async def _publish(db: Db, transcript_id: UUID, heard: Transcription, model: str, key: str) -> bool:
     row = await db.get(Transcript, transcript_id, with_for_update=True)
-    if row is None or row.state != TranscriptState.RUNNING:
+    if row is None or row.state in (TranscriptState.READY, TranscriptState.ERASED):
         return row is not None and row.state == TranscriptState.READY
     recording = await db.get_one(Recording, row.recording_id)
     track = await db.get_one(Track, row.track_id)
@@ -140,6 +156,7 @@ async def _publish(db: Db, transcript_id: UUID, heard: Transcription, model: str
         row.state, row.erased_at = TranscriptState.ERASED, datetime.now(UTC)
         return False
     row.state, row.progress, row.ready_at = TranscriptState.READY, 1.0, datetime.now(UTC)
+    row.failure_reason = None
     row.model, row.coverage, row.object_key = model, heard.coverage, key
     row.words = sum(len(c.words) for c in heard.cues)
     return True

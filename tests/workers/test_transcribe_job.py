@@ -9,14 +9,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.library.transcripts import read_transcript
 from app.privacy.models import ErasureReason, ErasureState
 from app.privacy.service import ask_erasure, run_erasure
 from app.room.node_messages import EraseDone
 from app.sessions.listing import transcript_words
-from app.sessions.models import Recording, Session, SessionState, Transcript, TranscriptState
+from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript, TranscriptState
 from app.sessions.service import recording_ref
 from app.studies.models import ConsentKind, Study
 from recordings.model import RecordingId
@@ -25,7 +25,7 @@ from tests.fixtures.stored import consent, stored_recording
 from tests.fixtures.web import Cast
 from workers.finalise import finalise
 from workers.speech import SAMPLE_RATE, Cue, Heard, Samples, SpeechModelMissing, Word
-from workers.transcribe import transcribe
+from workers.transcribe import BeingIndexed, transcribe
 
 HEARD = "saffron"
 
@@ -85,6 +85,11 @@ class Waiting:
             ref = recording_ref(await db.get_one(Recording, self.recording))
         gone = not list(wiring.store.remains(transcript_key(ref, self.transcript)))
         return gone and not wiring.keys.exists(transcript_key_path(ref, self.transcript))
+
+    async def recording_is(self, state: RecordingState, *, index_key: str | None) -> None:
+        async with self.cast.wiring.database.transaction(self.cast.account) as db:
+            row = await db.get_one(Recording, self.recording)
+            row.state, row.index_key = state, index_key
 
     async def consent(self, *kinds: ConsentKind, given: bool = True) -> None:
         await consent(self.cast, *kinds, given=given)
@@ -229,3 +234,51 @@ async def test_of_two_runs_at_once_one_is_published(waiting: Waiting) -> None:
     row = await waiting.row()
     assert (row.state, row.model) == (TranscriptState.READY, "second")
     assert not await waiting.nothing_is_kept()
+
+
+async def test_another_kind_taken_back_while_the_model_listens_costs_no_words(waiting: Waiting) -> None:
+    """Erasing the picture renews the index, so the recording is not called stored for a moment."""
+
+    async def being_indexed() -> None:
+        await waiting.recording_is(RecordingState.CAPTURED, index_key=None)
+
+    await waiting.run(Ear(meanwhile=being_indexed))
+    assert await waiting.state() == TranscriptState.READY
+
+
+async def test_while_the_index_is_renewed_a_transcript_waits(waiting: Waiting) -> None:
+    await waiting.recording_is(RecordingState.CAPTURED, index_key=None)
+    ear = Ear()
+    with pytest.raises(BeingIndexed):
+        await waiting.run(ear)
+    assert (await waiting.state(), ear.stretches) == (TranscriptState.WAITING, [])
+    await finalise(waiting.cast.wiring, waiting.cast.account, waiting.recording)
+    await waiting.run(ear)
+    assert await waiting.state() == TranscriptState.READY
+
+
+async def test_an_index_replaced_before_it_was_read_is_a_reason_to_wait(waiting: Waiting) -> None:
+    async with waiting.cast.wiring.database.transaction(waiting.cast.account) as db:
+        row = await db.get_one(Recording, waiting.recording)
+        row.index_key = (row.index_key or "")[:-1] + "9"
+    with pytest.raises(BeingIndexed):
+        await waiting.run(Ear())
+    assert await waiting.state() == TranscriptState.WAITING
+
+
+async def test_a_run_that_failed_elsewhere_does_not_destroy_what_this_one_heard(waiting: Waiting) -> None:
+    async def other_run_fails() -> None:
+        with pytest.raises(ValueError):
+            await waiting.run(Ear(fails=ValueError()))
+
+    await waiting.run(Ear(meanwhile=other_run_fails))
+    assert await waiting.state() == TranscriptState.READY
+    assert not await waiting.nothing_is_kept()
+
+
+async def test_a_voice_taken_back_and_given_anew_is_not_written_down_from_the_old_track(waiting: Waiting) -> None:
+    async with waiting.cast.wiring.database.transaction(waiting.cast.account) as db:
+        await db.execute(update(Track).where(Track.recording_id == waiting.recording).values(closed_at=func.now()))
+    ear = Ear()
+    await waiting.run(ear)
+    assert (ear.stretches, await waiting.state()) == ([], TranscriptState.ERASED)
