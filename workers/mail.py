@@ -49,15 +49,18 @@ async def send_mail(wiring: Wiring, mailer: Mailer, account: AccountId, mail_id:
         await mailer.send(mail)
     except MailError as error:
         async with wiring.database.transaction(account) as db:
-            row = await db.get_one(OutgoingMail, mail_id)
+            row = await db.get(OutgoingMail, mail_id, with_for_update=True)
+            if row is None or row.state != MailState.SENDING:  # stopped or erased meanwhile: no other try
+                return
             final = not error.retry or row.tries >= GIVE_UP_AFTER
             row.state = MailState.FAILED if final else MailState.WAITING
         if not final:
             raise
         return
     async with wiring.database.transaction(account) as db:
-        row = await db.get_one(OutgoingMail, mail_id)
-        row.state, row.sent_at = MailState.SENT, datetime.now(UTC)
+        row = await db.get(OutgoingMail, mail_id, with_for_update=True)
+        if row is not None:  # erased with its person while it was on its way
+            row.state, row.sent_at = MailState.SENT, datetime.now(UTC)
 
 
 async def _claim(db: Db, wiring: Wiring, mail_id: UUID) -> Mail | None:

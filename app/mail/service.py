@@ -109,8 +109,11 @@ async def could_not_be_sent(db: Db, *, person: PersonId) -> bool:
 
 
 async def stop_waiting(db: Db, *, person: PersonId, key: str | None = None) -> None:
-    """Optional mails of this person that wait (or the one of `key`) are not sent any more."""
+    """Optional mails of this person that wait (or the one of `key`) are not sent any more; one that is being sent
+    at this moment is not tried again."""
     waiting = update(OutgoingMail).where(
-        OutgoingMail.person_id == person, OutgoingMail.optional, OutgoingMail.state == MailState.WAITING
+        OutgoingMail.person_id == person,
+        OutgoingMail.optional,
+        OutgoingMail.state.in_((MailState.WAITING, MailState.SENDING)),
     )
     await db.execute((waiting.where(OutgoingMail.key == key) if key else waiting).values(state=MailState.SUPPRESSED))

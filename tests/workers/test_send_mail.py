@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app.mail.models import MailState, OutgoingMail
-from app.mail.service import suppress
+from app.mail.service import stop_waiting, suppress
 from app.privacy.models import ErasureReason
 from app.privacy.service import ask_erasure
 from app.sealed_columns import ERASED
@@ -176,6 +176,30 @@ async def test_whoever_asked_for_erasure_is_not_written_to_while_it_is_running(c
         )
     await send_mail(cast.wiring, carrier, cast.account, mail)
     assert carrier.sent == []
+
+
+@pytest.mark.parametrize("refuses", [None, BUSY])
+async def test_a_mail_stopped_while_it_is_on_its_way_is_not_tried_again(cast: Cast, refuses: MailError | None) -> None:
+    async def stop() -> None:
+        async with cast.wiring.database.transaction(cast.account) as db:
+            await stop_waiting(db, person=cast.participant.participant)
+
+    mail = await invitation_of(cast)
+    await send_mail(cast.wiring, Carrier(meanwhile=stop, refuses=refuses), cast.account, mail)
+    assert (await row_of(cast, mail)).state == (MailState.SUPPRESSED if refuses else MailState.SENT)
+    again = Carrier()
+    await send_mail(cast.wiring, again, cast.account, mail)
+    assert again.sent == []
+
+
+@pytest.mark.parametrize("refuses", [None, BUSY])
+async def test_a_person_erased_while_a_mail_is_on_its_way_ends_the_job(cast: Cast, refuses: MailError | None) -> None:
+    async def erase() -> None:
+        async with cast.wiring.database.transaction(cast.account) as db:
+            await db.execute(delete(OutgoingMail).where(OutgoingMail.id == mail))
+
+    mail = await invitation_of(cast)
+    await send_mail(cast.wiring, Carrier(meanwhile=erase, refuses=refuses), cast.account, mail)
 
 
 async def test_a_mail_that_is_not_there_or_belongs_to_another_account_sends_nothing(cast: Cast) -> None:
