@@ -162,7 +162,8 @@ async def _mail_link(db: Db, wiring: Wiring, account: AccountId, member_id: Pers
     if member is None or member.removed_at is not None:
         return
     now = await now_in(db)
-    recent = await db.scalar(select(func.count()).where(SignInLink.member_id == member_id, SignInLink.expires_at > now))
+    waiting = SignInLink.expires_at > now, SignInLink.used_at.is_(None)  # a used one has reached its person
+    recent = await db.scalar(select(func.count()).where(SignInLink.member_id == member_id, *waiting))
     if not may_ask_link(recent or 0):
         return
     columns = wiring.columns

@@ -6,6 +6,8 @@ import asyncio
 import json
 import signal
 
+import httpx
+
 from app.demo.browser import Browser, DeadEnd
 from app.demo.figures import Figures
 from app.demo.people import Guest, Outbox, Owner
@@ -53,7 +55,7 @@ async def _play(stage: Stage, telling: Telling) -> tuple[str, Figures | None]:
     try:
         figures = await story.play()
         return owner.session, figures
-    except (DeadEnd, PublishFailed, StageFailed) as stopped:
+    except (DeadEnd, PublishFailed, StageFailed, httpx.HTTPError) as stopped:
         telling.say(f"[bold]NOT PROVED[/] {stopped}")
         telling.say(f"What the platform wrote meanwhile: {stage.settings.data_dir / 'serve.log'}")
         return owner.session, None
