@@ -20,6 +20,7 @@ from app.participants.models import Participant
 from app.privacy.models import ErasureReason
 from app.privacy.service import ask_erasure
 from app.sessions.models import Recording
+from app.sessions.notes import write_note
 from recordings.model import RecordingRef
 from tests.promises.world import World
 
@@ -57,6 +58,10 @@ async def addresses(world: World) -> list[tuple[str, str]]:
             asked_by=f"member:{world.lab.owner}",
             instruction="test",
         )
+        columns, owner = world.wiring.columns, world.lab.owner
+        note = await write_note(
+            db, columns, session=world.lab.session, member=owner, text="Hesitates", writing=timedelta(0)
+        )
     ids = {
         "study": world.lab.study,
         "session": world.lab.session,
@@ -72,6 +77,7 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "view": "x" * 43,
         "view_name": "x" * 43,
         "mail": uuid4(),
+        "note": note.id,
     }
     found = []
     for method, path in pages(world.app):

@@ -30,10 +30,11 @@ from workers.speech import Samples
 from workers.transcribe import transcribe
 
 SEALED = {
-    "member.name", "member.email", "outgoing_mail.content", "participant.name", "participant.email",
+    "member.name", "member.email", "note.text", "outgoing_mail.content", "participant.name", "participant.email",
     "study.contact_name", "study.contact_email",
 }  # fmt: skip
-"""What is collected of people in the database: name, address, and mails to them; always under a key of theirs."""
+"""What is collected of people in the database: name, address, mails to them, and notes of members about a session;
+always sealed, under a key of theirs or, for notes, the account's."""
 KEYED = {
     "member.email_index", "participant.email_index", "suppression.address_index", "sign_in_address.address_hash",
     "invitation.token_hash", "invitation.unsubscribe_hash", "login.token_hash", "sign_in_link.token_hash",

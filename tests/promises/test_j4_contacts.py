@@ -40,8 +40,8 @@ EVERYWHERE = Settings(
     turn_urls="turns:turn.example:443",
     platform_contact="help@platform.example",
 )
-WORDING_HASH = "caaf158ea8a462c3edddff06ecca59a52f4432bddec16bf20aa4ee31b33fed12"
-"""Of everything the notice says in version 1. A changed sentence needs a new WORDING_VERSION and date; then
+WORDING_HASH = "f803dbb4b9b727097d443707a5de642f684db27e9e9e8b02bf6daef46a0a6e46"
+"""Of everything the notice says in version 2. A changed sentence needs a new WORDING_VERSION and date; then
 pin the new hash here, and every participant is shown the new text before anything more is recorded."""
 FOR_MEMBERS = {"member_added", "sign_in"}
 MAIL_CONTEXT = {
@@ -235,7 +235,7 @@ def test_j4_24_the_wording_cannot_change_without_a_new_version():
             shown = notice(settings, replace(FACTS, retention_days=days))
             said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
             said += [f"{p.name} {p.purpose} {p.data} {p.place}" for p in shown.third_parties]
-    pinned = {1: (date(2026, 11, 22), WORDING_HASH)}
+    pinned = {2: (date(2026, 11, 22), WORDING_HASH)}
     assert pinned[WORDING_VERSION] == (WORDING_DATED, sha256("\n".join(said).encode()).hexdigest())
 
 
