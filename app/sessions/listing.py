@@ -101,13 +101,15 @@ def _line(
     words = "Stored" if decision else decision.reason.rstrip(".")
     if state is RecordingState.FAILED and row.failure_reason:
         words = f"{words}: {row.failure_reason}"
+    if state is RecordingState.EMPTY and any(t.erased_at for t in tracks):
+        words = "Erased"  # taken back while it was recorded: nothing is left, but something was there
     if decision and row.interrupted:
         words = "Stored; the connection broke, the gap is marked"
     return RecordingLine(
         id=row.id,
         person=PersonId(row.person_id),
         name=name,
-        stream=row.stream,
+        stream="voice" if {t.kind for t in tracks} == {"voice"} else row.stream,
         state=state,
         words=words,
         transcript=transcript_words(transcript),

@@ -94,7 +94,7 @@ async def pauses_and_goes_on(ada: Owner, mia: Guest) -> None:
     await mia.press("Pause my recording")
     await mia.recording_says("You paused your recording")
     await expect(ada.page.get_by_text(f"{mia.name}: paused their own recording")).to_be_visible()
-    await ada.recording_says("Recording is on, but nothing arrives yet.")
+    await ada.recording_says("Recording is on, but nothing arrives at the moment.")
     await mia.look("room-paused")
     await mia.press("Resume my recording")
     await mia.recording_says("Recording: voice, screen and sound of the screen")
@@ -130,7 +130,7 @@ async def leaves(ada: Owner, mia: Guest) -> None:
     await mia.recording_says("You have left. Nothing of you is recorded.")
     await mia.look("room-left")
     await expect(ada.page.get_by_text(f"{mia.name}: not here")).to_be_visible(timeout=PATIENCE_MS)
-    await ada.recording_says("Recording is on, but nothing arrives yet.")
+    await ada.recording_says("Recording is on, but nothing arrives at the moment.")
     await ada.look("room-nobody-here")
 
 
@@ -144,7 +144,7 @@ async def what_is_left(ada: Owner, mia: Guest) -> None:
     link = await ada.page.locator("video").get_attribute("src")
     await ada.page.get_by_role("link", name="Pilot 1").click()
     assert (await ada.context.request.get(f"{ada.page.url.partition('/sessions')[0]}{link}")).status == 200
-    await expect(ada.page.get_by_role("row", name=f"{mia.name}, camera")).to_contain_text("rased")
+    await expect(ada.page.get_by_role("row", name=f"{mia.name}, voice")).to_contain_text("Erased")
     await ada.picture("session-voice-erased")
 
 

@@ -67,7 +67,7 @@ function why(room, everyone) {
   if (room.recording === "paused") return "Recording is paused";
   if (!room.media) return "Recording is on, but the media server cannot be reached.";
   if (!everyone && room.you.paused) return "You paused your recording";
-  return everyone ? "Recording is on, but nothing arrives yet." : "Recording is on; nothing of you is recorded now.";
+  return everyone ? "Recording is on, but nothing arrives at the moment." : "Recording is on; nothing of you is recorded now.";
 }
 
 /** @param {string[]} words */

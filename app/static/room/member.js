@@ -33,7 +33,7 @@ function show(now) {
   const names = new Map(now.people.map((one) => [one.person, one.name]));
   const others = now.session === "ended" ? [] : now.streams.filter((one) => one.person !== now.you.person);
   viewing.show(others, (one) => `${names.get(one.person) ?? "Someone"}${one.stream === "screen" ? " (screen)" : ""}`);
-  say(box("alone"), others.length || now.session === "ended" ? "" : "Nobody shows a picture yet.");
+  say(box("alone"), others.length || now.session === "ended" ? "" : "Nobody shows a picture.");
   say(box("observers"), now.observers ? `Observers watching: ${now.observers}` : "");
   people(now);
   box("ended").hidden = now.session !== "ended";
@@ -57,7 +57,7 @@ function offer(id, fits) {
 /** @param {Room} now */
 function storedWords(now) {
   if (now.stored_up_to) return `Stored up to ${clock(now.stored_up_to)}`;
-  return now.recording === "on" ? "Nothing is stored yet" : "";
+  return now.recording === "on" && now.streams.length ? "Nothing is stored yet" : "";
 }
 
 /** @param {Room} now */
