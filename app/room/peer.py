@@ -165,11 +165,6 @@ class Publication(Peer):
         """What was negotiated."""
         return frozenset(track.kind for track in self._formats)
 
-    @property
-    def last_packet_at(self) -> float | None:
-        """Monotonic seconds; None before the first media packet."""
-        return self._reception.last_packet_at if self._reception else None
-
     def request_key_frame(self) -> None:
         """Asks the publisher for a key frame (PLI, RFC 4585 §6.3.1), at most every 0.3 s."""
         if self._reception is not None:

@@ -196,28 +196,6 @@ async def close_take(db: Db, *, recording: RecordingId, number: int, interrupted
         await _captured(db, row)
 
 
-async def close_tracks(db: Db, *, session: SessionId, person: PersonId, kinds: Collection[TrackKind]) -> list[Track]:
-    """Consent to these kinds was withdrawn: nothing more is written to their tracks, and consenting again
-    opens new ones. Returns the tracks closed now."""
-    found = await db.scalars(
-        select(Track)
-        .join(Recording, Recording.id == Track.recording_id)
-        .where(
-            Recording.session_id == session,
-            Recording.person_id == person,
-            Track.kind.in_(list(kinds)),
-            Track.closed_at.is_(None),
-            Track.erased_at.is_(None),
-        )
-        .with_for_update()
-    )
-    tracks = list(found)
-    now = await now_in(db)
-    for track in tracks:
-        track.closed_at = now
-    return tracks
-
-
 def recording_ref(row: Recording) -> RecordingRef:
     """Where the recording of this row lives."""
     return RecordingRef(

