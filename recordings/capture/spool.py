@@ -154,7 +154,7 @@ class Spool:
     def recover(self) -> int:
         """After a start: everything that lies here becomes ready, torn tails cut; returns how many
         pieces. Journals of takes that died have no end and tell by that."""
-        found = [path for path in self._root.rglob("*") if path.is_file()]
+        found = [path for path in self._root.rglob("*") if path.is_file() and path.parent != self._root]  # not ours
         for path in sorted(found, key=lambda path: (path.stat().st_mtime, path)):
             if path.name.endswith(_PART):
                 path = _whole(path)

@@ -162,3 +162,9 @@ def test_files_belong_to_us_alone(scene):
     scene.capture(scene.recorder(), 1)
     files = [path for path in scene.root.rglob("*") if path.is_file()]
     assert files and all(path.stat().st_mode & 0o077 == 0 for path in files)
+
+
+def test_a_stray_file_beside_the_spool_is_left_alone(tmp_path) -> None:
+    (tmp_path / "notes.txt").write_text("from a person")
+    assert Spool(tmp_path, 1_000_000).recover() == 0
+    assert (tmp_path / "notes.txt").exists()
