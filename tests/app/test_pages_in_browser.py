@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 from sqlalchemy import update
 
 from app.accounts.service import make_link
@@ -163,7 +163,7 @@ async def test_forms_work_without_javascript_and_our_own_posts_pass_the_origin_c
     await page.get_by_label("Title").fill("Kettles")
     await page.get_by_label("Their e-mail address").fill("not an address")
     await page.get_by_role("button", name="Create the study").click()
-    assert await page.get_by_text("does not look like an e-mail address").is_visible()
+    await expect(page.get_by_text("does not look like an e-mail address")).to_be_visible()
     assert await page.get_by_label("Title").input_value() == "Kettles"
     await page.get_by_label("Their e-mail address").fill("olga@lab.example")
     await page.get_by_role("button", name="Create the study").click()
@@ -173,10 +173,10 @@ async def test_forms_work_without_javascript_and_our_own_posts_pass_the_origin_c
     await page.get_by_label("First name").fill("Carl")
     await page.get_by_label("E-mail address").fill("carl@home.example")
     await page.get_by_role("button", name="Send the invitation").click()
-    assert await page.get_by_role("rowheader", name="Carl").is_visible()
+    await expect(page.get_by_role("rowheader", name="Carl")).to_be_visible()
     await page.get_by_role("button", name="Sign out").click()
     await page.goto(f"{served}/studies/new")
-    assert await page.get_by_role("heading", name="Please sign in").is_visible()
+    await expect(page.get_by_role("heading", name="Please sign in")).to_be_visible()
     await context.close()
 
 
@@ -190,7 +190,7 @@ async def test_choosing_a_line_plays_camera_and_screen_from_there_in_step(
     page = await context.new_page()
     await sign_in(page, cast, served)
     await page.goto(f"{served}/sessions/{cast.session}/review")
-    assert await page.locator("video").count() == 2
+    await expect(page.locator("video")).to_have_count(2)
     await until(page, "[...document.querySelectorAll('video')].every(v => v.readyState >= 2)")
     await page.get_by_role("button", name="confuse me").click()
     await until(page, "[...document.querySelectorAll('video')].every(v => v.currentTime > 1.2)")

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select, update
 
 from app.privacy.models import Erasure
@@ -68,7 +68,7 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.get_by_role("button", name="Register and continue").click()
     await page.wait_for_url(f"{served}/take-part/*")
     await look.at("consent")
-    assert await page.get_by_role("switch", checked=True).count() == 0
+    await expect(page.get_by_role("switch", checked=True)).to_have_count(0)
     for kind in ("Video", "Audio", "Screen", "Transcript"):
         await page.get_by_role("switch", name=kind).check()
     await page.get_by_role("button", name="Go to the room").click()
@@ -77,7 +77,7 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await look.at("invitation-again")
     await page.get_by_role("button", name="Continue").click()
     await page.wait_for_url(f"{served}/take-part/*")
-    assert await page.get_by_role("switch", checked=True).count() == 4
+    await expect(page.get_by_role("switch", checked=True)).to_have_count(4)
     await page.get_by_role("link", name="Privacy notice").last.click()
     await look.at("notice")
     await page.goto(f"{served}/my-data")
@@ -111,7 +111,7 @@ async def test_from_the_link_to_the_receipt(
     await walk(look, cast, served, cast.participant.link)
     await run_all(cast)
     await look.page.reload()
-    assert await look.page.get_by_role("heading", name="Erased and verified").is_visible()
+    await expect(look.page.get_by_role("heading", name="Erased and verified")).to_be_visible()
     await look.at("receipt")
     await owners_pages(look, cast, served, await chromium_page(context, cast, served), str(kept))
     await context.close()
@@ -169,7 +169,7 @@ async def test_everything_but_the_room_works_without_javascript(cast: Cast, serv
     await page.get_by_label("The six digits").fill(await code_of(cast))
     await page.get_by_role("button", name="Show my data").click()
     await page.get_by_role("button", name="Take back video").click()
-    assert await page.get_by_text("You allow no recording").is_visible()
+    await expect(page.get_by_text("You allow no recording")).to_be_visible()
     await page.get_by_role("button", name="Erase everything about me").click()
     await page.get_by_role("button", name="Erase everything about me").click()
     await page.wait_for_url(f"{served}/receipt/*")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 from sqlalchemy import select, update
 
 from app.mail.service import suppress
@@ -116,7 +116,7 @@ async def test_a_note_is_kept_by_enter_and_a_lost_network_loses_nothing(
     await field.press("Shift+Enter")
     await field.press("Enter")
     await page.reload()
-    assert await page.locator("#notes-kept li").count() == 1
+    await expect(page.locator("#notes-kept li")).to_have_count(1)
     await context.close()
 
 
@@ -147,10 +147,10 @@ async def test_a_team_works_without_javascript(cast: Cast, served: str, chromium
     await page.get_by_role("link", name="Change or remove Nina").click()
     await page.get_by_role("radio", name="Researcher").check()
     await page.get_by_role("button", name="Change the role").click()
-    assert await page.get_by_role("row", name="Nina").get_by_text("Researcher").is_visible()
+    await expect(page.get_by_role("row", name="Nina").get_by_text("Researcher")).to_be_visible()
     await page.get_by_role("link", name="Change or remove Nina").click()
     await page.get_by_role("button", name="Remove Nina").click()
-    assert await page.get_by_role("row", name="Nina").count() == 0
+    await expect(page.get_by_role("row", name="Nina")).to_have_count(0)
 
     file = tmp_path / "people.csv"
     file.write_bytes("Vorname;E-Mail\r\nBjörn;bjoern@home.example\r\n".encode("cp1252"))
@@ -158,12 +158,12 @@ async def test_a_team_works_without_javascript(cast: Cast, served: str, chromium
     await page.get_by_label("Or a CSV file").set_input_files(file)
     await page.get_by_role("button", name="Look at the list first").click()
     await page.get_by_role("button", name="Invite 1 person").click()
-    assert await page.get_by_role("rowheader", name="Björn").is_visible()
+    await expect(page.get_by_role("rowheader", name="Björn")).to_be_visible()
 
     await page.goto(f"{served}/sessions/{cast.session}/review")
     notes = page.get_by_role("region", name="Notes").get_by_role("listitem")
-    assert await notes.count() == 2
+    await expect(notes).to_have_count(2)
     await page.get_by_text("Delete", exact=True).first.click()
     await page.get_by_role("button", name="Delete this note").first.click()
-    assert await notes.count() == 1
+    await expect(notes).to_have_count(1)
     await context.close()
