@@ -66,14 +66,20 @@ def build(wiring: Wiring) -> procrastinate.App:
     return engine
 
 
+class WorkerStopped(Exception):
+    """The worker stopped although nobody asked it to: it lost the database."""
+
+
 async def run_light(wiring: Wiring) -> None:
-    """The light worker inside the web process, with transcription as a child on demand."""
+    """The light worker inside the web process, with transcription as a child on demand; until cancelled.
+    Raises WorkerStopped or what went wrong, and may then be started again."""
     silent_s = wiring.settings.worker_silent_s
     async with build(wiring).open_async() as engine:
         await _until_first_ends(
             _work(engine, [Queue.LIGHT], silent_s=silent_s, concurrency=LIGHT_CONCURRENCY, signals=False),
             keep_transcribing(wiring),
         )
+    raise WorkerStopped  # the job engine returns quietly when its connection breaks
 
 
 async def run(wiring: Wiring, queues: Sequence[str], *, until_idle: bool = False) -> None:

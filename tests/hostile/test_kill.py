@@ -8,32 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from uuid import UUID
 
 import psutil
-import pytest
 
-from app.database import Database
-from app.demo.story import until
-from app.jobs import enqueue
-from tests.hostile.platform import LIMIT_SECONDS, Platform, Room, platform, room
+from tests.hostile.platform import LIMIT_SECONDS, Platform, room
 
 SEED = 20261122
 ACKNOWLEDGED_SECONDS = 1.0
-SILENT_SECONDS = 3
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Platform]:
-    """One platform for all tests here: each leaves it working, which is the point."""
-    folder = Path(tempfile.mkdtemp(prefix="junier-"))
-    with platform(folder, worker_silent_s=SILENT_SECONDS) as made:
-        yield made
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def test_web_or_database_killed_the_stream_stays_and_capture_goes_on_by_itself(running: Platform) -> None:
@@ -90,58 +71,3 @@ async def test_media_or_parent_killed_what_was_sent_is_there_and_the_next_take_g
     assert None not in seen.numbers
     assert "the connection broke, the gap is marked" in words
     assert words.count("Mia, camera") == 1, "one recording, however often they come back"
-
-
-async def test_a_job_whose_process_was_killed_is_taken_over(running: Platform) -> None:
-    """Finalising in the killed web process, transcribing in its killed child."""
-    await running.ready()
-    async with room(running) as here:
-        async with here.sending(1, seconds=5) as sending:
-            await sending.publication.done.wait()
-        seen = await here.played()
-        assert seen.missing(1, sending.publication.frames_sent) == ()
-        with running.superuser() as holding:
-            with holding.transaction():
-                found = holding.execute(f"SELECT id, account_id FROM recording WHERE {in_session(here)} FOR UPDATE")
-                recording, account = found.fetchone() or ()
-                await finalise_again(running, account, recording)
-                await appears(running, "jobs.procrastinate_jobs", "task_name = 'finalise' AND status = 'doing'")
-                running.kill("web")  # finalising had begun and waited for the row
-            await running.ready()
-            await appears(running, "recording", f"index_generation = 2 AND state = 'stored' AND {in_session(here)}")
-
-        await here.end()
-        await appears(running, "transcript", f"state = 'running' AND {of_session(here)}")
-        running.kill("worker")
-        assert not await exists(running, "transcript", f"state = 'ready' AND {of_session(here)}")
-        said = (await until(lambda: here.owner.transcript(here.guest.name))).split()
-        assert len(said) > 5
-        assert "ready" in await here.recordings()
-
-
-def in_session(here: Room) -> str:
-    return f"session_id = '{here.owner.session}'"
-
-
-def of_session(here: Room) -> str:
-    return f"recording_id IN (SELECT id FROM recording WHERE {in_session(here)})"
-
-
-async def finalise_again(running: Platform, account: UUID, recording: UUID) -> None:
-    """The job, as it is enqueued when a take ends."""
-    database = Database(running.app_url)
-    async with database.transaction() as db:
-        await enqueue(db, "finalise", account_id=account, recording_id=recording)
-    await database.close()
-
-
-async def exists(running: Platform, table: str, where: str) -> bool:
-    with running.superuser() as connection:
-        found = connection.execute(f"SELECT EXISTS (SELECT FROM {table} WHERE {where})".encode()).fetchone()
-    return found == (True,)
-
-
-async def appears(running: Platform, table: str, where: str) -> None:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while not await exists(running, table, where):
-            await asyncio.sleep(0.02)

@@ -1,0 +1,66 @@
+"""kill -9 of a process that works on a job: somebody else takes it over, and nothing is lost or done by halves."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from app.database import Database
+from app.demo.story import until
+from app.jobs import enqueue
+from tests.hostile.platform import LIMIT_SECONDS, Platform, Room, room
+
+
+async def test_a_job_whose_process_was_killed_is_taken_over(running: Platform) -> None:
+    """Finalising in the killed web process, transcribing in its killed child."""
+    await running.ready()
+    async with room(running) as here:
+        async with here.sending(1, seconds=5) as sending:
+            await sending.publication.done.wait()
+        seen = await here.played()
+        assert seen.missing(1, sending.publication.frames_sent) == ()
+        with running.superuser() as holding:
+            with holding.transaction():
+                found = holding.execute(f"SELECT id, account_id FROM recording WHERE {in_session(here)} FOR UPDATE")
+                recording, account = found.fetchone() or ()
+                await finalise_again(running, account, recording)
+                await appears(running, "jobs.procrastinate_jobs", "task_name = 'finalise' AND status = 'doing'")
+                running.kill("web")  # finalising had begun and waited for the row
+            await running.ready()
+            await appears(running, "recording", f"index_generation = 2 AND state = 'stored' AND {in_session(here)}")
+
+        await here.end()
+        await appears(running, "transcript", f"state = 'running' AND {of_session(here)}")
+        running.kill("worker")
+        assert not await exists(running, "transcript", f"state = 'ready' AND {of_session(here)}")
+        said = (await until(lambda: here.owner.transcript(here.guest.name))).split()
+        assert len(said) > 5
+        assert "ready" in await here.recordings()
+
+
+def in_session(here: Room) -> str:
+    return f"session_id = '{here.owner.session}'"
+
+
+def of_session(here: Room) -> str:
+    return f"recording_id IN (SELECT id FROM recording WHERE {in_session(here)})"
+
+
+async def finalise_again(running: Platform, account: UUID, recording: UUID) -> None:
+    """The job, as it is enqueued when a take ends."""
+    database = Database(running.app_url)
+    async with database.transaction() as db:
+        await enqueue(db, "finalise", account_id=account, recording_id=recording)
+    await database.close()
+
+
+async def exists(running: Platform, table: str, where: str) -> bool:
+    with running.superuser() as connection:
+        found = connection.execute(f"SELECT EXISTS (SELECT FROM {table} WHERE {where})".encode()).fetchone()
+    return found == (True,)
+
+
+async def appears(running: Platform, table: str, where: str) -> None:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not await exists(running, table, where):
+            await asyncio.sleep(0.02)
