@@ -30,7 +30,7 @@ from recordings.capture.uploader import Uploader
 
 CAPACITY = 120
 """Streams of one process: a 720p stream costs about 0.4 % of a core, its viewers as much each."""
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.2
 GOODBYE_SECONDS = 8.0
 """How long a process that is asked to stop goes on storing; what is left waits in the spool."""
 

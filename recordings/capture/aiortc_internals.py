@@ -196,7 +196,7 @@ class MediaTransport:
 
     To be made in the very moment DTLS becomes connected, so that no packet passes through aiortc. The
     shared poller drains the sockets: media goes to `on_rtp` and `on_rtcp` in clear, STUN and DTLS go back to
-    aioice. `on_batch` follows whatever was drained, `on_tick` comes every 60 ms.
+    aioice. `on_batch` follows whatever was drained, `on_tick` comes every 75 ms.
     On an event loop that does not let go of its sockets (uvloop) they stay there, and only the batching is lost.
     """
 

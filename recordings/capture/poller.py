@@ -11,9 +11,9 @@ import asyncio
 import logging
 from typing import Protocol
 
-INTERVAL_S = 0.020
+INTERVAL_S = 0.025
 TICK_EVERY = 3
-"""Rounds between two ticks: 60 ms."""
+"""Rounds between two ticks: 75 ms."""
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Packets as they come -> packets in order, with what to ask for again and what to give up (pure: `now` comes in).
 
-Asked for at once, again every 60 ms (then slower), given up after the buffer's patience. A gap so long
+Asked for at once, again every 75 ms (then slower), given up after the buffer's patience. A gap so long
 that asking for all of it would be a storm of its own (a cut network) is given up at once.
 """
 

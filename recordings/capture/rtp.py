@@ -158,7 +158,7 @@ class _IncomingTrack:
             fraction_lost=min(255, (lost << 8) // new) if lost > 0 and new > 0 else 0,
             lost=expected - self.received,
             highest=self.buffer.highest,
-            jitter=0,  # arrival is known to 20 ms only
+            jitter=0,  # arrival is known to 25 ms only
             last_report=middle,
             delay=int((now - since) * 65_536),
         )

@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("turnserver") is None, reason="turnserver (Debian: coturn) is not installed"),
 ]
 
+ROOT = Path(__file__).parents[2]
 SECRET = "known to the relay and to us"
 KEEP_PEERS = """
 window.peers = [];
@@ -109,11 +110,10 @@ async def allocated(port: int, username: str, password: str) -> AsyncIterator[tu
 async def relay(port: int, folder: Path) -> AsyncIterator[None]:
     """Debian's coturn as deployed: credentials that expire, and no peer but the media server."""
     arguments = [
-        f"--listening-port={port}", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--no-tls", "--no-dtls",
-        "--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=junier", "--fingerprint", "--no-cli",
-        "--allow-loopback-peers", "--denied-peer-ip=0.0.0.0-255.255.255.255", "--allowed-peer-ip=127.0.0.1",
-        "--no-multicast-peers", "-n", "--log-file=stdout", f"--userdb={folder / 'turn.db'}",
-        f"--pidfile={folder / 'turn.pid'}",
+        "-c", str(ROOT / "deploy" / "coturn.conf"), f"--listening-port={port}", "--listening-ip=127.0.0.1",
+        "--relay-ip=127.0.0.1", "--no-tls", "--no-dtls", f"--static-auth-secret={SECRET}", "--realm=junier",
+        "--allow-loopback-peers", "--allowed-peer-ip=127.0.0.1", "--log-file=stdout",
+        f"--userdb={folder / 'turn.db'}", f"--pidfile={folder / 'turn.pid'}",
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         "turnserver", *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
