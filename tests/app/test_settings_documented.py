@@ -12,7 +12,12 @@ from app.settings_page import PAGE, text
 
 ROOT = Path(__file__).parents[2]
 KNOWN = {field.metadata["variable"] for field in fields(Settings)}
-OF_COMPOSE = {"JUNIER_OWNER_PASSWORD", "JUNIER_APP_PASSWORD"}  # passwords of the database's roles, not read by us
+OF_COMPOSE = {  # of the containers beside ours: roles of the database, coturn; not read by us
+    "JUNIER_OWNER_PASSWORD",
+    "JUNIER_APP_PASSWORD",
+    "JUNIER_TURN_ADDRESS",
+    "JUNIER_TURN_CERTIFICATES",
+}
 
 
 def test_the_page_says_what_the_settings_say() -> None:
