@@ -49,7 +49,9 @@ def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
     environment.globals |= {"settings": settings, "asset": asset}
     environment.filters |= {"moment": moment, "day": day, "duration": duration, "clock": clock, "size": size}
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
