@@ -3,5 +3,6 @@
 pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.web",
+    "tests.fixtures.erasing",
     "tests.fixtures.weed",
 ]

@@ -20,7 +20,7 @@ from app.privacy.models import Erasure, ErasureReason
 from app.privacy.service import run_erasure
 from app.sessions.models import Session, SessionState
 from recordings.model import RecordingId
-from tests.app.test_erasure import SpyNodes
+from tests.fixtures.erasing import SpyNodes
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import EVERYONE, ORIGIN, Cast, mails
 

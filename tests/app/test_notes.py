@@ -23,7 +23,7 @@ from app.sessions.notes import NoteLine, erase_notes, may_delete
 from app.sessions.policy import NOTE_AFTER_END, may_note, note_moment, note_until
 from app.sessions.service import end, find_session, open_room
 from recordings.model import PersonId
-from tests.app.test_erasure import SpyNodes
+from tests.fixtures.erasing import SpyNodes
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import EVERYONE, Cast
 

@@ -14,8 +14,8 @@ from app.privacy.models import Erasure
 from app.privacy.service import run_erasure
 from app.sessions.models import Session, SessionState
 from recordings.model import StreamKind
-from tests.app.test_erasure import SpyNodes
 from tests.app.test_pages_in_browser import LOOKED_AT, SIZES, _shoot, chromium, problems, served, sign_in, wiring
+from tests.fixtures.erasing import SpyNodes
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
 

@@ -16,7 +16,7 @@ from app.privacy.service import run_erasure
 from app.sessions.models import Recording, Session, SessionState
 from app.studies.models import Study
 from recordings.model import RecordingId, StreamKind
-from tests.app.test_erasure import SpyNodes, ask
+from tests.fixtures.erasing import SpyNodes, ask
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
 

@@ -1,0 +1,190 @@
+"""Erasing while something fails: a crash at any step is made good, a late piece does not stay, and a certificate
+never claims what was not seen."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func, select
+
+from app.privacy import service
+from app.privacy.destroying import destroy
+from app.privacy.models import Certificate, ErasureState
+from app.privacy.scope import Plan, Target
+from app.privacy.service import ledger_of
+from app.sessions.models import Recording, RecordingState
+from recordings.encryption.keystore import KeyPath, KeyStoreUnavailable
+from recordings.encryption.memory import MemoryKeyStore
+from recordings.model import AccountId, PersonId, RecordingId
+from recordings.storage.memory import MemoryStore
+from recordings.storage.store import StoreRefused, StoreUnavailable
+from tests.fixtures.erasing import SpyNodes, ask, newest, run, served, store_of
+from tests.fixtures.web import Cast
+from workers.finalise import finalise
+
+
+class Crash(BaseException):
+    """kill -9: nothing after it runs, and nothing catches it."""
+
+
+STEPS: list[str] = ["_stop_capture", "_note", "destroy", "certify"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_crash_at_any_step_is_made_good_and_leaves_no_finished_certificate_behind(
+    cast: Cast, anna: list[RecordingId], nodes: SpyNodes, monkeypatch: pytest.MonkeyPatch, step: str, when: str
+) -> None:
+    person = cast.participant.participant
+    everything = len([key for key in store_of(cast).objects if str(person) in key])
+    erasure = await ask(cast, person)
+    monkeypatch.setattr(service, step, dying(getattr(service, step), when))
+    with pytest.raises(Crash):
+        await run(cast, erasure, nodes)
+    monkeypatch.undo()
+    left = [key for key in store_of(cast).objects if str(person) in key]
+    paper = await newest(cast, erasure)
+    assert paper is None or not left, "a certificate stands while something is left"
+    assert [(await served(cast, one))[0] for one in anna] == [404, 404]
+
+    assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
+    paper = await newest(cast, erasure)
+    assert len(paper.document["objects"]) == everything, "what was there before the crash is still counted"
+    assert len(paper.document["keys"]) == 8
+    events = [entry.event for entry in ledger_of(cast.wiring.settings).entries()]
+    assert events[0] == "begun"
+    assert events[-1] == "complete" or (step, when) == ("certify", "after")
+
+
+def dying(original: Callable[..., Any], when: str) -> Callable[..., Any]:
+    """The step, cut short just before or just after it."""
+
+    async def waits(*args: Any) -> Any:
+        if when == "after":
+            await original(*args)
+        raise Crash
+
+    def blocks(*args: Any) -> Any:
+        if when == "after":
+            original(*args)
+        raise Crash
+
+    return blocks if original.__name__ == "destroy" else waits
+
+
+@pytest.mark.parametrize("verb", ["delete", "remains"])
+async def test_a_store_that_refuses_makes_it_partial_and_a_later_run_completes_it(
+    cast: Cast, anna: list[RecordingId], nodes: SpyNodes, verb: str
+) -> None:
+    person, store = cast.participant.participant, store_of(cast)
+    erasure = await ask(cast, person)
+    error = StoreRefused("Access denied") if verb == "delete" else StoreUnavailable("It does not answer")
+
+    def fault(asked: str, key: str) -> None:
+        if asked == verb and str(person) in key:
+            raise error
+
+    store.fault = fault
+    outcome = await run(cast, erasure, nodes)
+    assert outcome.state is ErasureState.PARTIAL and outcome.again
+    paper = await newest(cast, erasure)
+    assert paper.state == "partial" and paper.document["verified"] == []
+    assert any(str(error) in reason for reason in paper.document["not_verified"])
+    assert paper.document["objects"] == [], "what is still there is not called erased"
+    assert len(paper.document["keys"]) == 8
+    assert not cast.wiring.keys.exists(KeyPath(cast.account, person)), "the key goes even when the store is down"
+    await run(cast, erasure, nodes)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        papers = select(func.count()).where(Certificate.erasure_id == erasure.id)
+        assert await db.scalar(papers) == 1, "the same findings are not certified twice"
+
+    store.fault = lambda asked, key: None
+    assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
+    assert (await newest(cast, erasure)).state == "complete"
+    assert [key for key in store.objects if str(person) in key] == []
+
+
+async def test_while_a_key_cannot_be_destroyed_nothing_is_called_erased(
+    cast: Cast, anna: list[RecordingId], nodes: SpyNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erasure = await ask(cast, cast.participant.participant)
+
+    def refuse(path: KeyPath) -> int:
+        raise KeyStoreUnavailable("The key folder does not answer")
+
+    monkeypatch.setattr(cast.wiring.keys, "destroy", refuse)
+    outcome = await run(cast, erasure, nodes)
+    assert outcome.state is ErasureState.PARTIAL and "A key can still be unwrapped" in outcome.reasons
+    assert (await newest(cast, erasure)).document["erased"]["keys"] == 0
+    async with cast.wiring.database.transaction(cast.account) as db:
+        row = await db.get_one(Recording, anna[0])
+        assert row.state == RecordingState.STORED and row.restricted_at and not row.erased_at
+    assert (await served(cast, anna[0]))[0] == 404, "unreadable all the same"
+    monkeypatch.undo()
+    assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
+
+
+async def test_a_media_process_that_does_not_answer_makes_it_partial(
+    cast: Cast, anna: list[RecordingId], nodes: SpyNodes
+) -> None:
+    erasure = await ask(cast, cast.participant.participant)
+    nodes.reachable = False
+    outcome = await run(cast, erasure, nodes)
+    assert outcome.state is ErasureState.PARTIAL and "media-1" in outcome.reasons[0]
+    nodes.reachable = True
+    assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
+
+
+@pytest.mark.parametrize("kinds", [None, ["voice"]])
+async def test_an_index_that_arrives_after_the_last_look_does_not_stay(
+    cast: Cast, anna: list[RecordingId], nodes: SpyNodes, kinds: list[str] | None
+) -> None:
+    """Finalising has read the keys and the journals, and stores its index when everything was looked at again."""
+    store, on_its_way, go_on = store_of(cast), threading.Event(), threading.Event()
+
+    def fault(verb: str, key: str) -> None:
+        if verb == "put" and key.endswith("index-00002"):
+            on_its_way.set()
+            assert go_on.wait(20)
+
+    store.fault = fault
+    late = asyncio.create_task(finalise(cast.wiring, cast.account, anna[0]))
+    assert await asyncio.to_thread(on_its_way.wait, 20)
+    erasure = await ask(cast, cast.participant.participant, recordings=[anna[0]], kinds=kinds)
+    assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
+    if kinds:
+        await finalise(cast.wiring, cast.account, anna[0])  # what plays on has its new index already
+    go_on.set()
+    await late
+    assert [key for key in store.objects if str(anna[0]) in key and key.endswith("index-00002")] == []
+    async with cast.wiring.database.transaction(cast.account) as db:
+        row = await db.get_one(Recording, anna[0])
+        assert row.state == (RecordingState.STORED if kinds else RecordingState.ERASED)
+
+
+def test_what_arrives_before_the_very_last_look_makes_it_partial() -> None:
+    account, person = AccountId(uuid4()), PersonId(uuid4())
+    keys, looks = MemoryKeyStore(), 0
+    for path in (KeyPath(account), KeyPath(account, person)):
+        keys.create(path)
+    prefix = f"{account}/{uuid4()}/{person}/"
+
+    def fault(verb: str, key: str) -> None:
+        nonlocal looks
+        looks += verb == "remains"
+        if looks == 3:  # deleted, looked again, and now the last look
+            store.objects[prefix + "late"] = b"late"
+
+    store = MemoryStore(fault)
+    target = Target(key=KeyPath(account, person), prefixes=(prefix,))
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("stop", "nodes", "indexes", "recordings", "tracks", "transcripts", "reindex", "held"), ()
+    )
+    plan = Plan(account=account, person=person, whole_person=True, targets=(target,), keys=(target.key,), **nothing)
+    assert destroy(store, keys, plan).reasons == (f"The object {prefix}late is still in the store",)
+    assert destroy(store, keys, plan).reasons == ()
