@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.studies.models import ConsentKind
 from recordings.storage.regions import Place, place_of
 
-WORDING_VERSION = 2  # raise it, and the date, with every change of a sentence below; a test pins the wording
+WORDING_VERSION = 3  # raise it, and the date, with every change of a sentence below; a test pins the wording
 WORDING_DATED = date(2026, 11, 22)
 LANGUAGE = "en"  # of the sentences below
 
@@ -37,7 +37,8 @@ KIND_WORDS: dict[ConsentKind, tuple[str, str]] = {
 class StudyFacts:
     """What the notice needs to know of a study; plain values, nothing from the database.
 
-    retention_days: days kept after the session, None: until someone asks for erasure."""
+    retention_days: days kept after the session, None: until someone asks for erasure.
+    has_questions: the study asks something after the session."""
 
     account_name: str
     title: str
@@ -48,6 +49,7 @@ class StudyFacts:
     consent_text: str
     consent_version: int
     consent_dated: date
+    has_questions: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ def notice(settings: Settings, study: StudyFacts) -> Notice:
                 f"{settings.platform_name} is the platform that records and keeps them on their instructions.",
             ),
         ),
-        Section(heading="What we collect", paragraphs=_collected(study.kinds)),
+        Section(heading="What we collect", paragraphs=_collected(study.kinds, study.has_questions)),
         Section(
             heading="Where it is kept",
             paragraphs=(
@@ -194,13 +196,18 @@ def _relay_hosts(turn_urls: str) -> list[str]:
     return hosts
 
 
-def _collected(kinds: Collection[ConsentKind]) -> tuple[str, ...]:
+def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str, ...]:
     own = [f"{KIND_WORDS[kind][0]}. {KIND_WORDS[kind][1]}." for kind in ConsentKind if kind in kinds]
+    answers = (
+        "What you answer, if you want to, to the study's questions after the session. "
+        "Answers are kept as long as recordings may be.",
+    )
     return (
         "Your name and e-mail address, so that we can invite you and answer you.",
         "Only if you switch it on, kind by kind:",
         *own,
         "The people of the study may write notes while you take part. Notes are kept as long as recordings may be.",
+        *(answers if has_questions else ()),
         "When you gave or withdrew each consent, and which text you saw. "
         "One cookie that keeps you signed in; no tracking.",
     )

@@ -40,8 +40,8 @@ EVERYWHERE = Settings(
     turn_urls="turns:turn.example:443",
     platform_contact="help@platform.example",
 )
-WORDING_HASH = "f803dbb4b9b727097d443707a5de642f684db27e9e9e8b02bf6daef46a0a6e46"
-"""Of everything the notice says in version 2. A changed sentence needs a new WORDING_VERSION and date; then
+WORDING_HASH = "2c9a3fef6851df950953124e79c166fa811cc533ef4743d1204438507ac5469d"
+"""Of everything the notice says in version 3. A changed sentence needs a new WORDING_VERSION and date; then
 pin the new hash here, and every participant is shown the new text before anything more is recorded."""
 FOR_MEMBERS = {"member_added", "sign_in"}
 MAIL_CONTEXT = {
@@ -231,11 +231,11 @@ def test_j4_24_the_wording_cannot_change_without_a_new_version():
     """Under every branch of the settings; the facts of a study are fixed here."""
     said = []
     for settings in (Settings(), EVERYWHERE, replace(EVERYWHERE, mail="smtp", smtp_host="mail.example")):
-        for days in (180, None):
-            shown = notice(settings, replace(FACTS, retention_days=days))
+        for days, questions in ((180, False), (None, True)):
+            shown = notice(settings, replace(FACTS, retention_days=days, has_questions=questions))
             said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
             said += [f"{p.name} {p.purpose} {p.data} {p.place}" for p in shown.third_parties]
-    pinned = {2: (date(2026, 11, 22), WORDING_HASH)}
+    pinned = {3: (date(2026, 11, 22), WORDING_HASH)}
     assert pinned[WORDING_VERSION] == (WORDING_DATED, sha256("\n".join(said).encode()).hexdigest())
 
 
@@ -247,6 +247,7 @@ def test_j4_24_the_wording_cannot_change_without_a_new_version():
         {"contact_email": "other@lab.example"},
         {"kinds": (ConsentKind.AUDIO,)},
         {"retention_days": None},
+        {"has_questions": True},
     ],
 )
 def test_j4_24_whatever_changes_in_the_text_changes_its_hash(change):
