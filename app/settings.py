@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -70,6 +71,11 @@ class Settings:
     )
     listen_host: str = variable("JUNIER_LISTEN_HOST", "127.0.0.1", "Address the web process listens on.")
     listen_port: int = variable("JUNIER_LISTEN_PORT", 8000, "Port the web process listens on.")
+    trusted_proxies: str = variable(
+        "JUNIER_TRUSTED_PROXIES",
+        "127.0.0.1,::1",
+        "Addresses or networks of the TLS proxy, comma-separated; from anyone else X-Forwarded-For and -Proto are ignored.",
+    )
     platform_name: str = variable(
         "JUNIER_PLATFORM_NAME", "Junier", "Name of this installation, shown on pages and mails."
     )
@@ -145,6 +151,12 @@ class Settings:
         "",
         "Addresses media offers for UDP, comma-separated; empty: all of this machine. 127.0.0.1 for trying and tests.",
     )
+    media_ports: str = variable(
+        "JUNIER_MEDIA_PORTS",
+        "",
+        "UDP ports media uses, such as 40000-41999, to be open to everyone; empty: any free port. One per person and "
+        "stream they send or see.",
+    )
     turn_urls: str = variable(
         "JUNIER_TURN_URLS", "", "STUN/TURN servers, comma-separated (turns:turn.example.eu:443?transport=tcp)."
     )
@@ -156,6 +168,17 @@ class Settings:
     )
     worker_silent_s: int = variable(
         "JUNIER_WORKER_SILENT_S", 30, "A worker silent for so many seconds counts as dead: others take over its jobs."
+    )
+    metrics_port: int = variable(
+        "JUNIER_METRICS_PORT",
+        0,
+        "Private port of this process for /metrics (Prometheus), /health/live and /health/ready; 0: none. With "
+        "`junier serve` it is the web process's, and the media process has the next one.",
+    )
+    metrics_host: str = variable(
+        "JUNIER_METRICS_HOST",
+        "127.0.0.1",
+        "Address of that port: loopback, or a private address that only your monitoring reaches.",
     )
 
     @classmethod
@@ -210,11 +233,21 @@ class Settings:
             raise SettingsError(
                 "JUNIER_S3_ENDPOINT, JUNIER_S3_REGION and JUNIER_S3_BUCKET are required with JUNIER_OBJECT_STORE=s3"
             )
-
         if self.worker_silent_s < 3:
             raise SettingsError("JUNIER_WORKER_SILENT_S must be at least 3: a busy worker is not a dead one")
         if self.s3_own_country and self.s3_own_country not in EU_COUNTRIES:
             raise SettingsError("JUNIER_S3_OWN_COUNTRY must be the two-letter code of a country in the European Union")
+
+        for name, text, read in (
+            ("JUNIER_TRUSTED_PROXIES", self.trusted_proxies, lambda: self.proxies),
+            ("JUNIER_MEDIA_PORTS", self.media_ports, lambda: self.udp_ports),
+        ):
+            try:
+                read()
+            except ValueError as wrong:
+                raise SettingsError(f"{name}={text!r} does not fit: {wrong}") from None
+        if not 0 <= self.metrics_port <= 65534:
+            raise SettingsError("JUNIER_METRICS_PORT must be a port below 65535, or 0 for none")
 
     @property
     def development(self) -> bool:
@@ -242,6 +275,25 @@ class Settings:
     @property
     def contact(self) -> str:
         return self.platform_contact or "operator@localhost"
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """Raises ValueError. Never everyone: whoever is believed names the address that limits are counted for."""
+        named = tuple(part.strip() for part in self.trusted_proxies.split(",") if part.strip())
+        if any(ip_network(one, strict=False).prefixlen == 0 for one in named):
+            raise ValueError("that is everyone; name the proxy")
+        return named
+
+    @property
+    def udp_ports(self) -> range | None:
+        """None: any. Raises ValueError."""
+        if not self.media_ports:
+            return None
+        first, _, last = self.media_ports.partition("-")
+        ports = range(int(first), int(last) + 1) if first.isdigit() and last.isdigit() else range(0)
+        if not ports or ports[0] < 1024 or ports[-1] > 65535:
+            raise ValueError("expected two ports from 1024 to 65535, such as 40000-41999")
+        return ports
 
     @property
     def offer_addresses(self) -> tuple[str, ...]:

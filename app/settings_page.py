@@ -24,6 +24,7 @@ HEADINGS = {  # the first setting of each part
     "speech_model": "Transcription",
     "node_name": "Media and the room",
     "worker_in_web": "Workers",
+    "metrics_port": "Monitoring",
 }
 
 
