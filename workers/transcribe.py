@@ -114,6 +114,8 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
         row.state = TranscriptState.ERASED
         row.erased_at = datetime.now(UTC)
         return None
+    if recording.restricted_at is not None:  # kept and not used; the job comes again when that is lifted
+        return None
     if recording.state != RecordingState.STORED or recording.index_key is None:
         raise BeingIndexed
     row.state, row.failure_reason, row.progress = TranscriptState.RUNNING, None, 0.0
@@ -132,7 +134,7 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
 
 async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:
     """Whether it is still there and agreed to; that another kind's withdrawal renews the index changes nothing."""
-    stands = recording.erased_at is None and recording.restricted_at is None
+    stands = recording.erased_at is None and recording.hidden_at is None
     stands = stands and track.erased_at is None and track.closed_at is None
     session = await db.get_one(Session, recording.session_id)
     study = await db.get_one(Study, session.study_id)

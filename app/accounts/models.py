@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, UniqueConstraint, func
+from sqlalchemy import ForeignKey, UniqueConstraint, false, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Row
@@ -34,6 +34,8 @@ class Account(Base):
     name: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     agreement_accepted_at: Mapped[datetime | None]  # the dated processing agreement (GDPR Art. 28)
+    retention_days: Mapped[int | None] = mapped_column(default=180)  # of a new study; None: until asked
+    longest_retention_days: Mapped[int | None]  # no study may keep longer; None: no limit
 
 
 class Member(Row):
@@ -44,6 +46,8 @@ class Member(Row):
     name: Mapped[bytes]  # sealed, field "member.name"
     email: Mapped[bytes]  # sealed, field "member.email"
     email_index: Mapped[bytes]
+    # what their switch in the next session begins with (sessions.models.MemberSwitch)
+    records_self: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     removed_at: Mapped[datetime | None]
     __table_args__ = (UniqueConstraint("account_id", "email_index"),)

@@ -7,12 +7,13 @@ GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
 GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO junier_doors;
 GRANT SELECT (account_id) ON account TO junier_doors;
 GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
-GRANT SELECT (id, account_id, study_id, state, node) ON session TO junier_doors;
-GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
+GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
+GRANT SELECT (id, account_id, state, asked_at) ON data_request TO junier_doors;
 
 CREATE FUNCTION find_login(token_hash bytea) RETURNS TABLE (account_id uuid, login_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -53,10 +54,34 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.state <> 'erased'
-      AND owning.retention_days IS NOT NULL
-      AND due.created_at + make_interval(days => owning.retention_days) <= now_
+      AND due.created_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
+      AND due.restricted_at IS NULL
     ORDER BY due.created_at
+    LIMIT limit_
+$door$;
+
+-- Recordings of which the owner is to be told before they go: those that may be due after now_ and until until_ and
+-- were not announced for that date; a superset of what app.sessions.policy.due says, the first to go first.
+CREATE FUNCTION recordings_due_soon(now_ timestamptz, until_ timestamptz, limit_ integer)
+RETURNS TABLE (account_id uuid, recording_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT soon.account_id, soon.id FROM (
+        SELECT kept.account_id, kept.id, kept.announced_for,
+            COALESCE(held_in.ended_at, kept.created_at)
+                + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) AS until,
+            kept.held_reason IS NOT NULL AND (kept.held_until IS NULL OR kept.held_until > now_) AS held,
+            kept.held_until
+        FROM public.recording AS kept
+        JOIN public.session AS held_in ON held_in.id = kept.session_id
+        JOIN public.study AS owning ON owning.id = held_in.study_id
+        WHERE kept.state NOT IN ('erased', 'empty') AND kept.restricted_at IS NULL
+          AND kept.created_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= until_
+    ) AS soon,
+    LATERAL (SELECT CASE WHEN NOT soon.held THEN soon.until
+                         WHEN soon.held_until IS NOT NULL THEN GREATEST(soon.until, soon.held_until) END AS at) AS due
+    WHERE due.at > now_ AND due.at <= until_ AND soon.announced_for IS DISTINCT FROM due.at
+    ORDER BY due.at
     LIMIT limit_
 $door$;
 
@@ -66,8 +91,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT due.account_id, due.id FROM public.note AS due
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
-    WHERE owning.retention_days IS NOT NULL
-      AND due.at + make_interval(days => owning.retention_days) <= now_
+    WHERE due.at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.state <> 'erased'
@@ -122,6 +146,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT unfinished.account_id, unfinished.id FROM public.erasure AS unfinished
     WHERE unfinished.state IN ('asked', 'running', 'partial', 'held')
     ORDER BY unfinished.asked_at
+    LIMIT limit_
+$door$;
+
+-- Restrictions that are lifted as soon as the participant has been told.
+CREATE FUNCTION lifting_requests(limit_ integer) RETURNS TABLE (account_id uuid, request_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT lifting.account_id, lifting.id FROM public.data_request AS lifting
+    WHERE lifting.state = 'lifting'
+    ORDER BY lifting.asked_at
     LIMIT limit_
 $door$;
 

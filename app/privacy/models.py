@@ -1,13 +1,13 @@
-"""Rows of erasures and their certificates."""
+"""Rows of erasures with their certificates, and of participants' requests."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, func
+from sqlalchemy import ForeignKey, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -47,6 +47,44 @@ class Erasure(Row):
     tries: Mapped[int] = mapped_column(default=0)
     receipt: Mapped[str]  # number shown to people
     found: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # what stood before erasing, app.privacy.found
+
+
+class RequestKind(StrEnum):
+    """What a participant can ask for (GDPR Art. 7(3), 15 to 18, 21)."""
+
+    ERASURE = "erasure"
+    WITHDRAWAL = "withdrawal"
+    RESTRICTION = "restriction"
+    OBJECTION = "objection"
+    RECTIFICATION = "rectification"
+    ACCESS = "access"
+
+
+class RequestState(StrEnum):
+    OPEN = "open"  # waits for the owner, or for an erasure that is going on
+    IN_FORCE = "in force"  # a restriction that was carried out and stands
+    LIFTING = "lifting"  # the participant is being told; it is lifted once that mail is sent
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class DataRequest(Row):
+    """One request of a participant, with the day by which it is answered (GDPR Art. 12(3)). It stays as proof
+    when the person is erased: ids and dates; the words go."""
+
+    __tablename__ = "data_request"
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(default=RequestState.OPEN)
+    receipt: Mapped[str]  # number shown to people
+    asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    due_on: Mapped[date]
+    words: Mapped[bytes | None]  # sealed under the person, field "data_request.words": what they wrote
+    erasure_id: Mapped[UUID | None]  # the erasure that carries it out
+    answer: Mapped[bytes | None]  # sealed under the person, field "data_request.answer": what the owner wrote
+    answered_by: Mapped[UUID | None]  # the member
+    answered_at: Mapped[datetime | None]
+    mail_id: Mapped[UUID | None]  # by which the participant is told before a restriction is lifted
 
 
 class Certificate(Row):

@@ -23,9 +23,7 @@ from recordings.model import PersonId
 async def hide(db: Db, plan: Plan, now: datetime) -> None:
     """From this commit on nothing of the plan is readable or growing, erased or not. Safe to run twice."""
     await db.execute(
-        update(Recording)
-        .where(Recording.id.in_(plan.recordings), Recording.restricted_at.is_(None))
-        .values(restricted_at=now)
+        update(Recording).where(Recording.id.in_(plan.recordings), Recording.hidden_at.is_(None)).values(hidden_at=now)
     )
     await db.execute(update(Track).where(Track.id.in_(plan.tracks), Track.closed_at.is_(None)).values(closed_at=now))
     await db.execute(update(Transcript).where(Transcript.id.in_(plan.transcripts)).values(state=TranscriptState.ERASED))
@@ -51,6 +49,7 @@ async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
             index_key=None,
             gaps=[],
             failure_reason=None,
+            held_words=None,
         )
     )
     await db.execute(

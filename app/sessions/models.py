@@ -37,6 +37,15 @@ class TranscriptState(StrEnum):
     ERASED = "erased"
 
 
+class HoldReason(StrEnum):
+    """Why something is kept although its date has come or somebody asked; words fit for the participant."""
+
+    CLAIM = "legal claim"
+    COMPLAINT = "complaint"
+    AUTHORITY = "order of an authority"
+    DUTY = "legal duty to keep"
+
+
 class Session(Row):
     """One research session of a study. `recording` is what the researcher set: off, on or paused."""
 
@@ -52,6 +61,7 @@ class Session(Row):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     recording_at: Mapped[datetime | None]  # when recording was started
+    retention_days: Mapped[int | None]  # shorter than the study's; None: as the study
     ended_at: Mapped[datetime | None]
 
 
@@ -73,11 +83,27 @@ class Recording(Row):
     duration_ms: Mapped[int | None]
     gaps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    held_reason: Mapped[str | None]  # a hold stops erasure, with reason and review date
-    held_until: Mapped[datetime | None]
-    restricted_at: Mapped[datetime | None]  # kept but unreadable (GDPR Art. 18)
+    held_reason: Mapped[str | None]  # a hold stops erasure: one of HoldReason, which the participant sees …
+    held_until: Mapped[datetime | None]  # … until its review date
+    held_words: Mapped[bytes | None]  # sealed under the person, field "recording.held_words": what it is about
+    held_by: Mapped[UUID | None]  # the member who set it
+    restricted_at: Mapped[datetime | None]  # kept but not used (GDPR Art. 18), until it is lifted
+    hidden_at: Mapped[datetime | None]  # its erasure was asked for: unreadable from that moment, for good
+    announced_for: Mapped[datetime | None]  # the date of erasure the owner was told of by mail
     erased_at: Mapped[datetime | None]
     __table_args__ = (UniqueConstraint("session_id", "person_id", "stream"),)
+
+
+class MemberSwitch(Row):
+    """Whether a member has themselves recorded in one session, and since when they want it so. No row: they
+    have neither decided nor joined yet."""
+
+    __tablename__ = "member_switch"
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id", ondelete="CASCADE"))
+    member_id: Mapped[UUID]
+    recorded: Mapped[bool]
+    at: Mapped[datetime]
+    __table_args__ = (UniqueConstraint("session_id", "member_id"),)
 
 
 class Track(Row):

@@ -16,7 +16,7 @@ from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, Forbidden, NotThere
 from app.sealed_columns import SealedColumns
 from app.sessions.models import Note, Recording, Session, SessionState
-from app.sessions.policy import may_note, note_moment, note_until
+from app.sessions.policy import may_note, note_moment, note_until, shortest
 from app.studies.models import Study
 from recordings.model import AccountId, PersonId
 
@@ -147,13 +147,11 @@ async def erase_due_notes(db: Db, *, notes: Collection[UUID], now: datetime, by:
 
 async def _erased(db: Db, session: UUID) -> bool:
     """Whether something was recorded and all of it is being or has been erased."""
-    found = await db.execute(
-        select(Recording.restricted_at, Recording.erased_at).where(Recording.session_id == session)
-    )
-    gone = [restricted is not None or erased is not None for restricted, erased in found]
+    found = await db.execute(select(Recording.hidden_at, Recording.erased_at).where(Recording.session_id == session))
+    gone = [hidden is not None or erased is not None for hidden, erased in found]
     return bool(gone) and all(gone)
 
 
 def _past(note: Note, session: Session, study: Study, now: datetime) -> bool:
-    until = note_until(note.at, session.ended_at, study.retention_days)
+    until = note_until(note.at, session.ended_at, shortest(study.retention_days, session.retention_days))
     return until is not None and now >= until

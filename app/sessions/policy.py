@@ -3,7 +3,7 @@ and until when. Pure functions of values and `now`; room, library and privacy as
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,6 +19,10 @@ CONSENT_TRACKS: dict[ConsentKind, frozenset[TrackKind]] = {
     ConsentKind.SCREEN: frozenset({TrackKind.SCREEN, TrackKind.SCREEN_SOUND}),
     ConsentKind.TRANSCRIPT: frozenset(),  # of the voice that was recorded; allows no recording by itself
 }
+
+
+MEMBER_CONSENTS = frozenset({ConsentKind.VIDEO, ConsentKind.AUDIO})
+"""What a member's one switch allows; a member's screen is shown, never recorded."""
 
 
 class Switch(StrEnum):
@@ -139,24 +143,58 @@ def allowed_kinds(
     return consented_tracks(consents)
 
 
+def member_consents(recorded: bool, study_kinds: Collection[ConsentKind]) -> frozenset[ConsentKind]:
+    """What a member who has themselves recorded allows: picture and voice, as far as the study records them."""
+    return MEMBER_CONSENTS & frozenset(study_kinds) if recorded else frozenset()
+
+
+def may_switch_self(state: SessionState) -> Decision:
+    """May a member still decide whether they are recorded?"""
+    return refused("This session has ended.") if state is SessionState.ENDED else ALLOWED
+
+
+def may_write_down(
+    *,
+    study_kinds: Collection[ConsentKind],
+    own: Collection[ConsentKind] | None,
+    participants: Iterable[Collection[ConsentKind]],
+) -> bool:
+    """May a recorded voice be transcribed? own: what the participant agreed to, None for a member, who agreed by
+    having themselves recorded. A member's words are written down as one side of a dialogue only: when at least
+    one participant of the session allowed theirs."""
+    words = {ConsentKind.AUDIO, ConsentKind.TRANSCRIPT}
+    if ConsentKind.TRANSCRIPT not in study_kinds:
+        return False
+    return words <= set(own) if own is not None else any(words <= set(one) for one in participants)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordingFacts:
-    """What decides whether a recording may be seen, and when it goes."""
+    """What decides whether a recording may be seen, and when it goes. indexed: what was made ready before is
+    still whole, though more is on its way."""
 
     state: RecordingState
     created_at: datetime
+    indexed: bool = False
     session_ended_at: datetime | None = None
     held_reason: str | None = None
     held_until: datetime | None = None
     restricted_at: datetime | None = None
+    hidden_at: datetime | None = None
     erased_at: datetime | None = None
+    session_retention_days: int | None = None
+
+
+def shortest(*days: int | None) -> int | None:
+    """Of the clocks set on several levels the shortest wins; None: nobody set one."""
+    return min((each for each in days if each is not None), default=None)
 
 
 def keep_until(facts: RecordingFacts, retention_days: int | None) -> datetime | None:
-    """The end of retention, counted from the end of the session; None: until someone asks."""
-    if retention_days is None:
-        return None
-    return (facts.session_ended_at or facts.created_at) + timedelta(days=retention_days)
+    """The end of retention, counted from the end of the session; None: until someone asks.
+    retention_days: of the study; a session's own may be shorter, never longer."""
+    days = shortest(retention_days, facts.session_retention_days)
+    return None if days is None else (facts.session_ended_at or facts.created_at) + timedelta(days=days)
 
 
 def is_held(facts: RecordingFacts, now: datetime) -> bool:
@@ -165,9 +203,10 @@ def is_held(facts: RecordingFacts, now: datetime) -> bool:
 
 
 def due(facts: RecordingFacts, retention_days: int | None, now: datetime) -> datetime | None:
-    """When this is erased by itself: the end of retention, or of a hold that lasts longer. None: not by itself."""
+    """When this is erased by itself: the end of retention, or of a hold that lasts longer. None: not by itself.
+    A restriction keeps it too (GDPR Art. 18(2): storing is all that may be done) until it is lifted."""
     until = keep_until(facts, retention_days)
-    if until is None or facts.erased_at is not None:
+    if until is None or facts.erased_at is not None or facts.restricted_at is not None:
         return None
     if is_held(facts, now):
         return max(until, facts.held_until) if facts.held_until else None
@@ -211,9 +250,11 @@ def readable(facts: RecordingFacts, retention_days: int | None, now: datetime) -
         return refused("This recording has been erased.")
     if until is not None and now >= until:
         return refused("This recording was kept until its date and is being erased.")
+    if facts.hidden_at is not None:
+        return refused("This recording is not shown any more: it is being erased.")
     if facts.restricted_at is not None:
-        return refused("This recording is not shown: it is being erased, or its use was restricted.")
-    if facts.state is RecordingState.STORED:
+        return refused("This recording is kept and not shown: the participant asked for that.")
+    if facts.state is RecordingState.STORED or (facts.state is RecordingState.CAPTURED and facts.indexed):
         return ALLOWED
     return refused(
         {

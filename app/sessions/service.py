@@ -165,7 +165,7 @@ async def open_take(
     """Rows and keys for one publication: the recording (one per person and stream, however often they come
     back), an open track for each of `kinds`, and the take. Raises Gone when the recording is or will be erased."""
     recording = await _recording(db, account, session, person, person_is_member, stream)
-    if recording.erased_at is not None or recording.restricted_at is not None:
+    if recording.erased_at is not None or recording.hidden_at is not None:
         raise Gone
     recording.last_take += 1
     recording.state = RecordingState.CAPTURING
@@ -216,11 +216,14 @@ def recording_facts(row: Recording, session: Session) -> RecordingFacts:
     return RecordingFacts(
         state=RecordingState(row.state),
         created_at=row.created_at,
+        indexed=row.index_key is not None,
         session_ended_at=session.ended_at,
         held_reason=row.held_reason,
         held_until=row.held_until,
         restricted_at=row.restricted_at,
+        hidden_at=row.hidden_at,
         erased_at=row.erased_at,
+        session_retention_days=session.retention_days,
     )
 
 

@@ -123,7 +123,7 @@ async def test_while_a_key_cannot_be_destroyed_nothing_is_called_erased(
     assert (await newest(cast, erasure)).document["erased"]["keys"] == 0
     async with cast.wiring.database.transaction(cast.account) as db:
         row = await db.get_one(Recording, anna[0])
-        assert row.state == RecordingState.STORED and row.restricted_at and not row.erased_at
+        assert row.state == RecordingState.STORED and row.hidden_at and not row.erased_at
     assert (await served(cast, anna[0]))[0] == 404, "unreadable all the same"
     monkeypatch.undo()
     assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE

@@ -225,7 +225,7 @@ async def test_rows_become_facts_and_a_withdrawn_track_never_comes_back(database
     assert await allowed() == second
 
     async with database.transaction(scene.account) as db:
-        (await db.scalars(select(Recording))).one().restricted_at = datetime.now(UTC)
+        (await db.scalars(select(Recording))).one().hidden_at = datetime.now(UTC)
     with pytest.raises(Gone):  # while it is being erased nothing new may come to lie there
         await take()
 

@@ -135,6 +135,7 @@ STORED = RecordingFacts(
         ({"session_ended_at": None}, 180, False),
         ({"held_reason": "court", "held_until": NOW + 50 * DAY}, 10, False),
         ({"restricted_at": NOW}, 180, False),
+        ({"hidden_at": NOW}, 180, False),
         ({"erased_at": NOW}, None, False),
         ({"state": RecordingState.ERASED}, None, False),
         ({"state": RecordingState.CAPTURING}, 180, False),
@@ -160,6 +161,12 @@ def test_what_may_be_seen(change: dict[str, object], days: int | None, allowed: 
         ({"held_reason": "court", "held_until": NOW - DAY}, 5, NOW - 5 * DAY),
         ({"held_reason": "court"}, 180, None),
         ({"erased_at": NOW}, 180, None),
+        ({"restricted_at": NOW}, 5, None),
+        ({"restricted_at": NOW, "held_reason": "court", "held_until": NOW + DAY}, 5, None),
+        ({"session_retention_days": 20}, 180, NOW + 10 * DAY),
+        ({"session_retention_days": 300}, 180, NOW + 170 * DAY),
+        ({"session_retention_days": 20}, None, NOW + 10 * DAY),
+        ({"session_retention_days": 20, "erased_at": NOW}, None, None),
     ],
 )
 def test_when_it_is_erased_by_itself(change: dict[str, object], days: int | None, at: datetime | None) -> None:

@@ -30,7 +30,8 @@ from workers.speech import Samples
 from workers.transcribe import transcribe
 
 SEALED = {
-    "member.name", "member.email", "note.text", "outgoing_mail.content", "participant.name", "participant.email",
+    "member.name", "member.email", "note.text", "outgoing_mail.content", "recording.held_words",
+    "data_request.words", "data_request.answer", "participant.name", "participant.email",
     "study.contact_name", "study.contact_email",
 }  # fmt: skip
 """What is collected of people in the database: name, address, mails to them, and notes of members about a session;
@@ -44,7 +45,7 @@ KEYED = {
 TECHNICAL = {
     "account.name", "audit_event.action", "audit_event.actor", "audit_event.facts", "audit_event.subject",
     "certificate.document", "certificate.state", "consent.kind", "consent.language", "consent.purpose",
-    "consent_text.language", "consent_text.text", "erasure.asked_by", "erasure.found", "erasure.instruction",
+    "consent_text.language", "consent_text.text", "data_request.kind", "data_request.receipt", "data_request.state", "erasure.asked_by", "erasure.found", "erasure.instruction",
     "erasure.reason", "erasure.receipt", "erasure.state", "erasure.track_kinds", "job_failure.exception",
     "job_failure.place", "job_failure.task", "login.scope", "member.role", "node.name", "node.url",
     "outgoing_mail.key", "outgoing_mail.state", "outgoing_mail.template", "presence.role", "recording.failure_reason",

@@ -5,6 +5,8 @@ CREATE TABLE account (
 	name VARCHAR NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	agreement_accepted_at TIMESTAMP WITH TIME ZONE,
+	retention_days INTEGER,
+	longest_retention_days INTEGER,
 	PRIMARY KEY (account_id)
 );
 CREATE TABLE audit_event (
@@ -82,6 +84,7 @@ CREATE TABLE member (
 	name BYTEA NOT NULL,
 	email BYTEA NOT NULL,
 	email_index BYTEA NOT NULL,
+	records_self BOOLEAN DEFAULT false NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	removed_at TIMESTAMP WITH TIME ZONE,
 	id UUID NOT NULL,
@@ -183,6 +186,26 @@ CREATE TABLE data_code (
 	FOREIGN KEY(participant_id) REFERENCES participant (id)
 );
 CREATE INDEX ix_data_code_account_id ON data_code (account_id);
+CREATE TABLE data_request (
+	participant_id UUID NOT NULL,
+	kind VARCHAR NOT NULL,
+	state VARCHAR NOT NULL,
+	receipt VARCHAR NOT NULL,
+	asked_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	due_on DATE NOT NULL,
+	words BYTEA,
+	erasure_id UUID,
+	answer BYTEA,
+	answered_by UUID,
+	answered_at TIMESTAMP WITH TIME ZONE,
+	mail_id UUID,
+	id UUID NOT NULL,
+	account_id UUID NOT NULL,
+	PRIMARY KEY (id),
+	FOREIGN KEY(participant_id) REFERENCES participant (id)
+);
+CREATE INDEX ix_data_request_account_id ON data_request (account_id);
+CREATE INDEX ix_data_request_participant_id ON data_request (participant_id);
 CREATE TABLE session (
 	study_id UUID NOT NULL,
 	title VARCHAR NOT NULL,
@@ -195,6 +218,7 @@ CREATE TABLE session (
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	started_at TIMESTAMP WITH TIME ZONE,
 	recording_at TIMESTAMP WITH TIME ZONE,
+	retention_days INTEGER,
 	ended_at TIMESTAMP WITH TIME ZONE,
 	id UUID NOT NULL,
 	account_id UUID NOT NULL,
@@ -253,6 +277,18 @@ CREATE TABLE invitation (
 	UNIQUE (unsubscribe_hash)
 );
 CREATE INDEX ix_invitation_account_id ON invitation (account_id);
+CREATE TABLE member_switch (
+	session_id UUID NOT NULL,
+	member_id UUID NOT NULL,
+	recorded BOOLEAN NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	id UUID NOT NULL,
+	account_id UUID NOT NULL,
+	PRIMARY KEY (id),
+	UNIQUE (session_id, member_id),
+	FOREIGN KEY(session_id) REFERENCES session (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_member_switch_account_id ON member_switch (account_id);
 CREATE TABLE note (
 	session_id UUID NOT NULL,
 	member_id UUID NOT NULL,
@@ -294,7 +330,11 @@ CREATE TABLE recording (
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	held_reason VARCHAR,
 	held_until TIMESTAMP WITH TIME ZONE,
+	held_words BYTEA,
+	held_by UUID,
 	restricted_at TIMESTAMP WITH TIME ZONE,
+	hidden_at TIMESTAMP WITH TIME ZONE,
+	announced_for TIMESTAMP WITH TIME ZONE,
 	erased_at TIMESTAMP WITH TIME ZONE,
 	id UUID NOT NULL,
 	account_id UUID NOT NULL,
@@ -422,6 +462,11 @@ ALTER TABLE data_code ENABLE ROW LEVEL SECURITY;
 ALTER TABLE data_code FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON data_code TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON data_code TO junier_owner USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON data_request TO junier_app;
+ALTER TABLE data_request ENABLE ROW LEVEL SECURITY;
+ALTER TABLE data_request FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_account ON data_request TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
+CREATE POLICY migrations ON data_request TO junier_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON session TO junier_app;
 ALTER TABLE session ENABLE ROW LEVEL SECURITY;
 ALTER TABLE session FORCE ROW LEVEL SECURITY;
@@ -442,6 +487,11 @@ ALTER TABLE invitation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE invitation FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON invitation TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON invitation TO junier_owner USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON member_switch TO junier_app;
+ALTER TABLE member_switch ENABLE ROW LEVEL SECURITY;
+ALTER TABLE member_switch FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_account ON member_switch TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
+CREATE POLICY migrations ON member_switch TO junier_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON note TO junier_app;
 ALTER TABLE note ENABLE ROW LEVEL SECURITY;
 ALTER TABLE note FORCE ROW LEVEL SECURITY;
@@ -1099,12 +1149,13 @@ GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
 GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO junier_doors;
 GRANT SELECT (account_id) ON account TO junier_doors;
 GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
-GRANT SELECT (id, account_id, study_id, state, node) ON session TO junier_doors;
-GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
+GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
+GRANT SELECT (id, account_id, state, asked_at) ON data_request TO junier_doors;
 
 CREATE FUNCTION find_login(token_hash bytea) RETURNS TABLE (account_id uuid, login_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -1145,10 +1196,34 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.state <> 'erased'
-      AND owning.retention_days IS NOT NULL
-      AND due.created_at + make_interval(days => owning.retention_days) <= now_
+      AND due.created_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
+      AND due.restricted_at IS NULL
     ORDER BY due.created_at
+    LIMIT limit_
+$door$;
+
+-- Recordings of which the owner is to be told before they go: those that may be due after now_ and until until_ and
+-- were not announced for that date; a superset of what app.sessions.policy.due says, the first to go first.
+CREATE FUNCTION recordings_due_soon(now_ timestamptz, until_ timestamptz, limit_ integer)
+RETURNS TABLE (account_id uuid, recording_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT soon.account_id, soon.id FROM (
+        SELECT kept.account_id, kept.id, kept.announced_for,
+            COALESCE(held_in.ended_at, kept.created_at)
+                + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) AS until,
+            kept.held_reason IS NOT NULL AND (kept.held_until IS NULL OR kept.held_until > now_) AS held,
+            kept.held_until
+        FROM public.recording AS kept
+        JOIN public.session AS held_in ON held_in.id = kept.session_id
+        JOIN public.study AS owning ON owning.id = held_in.study_id
+        WHERE kept.state NOT IN ('erased', 'empty') AND kept.restricted_at IS NULL
+          AND kept.created_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= until_
+    ) AS soon,
+    LATERAL (SELECT CASE WHEN NOT soon.held THEN soon.until
+                         WHEN soon.held_until IS NOT NULL THEN GREATEST(soon.until, soon.held_until) END AS at) AS due
+    WHERE due.at > now_ AND due.at <= until_ AND soon.announced_for IS DISTINCT FROM due.at
+    ORDER BY due.at
     LIMIT limit_
 $door$;
 
@@ -1158,8 +1233,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT due.account_id, due.id FROM public.note AS due
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
-    WHERE owning.retention_days IS NOT NULL
-      AND due.at + make_interval(days => owning.retention_days) <= now_
+    WHERE due.at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.state <> 'erased'
@@ -1217,6 +1291,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     LIMIT limit_
 $door$;
 
+-- Restrictions that are lifted as soon as the participant has been told.
+CREATE FUNCTION lifting_requests(limit_ integer) RETURNS TABLE (account_id uuid, request_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT lifting.account_id, lifting.id FROM public.data_request AS lifting
+    WHERE lifting.state = 'lifting'
+    ORDER BY lifting.asked_at
+    LIMIT limit_
+$door$;
+
 -- Whether this installation has been set up.
 CREATE FUNCTION any_account() RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -1235,6 +1318,7 @@ CREATE POLICY doors ON note FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON take FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON outgoing_mail FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON erasure FOR SELECT TO junier_doors USING (true);
+CREATE POLICY doors ON data_request FOR SELECT TO junier_doors USING (true);
 GRANT CREATE ON SCHEMA public TO junier_doors;
 ALTER FUNCTION find_login OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION find_login FROM PUBLIC;
@@ -1254,6 +1338,9 @@ GRANT EXECUTE ON FUNCTION find_unsubscribe TO junier_app;
 ALTER FUNCTION due_recordings OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION due_recordings FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION due_recordings TO junier_app;
+ALTER FUNCTION recordings_due_soon OWNER TO junier_doors;
+REVOKE EXECUTE ON FUNCTION recordings_due_soon FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION recordings_due_soon TO junier_app;
 ALTER FUNCTION due_notes OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION due_notes FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION due_notes TO junier_app;
@@ -1275,6 +1362,9 @@ GRANT EXECUTE ON FUNCTION captured_recordings TO junier_app;
 ALTER FUNCTION unfinished_erasures OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION unfinished_erasures FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION unfinished_erasures TO junier_app;
+ALTER FUNCTION lifting_requests OWNER TO junier_doors;
+REVOKE EXECUTE ON FUNCTION lifting_requests FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lifting_requests TO junier_app;
 ALTER FUNCTION any_account OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION any_account FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION any_account TO junier_app;
