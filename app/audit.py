@@ -49,6 +49,8 @@ class Action(StrEnum):
     RECORDING_STARTED = "sessions:recording:started"
     RECORDING_PAUSED = "sessions:recording:paused"
     RECORDING_RESUMED = "sessions:recording:resumed"
+    MEMBER_RECORDED = "sessions:member:recorded"
+    MEMBER_NOT_RECORDED = "sessions:member:not_recorded"
     RECORDING_HELD = "sessions:recording:held"
     RECORDING_RELEASED = "sessions:recording:released"
     RECORDING_RESTRICTED = "sessions:recording:restricted"

@@ -27,7 +27,8 @@ _MEDIA = re.compile(r"^m=(audio|video) (\d+) ", re.MULTILINE)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Person:
     """Somebody who may be in the room. role: owner | researcher | observer | participant; join: what
-    decides whether a participant may enter, None for members; name: sealed, of the role's own field."""
+    decides whether a participant may enter, None for members; name: sealed, of the role's own field.
+    consents: what may be recorded of them; a member's follow from their switch, records_self."""
 
     person: PersonId
     role: str
@@ -35,6 +36,7 @@ class Person:
     join: JoinFacts | None = None
     paused: bool = False
     consents: frozenset[ConsentKind] = frozenset()
+    records_self: bool = False
     present: bool = False
 
     @property
@@ -121,8 +123,7 @@ def offered_kinds(sdp: str, stream: StreamKind) -> frozenset[TrackKind]:
 
 def permission(facts: RoomFacts) -> Permission:
     """What the media process may capture now: the open tracks of exactly the kinds agreed to by people who
-    are let in, while the researcher records and the person has not paused. Members' own streams are carried
-    but not recorded."""
+    are inside, while the researcher records and the person has not paused."""
     streams: dict[UUID, dict[TrackKind, UUID]] = {}
     for track in facts.tracks:
         person = facts.people.get(track.person)
@@ -140,7 +141,7 @@ def permission(facts: RoomFacts) -> Permission:
 
 def capturable(facts: RoomFacts, person: Person | None) -> frozenset[TrackKind]:
     """The kinds that may be recorded of this person at this moment."""
-    if person is None or person.join is None or not may_join(person.join, facts.as_of):
+    if person is None or person.role == OBSERVER or not may_be_inside(facts, person):
         return frozenset()
     return allowed_kinds(
         consents=person.consents,

@@ -26,7 +26,7 @@ from app.room.node_client import Node as NodePort
 from app.room.permission import push_session
 from app.room.room import OBSERVER
 from app.room.seat import Seat, require_guest, require_host, seat_of, token_key
-from app.sessions import service
+from app.sessions import recorded_members, service
 from app.sessions.models import Session
 from app.sessions.notes import notes_of_session
 from app.sessions.policy import CONSENT_TRACKS
@@ -43,6 +43,7 @@ STEPS = {
     "resume": service.resume_recording,
     "end": service.end,
 }
+SELF = {"record-me": True, "do-not-record-me": False}
 CONSENT_NAMES = {
     ConsentKind.VIDEO: "the picture of your camera",
     ConsentKind.AUDIO: "your voice",
@@ -61,7 +62,15 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
         notes = []
         if seat.person.role != OBSERVER:
             notes = await notes_of_session(db, wiring.columns, session=row, study=study)
-        return page("room/member.html", request, session=row, study=study, role=seat.person.role, notes=notes)
+        return page(
+            "room/member.html",
+            request,
+            session=row,
+            study=study,
+            role=seat.person.role,
+            records_self=seat.person.records_self,
+            notes=notes,
+        )
     facts, notice = await study_notice(db, wiring.columns, wiring.settings, account=seat.account, study=study)
     return page(
         "room/participant.html",
@@ -112,13 +121,17 @@ async def make_token(request: AnyRequest, wiring: Wiring, db: Db, login: Login, 
 async def lead(
     request: AnyRequest, wiring: Wiring, node: NodePort, db: Db, login: Login, session: UUID, step: str
 ) -> None:
-    """open, start, pause, resume and end by a researcher; pause-mine and resume-mine by a participant."""
+    """open, start, pause, resume and end by a researcher, and whether they are recorded themselves; pause-mine
+    and resume-mine by a participant."""
     seat = await seat_of(db, login, session)
     if step in STEPS:
         require_host(seat)
         await STEPS[step](db, session=session)
         if step == "end":
             await db.execute(delete(Presence).where(Presence.session_id == session))
+    elif step in SELF:
+        require_host(seat)
+        await recorded_members.switch_self(db, session=session, member=seat.person.person, recorded=SELF[step])
     elif step in ("pause-mine", "resume-mine"):
         require_guest(seat)
         invitation = await _invitation(db, session, seat.person.person)

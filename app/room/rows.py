@@ -14,11 +14,12 @@ from app.accounts.models import Member
 from app.database import Database, Db
 from app.errors import NotThere
 from app.invitations.models import Invitation
-from app.participants.models import Consent, Participant
+from app.participants.models import Participant
 from app.room.models import Presence
-from app.room.room import PARTICIPANT, OpenTrack, Person, RoomFacts
-from app.sessions.models import Node, Recording, Session, SessionState, Take, Track
-from app.sessions.policy import JoinFacts, Switch
+from app.room.room import OBSERVER, PARTICIPANT, OpenTrack, Person, RoomFacts
+from app.sessions.dialogue import standing_consents
+from app.sessions.models import MemberSwitch, Node, Recording, Session, SessionState, Take, Track
+from app.sessions.policy import JoinFacts, Switch, member_consents
 from app.studies.models import ConsentKind, Study
 from recordings.model import AccountId, PersonId, RecordingId, SessionId, StreamKind, TrackId, TrackKind
 
@@ -116,12 +117,14 @@ async def _people(db: Db, session: Session, kinds: frozenset[ConsentKind]) -> di
         .where(Invitation.session_id == session.id)
         .order_by(Invitation.created_at, Invitation.id)
     )
-    consents = await _consents(db, session.id)
-    members = await db.scalars(select(Member).where(Member.removed_at.is_(None)).order_by(Member.created_at))
-    people = [
-        Person(person=PersonId(member.id), role=member.role, name=member.name, present=member.id in present)
-        for member in members
-    ]
+    consents = await standing_consents(db, session=SessionId(session.id))
+    members = await db.execute(
+        select(Member, func.coalesce(MemberSwitch.recorded, Member.records_self))
+        .outerjoin(MemberSwitch, (MemberSwitch.member_id == Member.id) & (MemberSwitch.session_id == session.id))
+        .where(Member.removed_at.is_(None))
+        .order_by(Member.created_at)
+    )
+    people = [_member(member, recorded and member.role != OBSERVER, kinds, present) for member, recorded in members]
     people += [
         Person(
             person=PersonId(participant.id),
@@ -129,7 +132,7 @@ async def _people(db: Db, session: Session, kinds: frozenset[ConsentKind]) -> di
             name=participant.name,
             join=_join(session, invitation, participant),
             paused=invitation.paused_at is not None,
-            consents=consents.get(participant.id, frozenset()) & kinds,
+            consents=consents.get(PersonId(participant.id), frozenset()) & kinds,
             present=participant.id in present,
         )
         for invitation, participant in invited
@@ -137,19 +140,15 @@ async def _people(db: Db, session: Session, kinds: frozenset[ConsentKind]) -> di
     return {person.person: person for person in people}
 
 
-async def _consents(db: Db, session: UUID) -> dict[UUID, frozenset[ConsentKind]]:
-    """What stands now, by participant: the last word on each kind counts."""
-    latest = await db.execute(
-        select(Consent.participant_id, Consent.kind, Consent.given)
-        .distinct(Consent.participant_id, Consent.kind)
-        .where(Consent.session_id == session, Consent.purpose == "research")
-        .order_by(Consent.participant_id, Consent.kind, Consent.number.desc())
+def _member(member: Member, recorded: bool, kinds: frozenset[ConsentKind], present: set[UUID]) -> Person:
+    return Person(
+        person=PersonId(member.id),
+        role=member.role,
+        name=member.name,
+        consents=member_consents(recorded, kinds),
+        records_self=recorded,
+        present=member.id in present,
     )
-    given: dict[UUID, frozenset[ConsentKind]] = {}
-    for participant, kind, stands in latest:
-        if stands:
-            given[participant] = given.get(participant, frozenset()) | {ConsentKind(kind)}
-    return given
 
 
 def _join(session: Session, invitation: Invitation, participant: Participant) -> JoinFacts:

@@ -41,6 +41,7 @@ class You(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     admitted: bool
     paused: bool
+    records_self: bool
     may_publish: list[TrackKind]
 
 
@@ -74,6 +75,7 @@ def told(facts: RoomFacts, media: SessionFacts | None, person: Person, names: Ma
             role=person.role,
             admitted=inside or person.admitted,
             paused=person.paused,
+            records_self=person.records_self,
             may_publish=sorted(publishable(person)) if inside else [],
         ),
         people=[_person(other, names) for other in facts.people.values() if _knows(facts, person, other)],

@@ -30,6 +30,7 @@ from app.room.permission import push_session
 from app.room.room import may_send, offered_kinds, publishable
 from app.room.seat import AnyRequest, Seat, bearer, seat_of, seat_of_token
 from app.sessions.models import Node, Recording, Take
+from app.sessions.recorded_members import join_as_before
 from app.sessions.service import find_session, node_of, open_take
 from app.settings import Settings
 from app.tokens import new_token
@@ -94,6 +95,8 @@ async def publish(
             sdp=offer,
         ),
     )
+    if seat.person.is_member:
+        await join_as_before(db, account=seat.account, session=seat.facts.session, member=seat.person.person)
     await db.commit()
     await push_session(wiring, node, account=seat.account, session=seat.facts.session)
     return answered(wiring.settings, seat, made.sdp, f"/whip/{resource}")
