@@ -9,7 +9,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench install browser lock freeze clean
+.PHONY: help demo run test check bench install browser lock freeze messages clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ browser: ## Make sure a Chromium is there for tests
 
 lock: ## Pin the newest allowed versions of all Python packages (needs uv)
 	uv pip compile requirements-dev.in --universal --generate-hashes --no-header --no-annotate -q -o requirements.lock
+
+messages: install ## Find every marked text in the sources and bring app/translations up to date
+	$(BIN)/python -m app.messages
 
 freeze: install ## Rewrite the first revision's SQL from the models (until the first release)
 	$(BIN)/python -m app.migrations.freeze

@@ -20,7 +20,8 @@ from app.database import Db
 from app.invitations import routes as invitations
 from app.library import routes as library
 from app.mail import routes as mail
-from app.pages import STATIC, error_answer, place_of, template_config
+from app.logs import place_of
+from app.pages import STATIC, error_answer, meet, template_config
 from app.privacy import routes as privacy
 from app.room import routes as room
 from app.security import add_headers, own_origin
@@ -82,6 +83,7 @@ def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_cl
         },
         state=State({"wiring": wiring, "node_client": node_client}),
         guards=[own_origin(settings)],
+        before_request=meet,
         before_send=[add_headers(settings)],
         exception_handlers={Exception: error_answer},
         template_config=template_config(settings),

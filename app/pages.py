@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import traceback
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Request, Response
@@ -22,6 +20,8 @@ from markupsafe import Markup
 from sqlalchemy.exc import OperationalError
 
 from app.errors import JunierError, NotThere, Unavailable
+from app.language import N_, Reader, install, read_language, say_day, say_duration, say_moment, speak_to, translate_only
+from app.logs import place_of
 from app.settings import Settings
 from recordings.encryption.keystore import KeyStoreError
 from recordings.encryption.sealed import SealBroken
@@ -36,8 +36,13 @@ log = logging.getLogger("junier.web")
 
 
 def page(template: str, request: AnyRequest, *, status: int = 200, **context: Any) -> Template:
-    """A page. Besides `context` every template knows `settings`, `login` (or None), `path` and `now`."""
-    known = {"login": request.scope["state"].get("login"), "path": request.url.path, "now": datetime.now(UTC)}
+    """A page. Besides `context` every template knows `settings`, `login` (or None), `path`, `now` and `carried`."""
+    known = {
+        "login": request.scope["state"].get("login"),
+        "path": request.url.path,
+        "now": datetime.now(UTC),
+        "carried": carried(request),
+    }
     return Template(template_name=template, context=known | context, status_code=status, media_type=MediaType.HTML)
 
 
@@ -51,10 +56,49 @@ def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    install(environment)
     environment.globals |= {"settings": settings, "asset": asset}
     environment.filters |= {"moment": moment, "day": day, "duration": duration, "clock": clock, "size": size}
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
+
+
+# --- who reads -----------------------------------------------------------------------------------------------------
+
+FOR_PARTICIPANTS = {"for_participants": True}
+"""opt of a router or handler whose pages participants read, in their language; all others are in English."""
+
+
+async def meet(request: AnyRequest) -> None:
+    """The hook before every request."""
+    greet(request)
+
+
+def greet(request: AnyRequest) -> None:
+    """This request speaks English, or what a participant's browser and address ask for."""
+    handler = request.scope.get("route_handler")
+    theirs = handler is None or handler.opt.get("for_participants")  # an address that leads nowhere: anybody's
+    reader = _asking(request) if theirs else Reader()
+    request.scope["state"]["reader"] = reader
+    speak_to(reader)
+
+
+def reader_of(request: AnyRequest) -> Reader:
+    """What is known of the reader of this page, to be told more."""
+    reader: Reader = request.scope["state"]["reader"]
+    return reader
+
+
+def carried(request: AnyRequest) -> str:
+    """?language=de where the address says so: forms pass it on until the participant's row can keep it."""
+    explicit = read_language(request.query_params.get("language"))
+    return f"?language={explicit}" if explicit else ""
+
+
+def _asking(request: AnyRequest) -> Reader:
+    return Reader(explicit=request.query_params.get("language"), header=request.headers.get("accept-language"))
+
+
+# --- filters ------------------------------------------------------------------------------------------------------
 
 
 @lru_cache
@@ -70,28 +114,18 @@ def moment(at: datetime | None, zone: str = "UTC") -> str | Markup:
     """3 May 2027, 14:32 (Europe/Berlin); the page's script shows it in the reader's own zone where it can."""
     if at is None:
         return ""
-    local = at.astimezone(ZoneInfo(zone))
-    text = f"{local.day} {local:%B %Y, %H:%M} ({zone})"
-    return Markup('<time datetime="{}">{}</time>').format(at.astimezone(UTC).isoformat(timespec="seconds"), text)
+    utc = at.astimezone(UTC).isoformat(timespec="seconds")
+    return Markup('<time datetime="{}">{}</time>').format(utc, say_moment(at, zone))
 
 
 def day(at: date | None, zone: str = "UTC") -> str:
     """3 May 2027; a moment (datetime) is shown as the day it falls on in `zone`."""
-    if at is None:
-        return ""
-    local = at.astimezone(ZoneInfo(zone)) if isinstance(at, datetime) else at
-    return f"{local.day} {local:%B %Y}"
+    return "" if at is None else say_day(at, zone)
 
 
 def duration(milliseconds: int | None) -> str:
     """42 min 10 s."""
-    if milliseconds is None:
-        return ""
-    minutes, seconds = divmod(round(milliseconds / 1000), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return "" if milliseconds is None else say_duration(timedelta(milliseconds=milliseconds))
 
 
 def clock(milliseconds: int) -> str:
@@ -109,30 +143,34 @@ def size(count: int) -> str:
 # --- errors: one table -------------------------------------------------------------------------------------------
 
 TITLES = {
-    400: "That could not be understood",
-    401: "Please sign in",
-    403: "Not allowed",
-    404: "Not here",
-    405: "Not possible here",
-    409: "Not now",
-    413: "Too large",
-    415: "That format is not accepted",
-    422: "Something does not fit",
-    429: "Too many tries",
-    503: "Not reachable just now",
+    400: N_("That could not be understood"),
+    401: N_("Please sign in"),
+    403: N_("Not allowed"),
+    404: N_("Not here"),
+    405: N_("Not possible here"),
+    409: N_("Not now"),
+    413: N_("Too large"),
+    415: N_("That format is not accepted"),
+    422: N_("Something does not fit"),
+    429: N_("Too many tries"),
+    503: N_("Not reachable just now"),
 }
-FAULT = "Something went wrong on our side. Nothing you entered was shared. Please try again; if it stays, write to us."
+FAULT = N_(
+    "Something went wrong on our side. Nothing you entered was shared. Please try again; if it stays, write to us."
+)
 
 
 def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
     """Every exception of a request ends here: a page for browsers, problem+json for programs."""
+    if "reader" not in request.scope.setdefault("state", {}):  # no handler was found, or its guard refused
+        greet(request)
     status, message = status_and_message(error)
     reference = ""
     if status >= 500:
         reference = secrets.token_hex(4)
         # type and place only: messages of exceptions can carry personal data
         log.error("request failed: %s at %s, reference %s", type(error).__name__, place_of(error), reference)
-    title = TITLES.get(status, "Something went wrong")
+    title, message = translate_only(TITLES.get(status, N_("Something went wrong"))), translate_only(message)
     headers = {"retry-after": "5"} if status == 503 else {}
     if "text/html" not in request.headers.get("accept", ""):
         problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": message}
@@ -160,25 +198,19 @@ def status_and_message(error: Exception) -> tuple[int, str]:
         case HTTPException(status_code=404):
             return 404, NotThere().message
         case HTTPException(status_code=400):
-            return 400, "The address or the form does not fit. Please go back and try again."
+            return 400, N_("The address or the form does not fit. Please go back and try again.")
         case HTTPException(status_code=405):
-            return 405, "This page cannot be used that way."
+            return 405, N_("This page cannot be used that way.")
         case HTTPException(status_code=413):
-            return 413, "That is more than we accept at once."
+            return 413, N_("That is more than we accept at once.")
         case HTTPException():
             return error.status_code, error.detail if error.status_code < 500 else FAULT
         case SealBroken():
             return (
                 409,
-                "What is stored here was changed or damaged, so it is not shown. Please tell the account's owner.",
+                N_("What is stored here was changed or damaged, so it is not shown. Please tell the account's owner."),
             )
         case StoreError(retry=True) | KeyStoreError(retry=True) | OperationalError():
             return 503, Unavailable().message
         case _:
             return 500, FAULT
-
-
-def place_of(error: BaseException) -> str:
-    """file:line of the innermost frames, without any value."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))

@@ -43,6 +43,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "procrastinate": ("app/jobs.py", "app/migrations/freeze.py", "workers/__main__.py", "workers/reap.py"),
     "alembic": ("app/migrations/",),
     "charset_normalizer": ("app/invitations/people_list.py",),
+    "babel": ("app/language.py", "app/messages.py"),
     "psutil": ("app/embedded.py", "bench/"),
 }
 """Each outside library has one home, so that replacing it is one file's matter."""
