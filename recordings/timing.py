@@ -1,9 +1,6 @@
-"""Clocks as pure functions: RTP ticks and sequence numbers unwrapped, NTP <-> UTC (alignment.py uses them)."""
+"""Clocks as pure functions: RTP ticks and sequence numbers unwrapped, NTP in seconds (alignment.py uses them)."""
 
 from __future__ import annotations
-
-NTP_TO_UNIX_S = 2_208_988_800
-"""Seconds from 1900 (NTP, RFC 5905 §6) to 1970 (Unix)."""
 
 
 def unwrap(value: int, near: int, bits: int) -> int:
@@ -26,16 +23,6 @@ def unwrap_ticks(timestamp: int, near: int) -> int:
 def ntp_seconds(timestamp: int) -> float:
     """A 64-bit NTP timestamp (32.32 fixed point, RFC 3550 §4) in seconds since 1900; exact to half a microsecond."""
     return timestamp / 4_294_967_296
-
-
-def ntp_to_utc(ntp: float) -> float:
-    """Seconds since 1900 -> UTC seconds since 1970."""
-    return ntp - NTP_TO_UNIX_S
-
-
-def utc_to_ntp(utc: float) -> float:
-    """UTC seconds since 1970 -> seconds since 1900."""
-    return utc + NTP_TO_UNIX_S
 
 
 class TickCount:

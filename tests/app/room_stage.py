@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from app.participants.forms import Registration
 from app.participants.service import give_consent, register, study_notice, withdraw_consent
 from app.room import node
 from app.room.node_client import NodeClient
+from app.room.node_messages import Permission, StreamAsk
 from app.room.permission import push_loop
 from app.sessions import service as sessions
 from app.settings import Settings
@@ -31,10 +32,31 @@ from app.studies.models import ConsentKind, Study
 from app.studies.service import create_study
 from app.wiring import Wiring
 from recordings.encryption.memory import MemoryKeyStore
-from recordings.model import AccountId, PersonId, SessionId
+from recordings.model import AccountId, PersonId, SessionId, TrackKind
 from recordings.storage.memory import MemoryStore
+from tests.app.loopback import BOTH
 
 RECORDED = (ConsentKind.VIDEO, ConsentKind.AUDIO, ConsentKind.SCREEN)
+
+
+def allow(
+    ask: StreamAsk,
+    *kinds: TrackKind,
+    as_of: float = 1.0,
+    live: bool = True,
+    streams: dict[UUID, dict[TrackKind, UUID]] | None = None,
+    take: int | None = None,
+    inside: Sequence[UUID] | None = None,
+) -> Permission:
+    tracks = {track.kind: track.track for track in ask.tracks if track.kind in (kinds or BOTH)}
+    return Permission(
+        as_of=as_of,
+        live=live,
+        streams={ask.recording: tracks} if streams is None else streams,
+        takes={ask.recording: take or ask.take},
+        inside=[ask.person] if inside is None else list(inside),
+        why="test",
+    )
 
 
 def free_port() -> int:
