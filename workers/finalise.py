@@ -11,14 +11,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.database import Db
 from app.jobs import enqueue
-from app.participants.service import current_consents
+from app.sessions.dialogue import may_be_written_down
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Take, Track, Transcript
 from app.sessions.service import recording_ref, track_ref
-from app.studies.models import ConsentKind, Study
+from app.studies.models import Study
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
 from recordings.finalise import finalise as write_index
-from recordings.model import AccountId, IndexSummary, PersonId, RecordingRef, SessionId, TrackKind
+from recordings.model import AccountId, IndexSummary, RecordingRef, TrackKind
 from recordings.storage.layout import index_key
 
 
@@ -72,16 +72,12 @@ async def _keep(db: Db, recording_id: UUID, generation: int, summary: IndexSumma
 
 
 async def _ask_for_transcript(db: Db, row: Recording, session: Session, summary: IndexSummary) -> None:
-    """Only a voice, and only with consent to a transcript; members agree by taking part with their own switch."""
+    """Only a voice, and only where its words may be written down."""
     voice = next((t for t in summary.tracks if t.kind is TrackKind.VOICE and t.frames), None)
     if voice is None:
         return
-    if not row.person_is_member:
-        consents = await current_consents(db, session=SessionId(session.id), participant=PersonId(row.person_id))
-        if ConsentKind.TRANSCRIPT not in consents or ConsentKind.AUDIO not in consents:
-            return
     study = await db.get_one(Study, session.study_id)
-    if ConsentKind.TRANSCRIPT not in study.kinds:
+    if not await may_be_written_down(db, row, study):
         return
     made = await db.execute(
         insert(Transcript)

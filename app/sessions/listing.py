@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from app.database import Db, now_in
-from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript, TranscriptState
+from app.sessions.models import (
+    MemberSwitch,
+    Recording,
+    RecordingState,
+    Session,
+    SessionState,
+    Track,
+    Transcript,
+    TranscriptState,
+)
 from app.sessions.policy import due, readable
 from app.sessions.service import recording_facts
 from app.studies.models import Study
@@ -62,8 +71,7 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
         await db.scalars(
             select(Recording)
             .where(Recording.session_id == session.id)
-            # a member's stream is carried to the others; unless something of it is stored there is nothing to list
-            .where(Recording.person_is_member.is_(False) | (Recording.state == RecordingState.STORED))
+            .where(Recording.person_is_member.is_(False) | _of_a_recorded_member())
             .order_by(Recording.person_is_member, Recording.person_id, Recording.stream)
         )
     ).all()
@@ -86,6 +94,19 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
     return Listing(session=session.id, lines=lines, live=session.state == SessionState.LIVE)
 
 
+def _of_a_recorded_member() -> ColumnElement[bool]:
+    """A member's stream is always carried to the others; it is listed when something of it was kept, or is being
+    kept: frames are counted once it is finalised."""
+    kept = select(Track.id).where(Track.recording_id == Recording.id, Track.frames > 0).exists()
+    switched_on = (
+        select(MemberSwitch.id)
+        .where(MemberSwitch.session_id == Recording.session_id, MemberSwitch.member_id == Recording.person_id)
+        .where(MemberSwitch.recorded, Recording.state.in_((RecordingState.CAPTURING, RecordingState.CAPTURED)))
+        .exists()
+    )
+    return kept | switched_on | (Recording.state == RecordingState.FAILED)
+
+
 def _line(
     row: Recording,
     session: Session,
@@ -105,6 +126,8 @@ def _line(
         words = "Erased"  # taken back while it was recorded: nothing is left, but something was there
     if decision and row.interrupted:
         words = "Stored; the connection broke, the gap is marked"
+    if decision and state is RecordingState.CAPTURED:
+        words = "Stored; what is still missing is being made ready"
     return RecordingLine(
         id=row.id,
         person=PersonId(row.person_id),
