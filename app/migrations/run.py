@@ -26,6 +26,12 @@ def current(url: str) -> str | None:
         return None if row is None else str(row[0])
 
 
+def serves(revision: str | None) -> bool:
+    """Whether this program runs on a database at `revision`: its own, or one that a newer program has brought further
+    (revisions only add; docs/operators, "Upgrading"). Not on an older one."""
+    return revision is not None and revision >= head()
+
+
 def upgrade(url_owner: str, revision: str = "head") -> bool:
     """Bring the database to `revision` as junier_owner; True when something was done.
     Safe to run by several processes at once."""
