@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Identity, func, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Db
@@ -60,6 +61,23 @@ class JobFailure(Base):
     exception: Mapped[str]
     place: Mapped[str]
     at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class TaskDone(Base):
+    """When a platform task last did its work to the end: that nobody sweeps any more must not go unnoticed."""
+
+    __tablename__ = "task_done"
+    task: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+async def note_done(db: Db, task: str) -> None:
+    """This platform task has just done its work to the end."""
+    await db.execute(
+        insert(TaskDone)
+        .values(task=task)
+        .on_conflict_do_update(index_elements=[TaskDone.task], set_={"at": func.now()})
+    )
 
 
 class BadJob(Exception):

@@ -19,8 +19,8 @@ from app.accounts.login import SignedIn, cookie_name, find_login
 from app.database import Db
 from app.invitations import routes as invitations
 from app.library import routes as library
-from app.mail import routes as mail
 from app.logs import place_of
+from app.mail import routes as mail
 from app.pages import STATIC, error_answer, meet, template_config
 from app.privacy import routes as privacy
 from app.room import routes as room

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ from procrastinate import JobContext, RetryStrategy
 from procrastinate.jobs import Job
 from procrastinate.retry import RetryDecision
 
-from app.jobs import TASKS, JobFailure, Queue
+from app import metrics
+from app.jobs import TASKS, JobFailure, Queue, note_done
 from app.privacy.retention import sweep
 from app.privacy.service import run_erasure
 from app.room.forsaken import close_forsaken
@@ -128,14 +130,20 @@ def _guarded(wiring: Wiring, body: Body) -> Callable[..., Awaitable[None]]:
     """A job of an account: ids from text, and a failure leaves its type and place, never its message."""
 
     async def run_job(context: JobContext, *, account_id: str, **ids: str) -> None:
+        task, began = context.job.task_name, time.monotonic()
         try:
             await body(AccountId(UUID(account_id)), **{name: UUID(value) for name, value in ids.items()})
+            metrics.JOBS.labels(task=task, outcome="done").inc()
         except Exception as error:
+            metrics.JOBS.labels(task=task, outcome="failed").inc()
             await _note_failure(wiring, context, error)
             if RETRY.get_retry_decision(exception=error, job=context.job) is None:
                 job = context.job
                 await give_up(wiring, job.task_name, job.task_kwargs, reason_of(error, GIVEN_UP))
+                metrics.JOBS.labels(task=task, outcome="given up").inc()
             raise
+        finally:
+            metrics.JOB_SECONDS.labels(task=task).observe(time.monotonic() - began)
 
     return run_job
 
@@ -163,6 +171,8 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     async def run_sweep(timestamp: int) -> None:
         await close_forsaken(wiring.database)
         await sweep(wiring, datetime.now(UTC))
+        async with wiring.database.transaction() as db:
+            await note_done(db, "sweep")
 
     @engine.periodic(cron=f"* * * * * */{min(15, wiring.settings.worker_silent_s // 2)}")
     @engine.task(name="reap", queue=light, queueing_lock="reap")

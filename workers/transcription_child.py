@@ -50,7 +50,7 @@ async def _start(wiring: Wiring) -> asyncio.subprocess.Process:
         "--queues",
         Queue.TRANSCRIPTION.value,
         "--until-idle",
-        env=child_environment(wiring.settings, DATABASE_URL=wiring.database.url),
+        env=child_environment(wiring.settings, DATABASE_URL=wiring.database.url, JUNIER_METRICS_PORT="0"),
         stdin=asyncio.subprocess.DEVNULL,
     )
 

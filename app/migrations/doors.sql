@@ -10,6 +10,7 @@ GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
+GRANT SELECT (id, account_id, session_id, participant_id, answered_at, erased_at) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
@@ -101,6 +102,23 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     LIMIT limit_
 $door$;
 
+-- Answers that may be due with their session: a superset of what app.sessions.responses.due says, oldest first.
+CREATE FUNCTION due_responses(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, response_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT due.account_id, due.id FROM public.response AS due
+    JOIN public.session AS held_in ON held_in.id = due.session_id
+    JOIN public.study AS owning ON owning.id = held_in.study_id
+    WHERE due.erased_at IS NULL
+      AND due.answered_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
+      AND NOT EXISTS (
+          SELECT FROM public.recording AS held
+          WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'
+            AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
+      )
+    ORDER BY due.answered_at
+    LIMIT limit_
+$door$;
+
 -- Sessions whose room is open; node_ NULL: on any media process.
 CREATE FUNCTION live_sessions(node_ text DEFAULT NULL) RETURNS TABLE (account_id uuid, session_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -162,4 +180,17 @@ $door$;
 CREATE FUNCTION any_account() RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT EXISTS (SELECT account_id FROM public.account)
+$door$;
+
+-- For the operator's monitoring: how many there are in which state, since when; of nobody in particular.
+CREATE FUNCTION platform_counts() RETURNS TABLE (what text, state text, count bigint, oldest timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT 'recording', counted.state::text, count(*), min(counted.created_at)
+    FROM public.recording AS counted GROUP BY counted.state
+    UNION ALL
+    SELECT 'mail', counted.state::text, count(*), min(counted.created_at)
+    FROM public.outgoing_mail AS counted WHERE counted.state <> 'sent' GROUP BY counted.state
+    UNION ALL
+    SELECT 'erasure', counted.state::text, count(*), min(counted.asked_at)
+    FROM public.erasure AS counted GROUP BY counted.state
 $door$;

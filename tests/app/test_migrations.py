@@ -118,6 +118,7 @@ async def test_every_door_opens(database):
         "waiting_mails": {"limit_": 5},
         "captured_recordings": {"limit_": 5},
         "unfinished_erasures": {"limit_": 5},
+        "platform_counts": {},
     }
     async with database.transaction() as db:
         for name, arguments in calls.items():

@@ -147,6 +147,7 @@ CREATE TABLE study (
 	retention_version INTEGER NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	closed_at TIMESTAMP WITH TIME ZONE,
+	questions_words VARCHAR NOT NULL,
 	id UUID NOT NULL,
 	account_id UUID NOT NULL,
 	PRIMARY KEY (id)
@@ -161,6 +162,11 @@ CREATE TABLE suppression (
 	UNIQUE (account_id, address_index)
 );
 CREATE INDEX ix_suppression_account_id ON suppression (account_id);
+CREATE TABLE task_done (
+	task VARCHAR NOT NULL,
+	at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	PRIMARY KEY (task)
+);
 CREATE TABLE consent_text (
 	study_id UUID NOT NULL,
 	version INTEGER NOT NULL,
@@ -206,6 +212,31 @@ CREATE TABLE data_request (
 );
 CREATE INDEX ix_data_request_account_id ON data_request (account_id);
 CREATE INDEX ix_data_request_participant_id ON data_request (participant_id);
+CREATE TABLE question (
+	study_id UUID NOT NULL,
+	origin_id UUID NOT NULL,
+	version INTEGER NOT NULL,
+	position INTEGER NOT NULL,
+	kind VARCHAR NOT NULL,
+	prompt VARCHAR NOT NULL,
+	required BOOLEAN NOT NULL,
+	options TEXT[] NOT NULL,
+	several BOOLEAN NOT NULL,
+	lowest INTEGER,
+	highest INTEGER,
+	lowest_label VARCHAR NOT NULL,
+	highest_label VARCHAR NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	answered_at TIMESTAMP WITH TIME ZONE,
+	archived_at TIMESTAMP WITH TIME ZONE,
+	id UUID NOT NULL,
+	account_id UUID NOT NULL,
+	PRIMARY KEY (id),
+	UNIQUE (origin_id, version),
+	FOREIGN KEY(study_id) REFERENCES study (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_question_account_id ON question (account_id);
+CREATE INDEX ix_question_study_id ON question (study_id);
 CREATE TABLE session (
 	study_id UUID NOT NULL,
 	title VARCHAR NOT NULL,
@@ -343,6 +374,34 @@ CREATE TABLE recording (
 	FOREIGN KEY(session_id) REFERENCES session (id)
 );
 CREATE INDEX ix_recording_account_id ON recording (account_id);
+CREATE TABLE response (
+	session_id UUID NOT NULL,
+	participant_id UUID NOT NULL,
+	answered_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	changed_at TIMESTAMP WITH TIME ZONE,
+	hidden_at TIMESTAMP WITH TIME ZONE,
+	erased_at TIMESTAMP WITH TIME ZONE,
+	id UUID NOT NULL,
+	account_id UUID NOT NULL,
+	PRIMARY KEY (id),
+	UNIQUE (session_id, participant_id),
+	FOREIGN KEY(session_id) REFERENCES session (id),
+	FOREIGN KEY(participant_id) REFERENCES participant (id)
+);
+CREATE INDEX ix_response_account_id ON response (account_id);
+CREATE INDEX ix_response_participant_id ON response (participant_id);
+CREATE TABLE answer (
+	response_id UUID NOT NULL,
+	question_id UUID NOT NULL,
+	value BYTEA NOT NULL,
+	id UUID NOT NULL,
+	account_id UUID NOT NULL,
+	PRIMARY KEY (id),
+	UNIQUE (response_id, question_id),
+	FOREIGN KEY(response_id) REFERENCES response (id) ON DELETE CASCADE,
+	FOREIGN KEY(question_id) REFERENCES question (id)
+);
+CREATE INDEX ix_answer_account_id ON answer (account_id);
 CREATE TABLE take (
 	recording_id UUID NOT NULL,
 	number INTEGER NOT NULL,
@@ -381,6 +440,7 @@ CREATE TABLE transcript (
 	language VARCHAR NOT NULL,
 	model VARCHAR,
 	progress DOUBLE PRECISION NOT NULL,
+	began_at TIMESTAMP WITH TIME ZONE,
 	coverage DOUBLE PRECISION,
 	words INTEGER,
 	object_key VARCHAR,
@@ -452,6 +512,7 @@ ALTER TABLE suppression ENABLE ROW LEVEL SECURITY;
 ALTER TABLE suppression FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON suppression TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON suppression TO junier_owner USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON task_done TO junier_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON consent_text TO junier_app;
 ALTER TABLE consent_text ENABLE ROW LEVEL SECURITY;
 ALTER TABLE consent_text FORCE ROW LEVEL SECURITY;
@@ -467,6 +528,11 @@ ALTER TABLE data_request ENABLE ROW LEVEL SECURITY;
 ALTER TABLE data_request FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON data_request TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON data_request TO junier_owner USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON question TO junier_app;
+ALTER TABLE question ENABLE ROW LEVEL SECURITY;
+ALTER TABLE question FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_account ON question TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
+CREATE POLICY migrations ON question TO junier_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON session TO junier_app;
 ALTER TABLE session ENABLE ROW LEVEL SECURITY;
 ALTER TABLE session FORCE ROW LEVEL SECURITY;
@@ -507,6 +573,16 @@ ALTER TABLE recording ENABLE ROW LEVEL SECURITY;
 ALTER TABLE recording FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON recording TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON recording TO junier_owner USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON response TO junier_app;
+ALTER TABLE response ENABLE ROW LEVEL SECURITY;
+ALTER TABLE response FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_account ON response TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
+CREATE POLICY migrations ON response TO junier_owner USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON answer TO junier_app;
+ALTER TABLE answer ENABLE ROW LEVEL SECURITY;
+ALTER TABLE answer FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_account ON answer TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
+CREATE POLICY migrations ON answer TO junier_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON take TO junier_app;
 ALTER TABLE take ENABLE ROW LEVEL SECURITY;
 ALTER TABLE take FORCE ROW LEVEL SECURITY;
@@ -1152,6 +1228,7 @@ GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
+GRANT SELECT (id, account_id, session_id, participant_id, answered_at, erased_at) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
@@ -1243,6 +1320,23 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     LIMIT limit_
 $door$;
 
+-- Answers that may be due with their session: a superset of what app.sessions.responses.due says, oldest first.
+CREATE FUNCTION due_responses(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, response_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT due.account_id, due.id FROM public.response AS due
+    JOIN public.session AS held_in ON held_in.id = due.session_id
+    JOIN public.study AS owning ON owning.id = held_in.study_id
+    WHERE due.erased_at IS NULL
+      AND due.answered_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
+      AND NOT EXISTS (
+          SELECT FROM public.recording AS held
+          WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'
+            AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
+      )
+    ORDER BY due.answered_at
+    LIMIT limit_
+$door$;
+
 -- Sessions whose room is open; node_ NULL: on any media process.
 CREATE FUNCTION live_sessions(node_ text DEFAULT NULL) RETURNS TABLE (account_id uuid, session_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -1306,6 +1400,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT EXISTS (SELECT account_id FROM public.account)
 $door$;
 
+-- For the operator's monitoring: how many there are in which state, since when; of nobody in particular.
+CREATE FUNCTION platform_counts() RETURNS TABLE (what text, state text, count bigint, oldest timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT 'recording', counted.state::text, count(*), min(counted.created_at)
+    FROM public.recording AS counted GROUP BY counted.state
+    UNION ALL
+    SELECT 'mail', counted.state::text, count(*), min(counted.created_at)
+    FROM public.outgoing_mail AS counted WHERE counted.state <> 'sent' GROUP BY counted.state
+    UNION ALL
+    SELECT 'erasure', counted.state::text, count(*), min(counted.asked_at)
+    FROM public.erasure AS counted GROUP BY counted.state
+$door$;
+
 CREATE POLICY doors ON login FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON sign_in_link FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON sign_in_address FOR SELECT TO junier_doors USING (true);
@@ -1315,6 +1422,7 @@ CREATE POLICY doors ON study FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON session FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON recording FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON note FOR SELECT TO junier_doors USING (true);
+CREATE POLICY doors ON response FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON take FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON outgoing_mail FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON erasure FOR SELECT TO junier_doors USING (true);
@@ -1344,6 +1452,9 @@ GRANT EXECUTE ON FUNCTION recordings_due_soon TO junier_app;
 ALTER FUNCTION due_notes OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION due_notes FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION due_notes TO junier_app;
+ALTER FUNCTION due_responses OWNER TO junier_doors;
+REVOKE EXECUTE ON FUNCTION due_responses FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION due_responses TO junier_app;
 ALTER FUNCTION live_sessions OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION live_sessions FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live_sessions TO junier_app;
@@ -1368,5 +1479,8 @@ GRANT EXECUTE ON FUNCTION lifting_requests TO junier_app;
 ALTER FUNCTION any_account OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION any_account FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION any_account TO junier_app;
+ALTER FUNCTION platform_counts OWNER TO junier_doors;
+REVOKE EXECUTE ON FUNCTION platform_counts FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION platform_counts TO junier_app;
 REVOKE CREATE ON SCHEMA public FROM junier_doors;
 GRANT USAGE ON SCHEMA public TO junier_doors, junier_app;
