@@ -145,7 +145,8 @@ class Transcript(Row):
     language: Mapped[str]
     model: Mapped[str | None]
     progress: Mapped[float] = mapped_column(default=0.0)  # 0..1, for the page
-    coverage: Mapped[float | None]  # seconds covered by words / seconds of speech found
+    began_at: Mapped[datetime | None]  # of the present run: what is left is reckoned from its speed
+    coverage: Mapped[float | None]  # seconds covered by words / seconds of speech found; None: nobody spoke
     words: Mapped[int | None]
     object_key: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
