@@ -83,7 +83,12 @@ def incoming_formats(answer: str, stream: StreamKind) -> list[TrackFormat]:
             if name == CODECS[section.kind]:
                 kind = kind_of(section.kind, stream)
                 formats.append(
-                    TrackFormat(kind=kind, payload_type=payload_type, rtx_payload_type=repairs.get(payload_type))
+                    TrackFormat(
+                        kind=kind,
+                        payload_type=payload_type,
+                        rtx_payload_type=repairs.get(payload_type),
+                        red_payload_type=next((red for red, name in section.codecs.items() if name == "red"), None),
+                    )
                 )
     return formats
 

@@ -272,7 +272,7 @@ async def publish(
             raise KindRefused
     pc = _connection(sections, ["recvonly"] * len(sections))
     answer = await _answer(pc, offer_sdp, offer_addresses)
-    return Publication(pc, sdp.with_sound_repair(answer), stream=stream, sink=sink)
+    return Publication(pc, sdp.with_sound_repair(answer, offer_sdp), stream=stream, sink=sink)
 
 
 async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence[str]) -> Viewing:

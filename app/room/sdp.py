@@ -136,12 +136,36 @@ def _client_role(line: str) -> str:
     return "a=setup:active" if line.rstrip() == "a=setup:actpass" else line
 
 
-def with_sound_repair(answer: str) -> str:
-    """Adds NACK for Opus (RFC 4585 §4.2), which aiortc does not offer; a sender that does not know it ignores it."""
+def with_sound_repair(answer: str, offer: str) -> str:
+    """What aiortc does not answer for Opus: NACK (RFC 4585 §4.2; who does not know it ignores it), and redundancy
+    (RED, RFC 2198) first where the sender offers it."""
     session, sections = split(answer)
     for lines in sections:
-        for line in tuple(lines):
-            name, value = attribute(line)
-            if name == "rtpmap" and " opus/" in value.lower():
-                lines.insert(lines.index(line) + 1, f"a=rtcp-fb:{value.split(' ', 1)[0]} nack")
+        place = next((i for i, line in enumerate(lines) if _is_opus(line)), None)
+        if place is None:
+            continue
+        opus = attribute(lines[place])[1].split(" ", 1)[0]
+        red = offered_red(offer, opus)
+        added = [f"a=rtcp-fb:{opus} nack"]
+        if red is not None:
+            media, port, protocol, *formats = lines[0].split(" ")
+            lines[0] = " ".join([media, port, protocol, red, *formats])
+            added += [f"a=rtpmap:{red} red/48000/2", f"a=fmtp:{red} {opus}/{opus}", f"a=rtcp-fb:{red} nack"]
+        lines[place + 1 : place + 1] = added
     return join(session, sections)
+
+
+def _is_opus(line: str) -> bool:
+    name, value = attribute(line)
+    return name == "rtpmap" and " opus/" in value.lower()
+
+
+def offered_red(offer: str, opus: str) -> str | None:
+    """The payload type of RED that carries nothing but this Opus, if the offer has one."""
+    lines = [attribute(line) for line in offer.splitlines()]
+    reds = {value.split(" ", 1)[0] for name, value in lines if name == "rtpmap" and " red/48000/2" in value.lower()}
+    for name, value in lines:
+        payload_type, _, carried = value.partition(" ")
+        if name == "fmtp" and payload_type in reds and set(carried.strip().split("/")) == {opus}:
+            return payload_type
+    return None

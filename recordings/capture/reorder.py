@@ -57,6 +57,10 @@ class ReorderBuffer:
         """A 16-bit sequence number in this stream's count."""
         return sequence if self._next is None else unwrap_sequence(sequence, self._highest)
 
+    def misses(self, sequence: int) -> bool:
+        """True if this 16-bit sequence number is waited for."""
+        return bool(self._missing) and self.unwrap(sequence) in self._missing
+
     def add(self, packet: MediaPacket, now: float) -> Iterable[MediaPacket | Gap]:
         """Takes a packet in; gives what can go on, in order. Duplicates and what came too late are dropped."""
         sequence = packet.sequence

@@ -1,6 +1,6 @@
 """A publisher's decrypted RTP and RTCP -> frames, holes and sender reports; and what we answer him.
 
-    packet -> header (RFC 3550 §5.1) -> RTX undone (RFC 4588) -> tap (viewers) -> order -> frame -> sink
+    packet -> header (RFC 3550 §5.1) -> RTX, RED undone (RFC 4588, 2198) -> tap (viewers) -> order -> frame -> sink
 
 One audio and one video SSRC per connection: the first that comes with the negotiated payload type.
 Answered are NACK (RFC 4585), PLI until a key frame is there, and once a second a receiver report and REMB.
@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 from recordings.capture import rtcp
 from recordings.capture.assembly import EncodedFrame, MediaPacket, OpusAssembly, Vp8Assembly
+from recordings.capture.red import read_red
 from recordings.capture.reorder import Gap, ReorderBuffer
 from recordings.model import Frame, Hole, SenderReport, TrackKind
 from recordings.timing import TickCount, ntp_seconds
@@ -47,11 +48,12 @@ class Tap(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackFormat:
-    """What was negotiated for one track (RFC 8866 rtpmap, RFC 4588 apt)."""
+    """What was negotiated for one track (RFC 8866 rtpmap, RFC 4588 apt, RFC 2198 red)."""
 
     kind: TrackKind
     payload_type: int
     rtx_payload_type: int | None = None
+    red_payload_type: int | None = None
 
 
 class _Header(NamedTuple):
@@ -182,6 +184,8 @@ class Reception:
     ) -> None:
         self._kinds = {track.payload_type: track.kind for track in formats}
         self._repairs = {track.rtx_payload_type: track.kind for track in formats if track.rtx_payload_type is not None}
+        # payload type of RED -> the one it carries
+        self._reds = {track.red_payload_type: track.payload_type for track in formats if track.red_payload_type}
         self._tracks: dict[TrackKind, _IncomingTrack] = {}
         self._sink = sink
         self._ssrc = ssrc
@@ -200,7 +204,8 @@ class Reception:
         if header is None:
             self.ignored += 1
             return
-        kind = self._kinds.get(header.payload_type)
+        carried = self._reds.get(header.payload_type, header.payload_type)
+        kind = self._kinds.get(carried)
         if kind is None:
             self._repair(header)
             return
@@ -211,7 +216,10 @@ class Reception:
             self.ignored += 1
             return
         track.received += 1
-        self._take(track, header, header.sequence, header.payload)
+        if carried == header.payload_type:
+            self._take(track, header.sequence, header.timestamp, header.marker, header.payload)
+        else:
+            self._take_red(track, header, carried)
 
     def on_rtcp(self, packet: bytes) -> None:
         for message in rtcp.read(packet):
@@ -245,12 +253,25 @@ class Reception:
         for track in self._tracks.values():
             track.take(track.buffer.expire(float("inf")), self._now(), self._utc())
 
-    def _take(self, track: _IncomingTrack, header: _Header, sequence: int, payload: bytes) -> None:
+    def _take(self, track: _IncomingTrack, sequence: int, timestamp: int, marker: bool, payload: bytes) -> None:
         now = self._now()
-        packet = MediaPacket(track.buffer.unwrap(sequence), header.timestamp, header.marker, payload)
+        packet = MediaPacket(track.buffer.unwrap(sequence), timestamp, marker, payload)
         for tap in self.taps:
             tap.packet(track.kind, packet)
         track.take(track.buffer.add(packet, now), now, self._utc())
+
+    def _take_red(self, track: _IncomingTrack, header: _Header, carried: int) -> None:
+        """What it repeats fills holes only; the block n places before the last is of the nth packet before."""
+        blocks = read_red(header.payload)
+        if blocks is None or blocks[-1].payload_type != carried:
+            self.ignored += 1
+            return
+        primary = blocks.pop()
+        self._take(track, header.sequence, header.timestamp, header.marker, primary.data)
+        for back, block in enumerate(reversed(blocks), start=1):
+            sequence = header.sequence - back & 0xFFFF
+            if block.payload_type == carried and block.data and track.buffer.misses(sequence):
+                self._take(track, sequence, header.timestamp - block.offset & 0xFFFFFFFF, False, block.data)
 
     def _repair(self, header: _Header) -> None:
         """RFC 4588 §4: the original sequence number stands before the original payload."""
@@ -259,7 +280,8 @@ class Reception:
         if track is None or len(header.payload) < 2:
             self.ignored += 1
             return
-        self._take(track, header, header.payload[0] << 8 | header.payload[1], header.payload[2:])
+        sequence = header.payload[0] << 8 | header.payload[1]
+        self._take(track, sequence, header.timestamp, header.marker, header.payload[2:])
 
     def _report(self, message: rtcp.SenderInfo) -> None:
         track = next((track for track in self._tracks.values() if track.ssrc == message.ssrc), None)

@@ -345,3 +345,26 @@ async def test_a_track_that_is_not_published_is_answered_as_inactive() -> None:
         await one.close()
     for pc in (publisher, viewer):
         await pc.close()
+
+
+async def test_redundant_sound_is_taken_where_it_is_offered_and_carries_this_opus() -> None:
+    def offering_red(carried: str) -> Callable[[str], str]:
+        def change(offer: str) -> str:
+            offer = re.sub(r"(m=audio \d+ \S+ .*)", r"\1 63", offer)
+            return offer.replace(
+                "a=rtpmap:96 opus/48000/2",
+                f"a=rtpmap:96 opus/48000/2\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 {carried}",
+            )
+
+        return change
+
+    for carried, taken in (("96/96", True), ("97/97", False), ("96/97", False)):
+        pc, _, _, offer = await offering()
+        opus = re.search(r"a=rtpmap:(\d+) opus", offer)
+        assert opus and opus[1] == "96"
+        publication = await publish(offering_red(carried)(offer))
+        sound = publication.answer_sdp[publication.answer_sdp.index("m=audio") :]
+        assert ("a=rtpmap:63 red/48000/2" in sound) is taken
+        assert sound.splitlines()[0].split(" ")[3:5][0] == ("63" if taken else "96")
+        await publication.close()
+        await pc.close()

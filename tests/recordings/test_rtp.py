@@ -34,7 +34,7 @@ from recordings.capture.rtp import (
 from recordings.model import Frame, Hole, SenderReport, TrackKind
 
 CAMERA, VOICE = TrackKind.CAMERA, TrackKind.VOICE
-VP8, RTX, OPUS = 96, 97, 111
+VP8, RTX, OPUS, RED = 96, 97, 111, 63
 KEY = b"\x10\x10\x02\x00\x9d\x01\x2a\x80\x02\x68\x01key"
 DELTA = b"\x10\x11\x02\x00delta"
 UTC = 1_800_000_000.0
@@ -63,7 +63,7 @@ class Scene:
         self.sender_report = self.reports.append
         formats = [
             TrackFormat(kind=CAMERA, payload_type=VP8, rtx_payload_type=RTX),
-            TrackFormat(kind=VOICE, payload_type=OPUS),
+            TrackFormat(kind=VOICE, payload_type=OPUS, red_payload_type=RED),
         ]
         self.reception = Reception(
             formats, self, ssrc=9, send=self.sent.append, now=lambda: self.now, utc=lambda: UTC + self.now
@@ -295,3 +295,67 @@ def test_a_forwarded_sender_report_is_a_whole_compound_packet() -> None:
     assert isinstance(report, RtcpSrPacket) and isinstance(description, RtcpSdesPacket)
     assert (report.ssrc, report.sender_info.ntp_timestamp, report.sender_info.packet_count) == (4, 5 << 32, 7)
     assert description.chunks[0].items == [(1, b"name")]
+
+
+def red(*blocks: tuple[int, bytes], primary: bytes, pt: int = OPUS) -> bytes:
+    """RFC 2198 §3: blocks are (offset, data), oldest first."""
+    heads = b"".join(struct.pack("!L", (0x80 | pt) << 24 | offset << 10 | len(data)) for offset, data in blocks)
+    return heads + bytes([pt]) + b"".join(data for _, data in blocks) + primary
+
+
+def redundant(count: int, *, lost: set[int]) -> Scene:
+    """Sound with RED of distance 1, without the packets that are lost."""
+    scene = Scene()
+    for n in range(1, count + 1):
+        before = [(960, b"sound%d" % (n - 1))] if n > 1 else []
+        if n not in lost:
+            payload = red(*before, primary=b"sound%d" % n)
+            scene.take(rtp(n, payload=payload, pt=RED, timestamp=960 * n, ssrc=2))
+    return scene
+
+
+def test_a_lost_packet_of_redundant_sound_is_in_the_next_one_and_not_asked_for() -> None:
+    scene = redundant(6, lost={3, 5})
+    assert [frame.data for frame in scene.frames] == [b"sound%d" % n for n in range(1, 7)]
+    assert [frame.ticks - scene.frames[0].ticks for frame in scene.frames] == [960 * n for n in range(6)]
+    assert scene.holes == [] and scene.answers(RtcpRtpfbPacket) == []
+
+
+def test_what_redundancy_cannot_fill_is_asked_for() -> None:
+    scene = redundant(6, lost={3, 4})
+    (nack,) = scene.answers(RtcpRtpfbPacket)
+    assert isinstance(nack, RtcpRtpfbPacket) and nack.lost == [3]
+    assert [frame.data for frame in scene.frames] == [b"sound1", b"sound2"]
+    scene.pass_time(AUDIO_PATIENCE_S + 0.1)
+    assert [frame.data for frame in scene.frames][2:] == [b"sound4", b"sound5", b"sound6"]
+    assert len(scene.holes) == 1
+
+
+def test_redundant_sound_reaches_viewers_as_plain_sound_each_frame_once() -> None:
+    scene = Scene()
+    scene.reception.taps.append(scene)
+    for packet in (1, 2, 4):
+        payload = red((960, b"sound%d" % (packet - 1)), primary=b"sound%d" % packet)
+        scene.take(rtp(packet, payload=payload, pt=RED, timestamp=960 * packet, ssrc=2))
+    assert [(packet.sequence, packet.payload) for _, packet in scene.tapped] == [
+        (1, b"sound1"),
+        (2, b"sound2"),
+        (4, b"sound4"),
+        (3, b"sound3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\x80", b"\xef\x00\x00\x01", b"\xef\x03\xc3\xff\x6f" + b"short", red(primary=b"x", pt=5), b"\xff" * 80],
+)
+def test_redundancy_that_makes_no_sense_is_ignored(payload: bytes) -> None:
+    scene = Scene()
+    scene.take(rtp(1, payload=payload, pt=RED, ssrc=2))
+    assert scene.frames == [] and scene.reception.ignored == 1
+
+
+@given(st.binary(max_size=60))
+def test_no_redundancy_raises(payload: bytes) -> None:
+    scene = Scene()
+    scene.take(rtp(1, payload=b"a", pt=OPUS, ssrc=2), rtp(4, payload=payload, pt=RED, ssrc=2))
