@@ -5,6 +5,7 @@ import { Indicator } from "./indicator.js";
 import { box, button, clock, part, pressed, say } from "./page.js";
 import { Events } from "./protocol.js";
 import { Publishing } from "./publishing.js";
+import { RecordMe } from "./record_me.js";
 import { Viewing } from "./viewing.js";
 
 /** @typedef {import("./protocol.js").Room} Room */
@@ -12,10 +13,12 @@ import { Viewing } from "./viewing.js";
 
 const page = box("room");
 const session = page.dataset["session"] ?? "";
+const NAMES = { camera: "video", voice: "voice", screen: "screen", screen_sound: "screen sound" };
 const hosts = page.dataset["role"] !== "observer";
 const indicator = new Indicator(box("recording"));
 const viewing = new Viewing(session, box("tiles"));
 const trouble = box("trouble");
+const recordMe = new RecordMe(session, trouble);
 const events = new Events(`/rooms/${session}/events`, show, (connected) => {
   say(box("connection"), connected ? "" : "The connection was lost. Trying again by itself.");
   if (!connected) indicator.unknown();
@@ -45,6 +48,7 @@ function show(now) {
   offer("resume", now.session === "live" && now.recording === "paused");
   box("ending").hidden = now.session !== "live";
   box("own").hidden = now.session !== "live";
+  recordMe.show(now);
   box("notes").hidden = now.session === "scheduled";
   own?.seen(now.streams.some((one) => one.person === now.you.person));
 }
@@ -102,13 +106,16 @@ const waits = (now, one) => now.session === "live" && one.role === "participant"
 /** @param {Room} now @param {Person} one */
 function personWords(now, one) {
   const you = one.person === now.you.person ? " (you)" : "";
-  if (one.role !== "participant") return `${one.name}${you}: ${one.role}`;
+  const streams = now.streams.filter((stream) => stream.person === one.person);
+  const kinds = streams.flatMap((stream) => stream.recorded.map((kind) => NAMES[kind]));
+  const recorded = kinds.length ? `recording ${kinds.join(", ")}` : "";
+  if (one.role !== "participant") {
+    return `${one.name}${you}: ${one.role}${streams.length ? `, ${recorded || "not recorded"}` : ""}`;
+  }
   if (!one.present) return `${one.name}: not here`;
   if (!one.admitted) return `${one.name}: in the waiting room`;
-  const kinds = now.streams.filter((stream) => stream.person === one.person).flatMap((stream) => stream.recorded);
   if (one.paused) return `${one.name}: paused their own recording`;
-  const names = { camera: "video", voice: "voice", screen: "screen", screen_sound: "screen sound" };
-  return `${one.name}: ${kinds.length ? `recording ${kinds.map((kind) => names[kind]).join(", ")}` : "in the room, not recorded"}`;
+  return `${one.name}: ${recorded || "in the room, not recorded"}`;
 }
 
 /** @param {string} what @param {HTMLButtonElement} by */

@@ -33,7 +33,7 @@ import { Pace } from "./pace.js";
  * @property {"scheduled"|"live"|"ended"} session
  * @property {"off"|"on"|"paused"} recording
  * @property {string|null} recording_since
- * @property {{person: string, role: string, admitted: boolean, paused: boolean, may_publish: TrackKind[]}} you
+ * @property {{person: string, role: string, admitted: boolean, paused: boolean, records_self: boolean, may_publish: TrackKind[]}} you
  * @property {Person[]} people
  * @property {Stream[]} streams those you may see, and your own
  * @property {number} observers
