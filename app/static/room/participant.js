@@ -4,6 +4,7 @@ import { command } from "./commands.js";
 import { openDevices, VIDEO } from "./devices.js";
 import { Indicator } from "./indicator.js";
 import { watchLevel } from "./level.js";
+import { othersRecorded } from "./others.js";
 import { box, button, part, pressed, say } from "./page.js";
 import { Events } from "./protocol.js";
 import { Publishing } from "./publishing.js";
@@ -84,6 +85,7 @@ function show(now) {
   box("back").hidden = now.session === "ended";
   indicator.show(now, false);
   say(box("observers"), observers(now.observers));
+  say(box("others-recorded"), inside ? othersRecorded(now) : "");
   if (inside) enter(now);
   else if (ended) leave();
   else release();
