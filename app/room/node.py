@@ -18,13 +18,15 @@ from urllib.parse import urlsplit
 import uvicorn
 from sqlalchemy.exc import OperationalError
 
+from app import metrics
 from app.room.node_api import NodeApi
 from app.room.node_ledger import HEARTBEAT_SECONDS, Ledger
 from app.room.node_messages import Health
+from app.room.node_numbers import MediaNumbers
 from app.room.node_rooms import Rooms
 from app.room.secret import node_secret
 from app.wiring import Wiring
-from recordings.capture.aiortc_internals import check_internals
+from recordings.capture.aiortc_internals import check_internals, use_ports
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 
@@ -42,6 +44,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
     API answers."""
     check_internals()
     settings = wiring.settings
+    use_ports(settings.udp_ports)
     spool = Spool(settings.data_dir / "spool" / settings.node_name, settings.spool_quota_mb << 20, time.time)
     leftovers = spool.recover()
     uploader = Uploader(spool, wiring.store)
@@ -69,6 +72,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
             waiting_s=uploader.health().oldest_waiting_s,
         )
 
+    metrics.REGISTRY.register(MediaNumbers(rooms, spool, uploader))
     server = _Server(_server(NodeApi(rooms, node_secret(settings), health), settings.node_url))
     loops = [
         asyncio.create_task(loop)

@@ -27,6 +27,7 @@ from app.room.node_messages import (
     ViewMade,
 )
 from recordings.capture.recorder import StreamRecorder
+from recordings.capture.rtp import Traffic
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyStore
@@ -85,6 +86,14 @@ class _Rate:
             self.frames, self.at = frames, at
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """Of every stream since the process began."""
+
+    traffic: Traffic = field(default_factory=Traffic)
+    frames: int = 0
+
+
 @dataclass(slots=True)
 class LiveStream:
     """One take being received."""
@@ -95,6 +104,7 @@ class LiveStream:
     publication: peer.Publication
     views: dict[str, tuple[UUID, peer.Viewing]] = field(default_factory=dict)
     rates: dict[TrackKind, _Rate] = field(default_factory=dict)
+    capturing_since: float | None = None  # UTC seconds; None while no frame is kept
 
 
 class Rooms:
@@ -119,7 +129,17 @@ class Rooms:
         self._streams: dict[str, LiveStream] = {}
         self._leases: dict[UUID, _Lease] = {}
         self._opening = 0
+        self._ended_totals = Totals()
         self._farewells: set[asyncio.Task[None]] = set()
+
+    @property
+    def streams(self) -> Sequence[LiveStream]:
+        """Those that are live."""
+        return tuple(self._streams.values())
+
+    @property
+    def totals(self) -> Totals:
+        return _sum([self._ended_totals, *(_counted(stream) for stream in self._streams.values())])
 
     @property
     def count(self) -> int:
@@ -192,8 +212,15 @@ class Rooms:
             stream.recorder.tick(now)
             if stream.recorder.wants_key_frame():
                 stream.publication.request_key_frame()
+            newest = 0.0
             for kind, track in stream.recorder.health().tracks.items():
                 stream.rates.setdefault(kind, _Rate()).update(track.frames, clock)
+                if track.permitted and track.last_frame_at is not None:
+                    newest = max(newest, track.last_frame_at)
+            if now - newest >= FRESH_SECONDS:
+                stream.capturing_since = None
+            elif stream.capturing_since is None:
+                stream.capturing_since = now
         for session, lease in list(self._leases.items()):
             if clock - lease.at > FORSAKEN_SECONDS:
                 del self._leases[session]
@@ -265,6 +292,7 @@ class Rooms:
         del self._streams[stream.ask.resource]
         clean = why is not peer.Ended.LOST
         stream.recorder.close(clean)
+        self._ended_totals = _sum([self._ended_totals, _counted(stream)])
         for _, viewing in list(stream.views.values()):
             self._later(viewing.close())
         self._on_take_end(
@@ -331,6 +359,15 @@ class Rooms:
             stored_up_to=min((moment for moment in stored if moment), default=None),
             views=len(stream.views),
         )
+
+
+def _counted(stream: LiveStream) -> Totals:
+    frames = sum(track.frames for track in stream.recorder.health().tracks.values())
+    return Totals(traffic=stream.publication.traffic, frames=frames)
+
+
+def _sum(totals: Sequence[Totals]) -> Totals:
+    return Totals(traffic=sum((t.traffic for t in totals), Traffic()), frames=sum(t.frames for t in totals))
 
 
 def _forget(stream: LiveStream, view: str) -> None:

@@ -41,7 +41,7 @@ from app.room.offers import (
 )
 from recordings.capture import aiortc_internals
 from recordings.capture.aiortc_internals import MediaTransport
-from recordings.capture.rtp import Reception, Sink
+from recordings.capture.rtp import Reception, Sink, Traffic
 from recordings.model import StreamKind, TrackKind
 
 __all__ = [
@@ -164,6 +164,10 @@ class Publication(Peer):
     def kinds(self) -> frozenset[TrackKind]:
         """What was negotiated."""
         return frozenset(track.kind for track in self._formats)
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._reception.traffic if self._reception is not None else Traffic()
 
     def request_key_frame(self) -> None:
         """Asks the publisher for a key frame (PLI, RFC 4585 §6.3.1), at most every 0.3 s."""

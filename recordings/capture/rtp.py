@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from recordings.capture import rtcp
-from recordings.capture.assembly import EncodedFrame, MediaPacket, OpusAssembly, Vp8Assembly
+from recordings.capture.assembly import EncodedFrame, MediaPacket, OpusAssembly, Vp8Assembly, vp8_starts_key_frame
 from recordings.capture.red import read_red
 from recordings.capture.reorder import Gap, ReorderBuffer
 from recordings.model import Frame, Hole, SenderReport, TrackKind
@@ -23,6 +23,8 @@ from recordings.timing import TickCount, ntp_seconds
 VIDEO_PATIENCE_S = 1.0
 AUDIO_PATIENCE_S = 0.5
 KEY_FRAME_PAUSE_S = 0.3
+FIRST_MISSED = 32
+"""Packets before the first one seen that are asked for; a stream begins with a key frame of many packets."""
 REPORT_EVERY_S = 1.0
 MAX_BITS_PER_SECOND = 4_000_000
 MIN_BITS_PER_SECOND = 150_000
@@ -63,6 +65,24 @@ class _Header(NamedTuple):
     timestamp: int
     ssrc: int
     payload: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traffic:
+    """Packets of a publication. recovered: came after being asked for; lost: given up; asked: so often (NACK)."""
+
+    received: int = 0
+    recovered: int = 0
+    lost: int = 0
+    asked: int = 0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            received=self.received + other.received,
+            recovered=self.recovered + other.recovered,
+            lost=self.lost + other.lost,
+            asked=self.asked + other.asked,
+        )
 
 
 def read_header(packet: bytes) -> _Header | None:
@@ -198,6 +218,18 @@ class Reception:
         self._key_frame_wanted = False
         self.taps: list[Tap] = []
         self.ignored = 0
+        self._asked = 0
+
+    @property
+    def traffic(self) -> Traffic:
+        """Since the connection stands."""
+        buffers = [track.buffer for track in self._tracks.values()]
+        return Traffic(
+            received=sum(buffer.received for buffer in buffers),
+            recovered=sum(buffer.recovered for buffer in buffers),
+            lost=sum(buffer.given_up for buffer in buffers),
+            asked=self._asked,
+        )
 
     def on_rtp(self, packet: bytes) -> None:
         header = read_header(packet)
@@ -212,6 +244,8 @@ class Reception:
         track = self._tracks.get(kind)
         if track is None:
             track = self._tracks[kind] = _IncomingTrack(kind, header.ssrc, self._sink)
+            if kind.is_video and not vp8_starts_key_frame(header.payload):  # the first ones were lost or overtaken
+                track.buffer.begin_before(header.sequence, FIRST_MISSED, self._now())
         elif track.ssrc != header.ssrc:
             self.ignored += 1
             return
@@ -230,7 +264,9 @@ class Reception:
         """After a batch of packets: asks at once for what is missing."""
         now = self._now()
         for track in self._tracks.values():
-            for message in rtcp.nack(self._ssrc, track.ssrc, track.buffer.ask(now)):
+            missing = track.buffer.ask(now)
+            self._asked += len(missing)
+            for message in rtcp.nack(self._ssrc, track.ssrc, missing):
                 self._send(message)
 
     def tick(self) -> None:

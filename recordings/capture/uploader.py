@@ -23,13 +23,17 @@ _ASK_AGAIN_S = 30.0  # an operator may have mended what the store refused
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadHealth:
     """What an operator is told. oldest_waiting_s: age of the oldest piece not stored yet, the alarm;
-    failing: the store's last complaint, None when it answers; refused: pieces it will not take."""
+    failing: the store's last complaint, None when it answers; refused: pieces it will not take;
+    stored, failures: pieces stored and tries that failed since the start; last_stored_at: UTC seconds, 0 before."""
 
     pieces: int
     bytes: int
     oldest_waiting_s: float
     failing: str | None
     refused: int
+    stored: int = 0
+    failures: int = 0
+    last_stored_at: float = 0.0
 
 
 class Uploader:
@@ -51,6 +55,8 @@ class Uploader:
         self._failing: str | None = None
         self._stop_round = False
         self._stored_up_to: dict[str, float] = {}
+        self._stored = self._failures = 0
+        self._last_stored_at = 0.0
 
     async def run(self) -> None:
         """Store pieces until cancelled; waits longer after each failed round, at most ten seconds."""
@@ -93,6 +99,9 @@ class Uploader:
             oldest_waiting_s=max(0.0, self._now() - waiting.oldest_since) if waiting.oldest_since else 0.0,
             failing=self._failing,
             refused=len(self._refused),
+            stored=self._stored,
+            failures=self._failures,
+            last_stored_at=self._last_stored_at,
         )
 
     async def _lane(self, pieces: Iterator[Piece]) -> int:
@@ -115,6 +124,7 @@ class Uploader:
         except FileNotFoundError:  # discarded while it waited for its thread
             return False
         except StoreError as error:
+            self._failures += 1
             if error.retry:
                 self._stop_round, self._failing = True, str(error) or type(error).__name__
             else:
@@ -123,6 +133,8 @@ class Uploader:
         finally:
             self._in_flight.discard(piece.key)
         self._failing = None
+        self._stored += 1
+        self._last_stored_at = self._now()
         self._spool.drop(piece)
         self._refused.pop(piece.key, None)
         track = piece.key.rsplit("/", 2)[0] + "/"
