@@ -7,13 +7,12 @@ libraries.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -48,7 +47,7 @@ def serve() -> None:
     from app import parent
 
     settings = _settings()
-    _start_log()
+    _start_log(settings)
     _told(lambda: parent.serve(settings, started=lambda urls, seconds: _say_ready(settings, urls, seconds)))
 
 
@@ -57,28 +56,32 @@ def serve() -> None:
 def web(with_parent: bool) -> None:
     """Start the web process alone: pages, API and, unless JUNIER_WORKER_IN_WEB=false, the light worker."""
     settings = _settings()
-    _start_log()
+    _start_log(settings)
     if with_parent:
         _end_with_parent()
     import uvicorn
 
     from app.main import create_app
+    from app.observed import Observed
+    from app.privacy.platform_numbers import PlatformNumbers
     from app.room.node_client import NodeClient
     from app.room.permission import push_loop
 
     wiring = _wiring(settings)
     node = NodeClient(settings)
-    background = [push_loop(node)]
+    background = [push_loop(node), *_private(wiring, PlatformNumbers(wiring))]
     if settings.worker_in_web:
         from workers.__main__ import run_light
 
         background.append(run_light)
     uvicorn.run(
-        create_app(wiring, background=background, node_client=node),
+        Observed(create_app(wiring, background=background, node_client=node)),
         host=settings.listen_host,
         port=settings.listen_port,
         log_config=None,
-        access_log=False,  # addresses carry secret links
+        access_log=False,  # addresses carry secret links; Observed tells the route
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
         server_header=False,
         timeout_graceful_shutdown=5,
     )
@@ -89,12 +92,13 @@ def web(with_parent: bool) -> None:
 def media(with_parent: bool) -> None:
     """Start a media process alone: receives, seals and stores the streams of its rooms."""
     settings = _settings()
-    _start_log()
+    _start_log(settings)
     if with_parent:
         _end_with_parent()
     from app.room.node import run
 
-    asyncio.run(run(_wiring(settings)))
+    wiring = _wiring(settings)
+    asyncio.run(_beside(run(wiring), wiring, *_private(wiring)))
 
 
 @cli.command()
@@ -108,7 +112,7 @@ def media(with_parent: bool) -> None:
 def worker(queues: str, until_idle: bool) -> None:
     """Start a worker on any machine that reaches the database and the object store."""
     settings = _settings()
-    _start_log()
+    _start_log(settings)
     chosen = [queue.strip() for queue in queues.split(",") if queue.strip()]
     from app.jobs import Queue
 
@@ -117,7 +121,8 @@ def worker(queues: str, until_idle: bool) -> None:
         raise click.BadParameter(f"choose from {', '.join(q.value for q in Queue)}", param_hint="--queues")
     from workers.__main__ import run
 
-    asyncio.run(run(_wiring(settings), chosen, until_idle=until_idle))
+    wiring = _wiring(settings)
+    asyncio.run(_beside(run(wiring, chosen, until_idle=until_idle), wiring, *_private(wiring)))
 
 
 @cli.command()
@@ -241,26 +246,37 @@ def _told(action: Callable[[], _Result]) -> _Result:
         raise click.ClickException(str(error)) from None
 
 
-def _start_log() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_without_messages)
-    for chatty in (
-        "httpx",
-        "procrastinate",
-        "alembic",
-        "uvicorn",
-        "aioice",
-        "aiortc",
-    ):  # people's addresses and job arguments stay out
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+def _start_log(settings: Settings) -> None:
+    from app.logs import start_log
+
+    start_log(readable=settings.development)
 
 
-def _without_messages(record: logging.LogRecord) -> bool:
-    """The job engine logs whole exceptions, whose messages may carry personal data; ours tells type and place."""
-    if record.name.startswith("procrastinate"):
-        record.exc_info = record.exc_text = None
-    return True
+def _private(wiring: Wiring, *gauges: Callable[[], Awaitable[None]]) -> list[Callable[[Wiring], Awaitable[None]]]:
+    """The private port as something that runs beside a process, if the settings want one."""
+    from app.private_port import PrivatePort, bind, serve
+    from app.readiness import Readying
+
+    try:
+        bound = bind(wiring.settings)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    if bound is None:
+        return []
+    return [lambda _: serve(bound, PrivatePort(Readying(wiring), gauges))]
+
+
+async def _beside(
+    work: Coroutine[None, None, None], wiring: Wiring, *private: Callable[[Wiring], Awaitable[None]]
+) -> None:
+    """`work` to its end, the private port as long."""
+    ports = [asyncio.ensure_future(serve(wiring)) for serve in private]
+    try:
+        await work
+    finally:
+        for port in ports:
+            port.cancel()
+        await asyncio.gather(*ports, return_exceptions=True)
 
 
 def _end_with_parent() -> None:
@@ -275,13 +291,14 @@ def _end_with_parent() -> None:
 
 
 def _wiring(settings: Settings) -> Wiring:
-    """The ports of a long-lived process; refuses a database that is not at our revision."""
+    """The ports of a long-lived process; refuses a database that is behind it. One that is ahead is well: during an
+    upgrade the old processes go on, and come back when they fall."""
     from app.migrations import run
     from app.wiring import open_wiring
 
     url = _await_database(settings)
     found = run.current(url)
-    if found != run.head():
+    if not run.serves(found):
         raise click.ClickException(f"The database is at {found}, needed is {run.head()}; run: junier migrate")
     return open_wiring(settings, url)
 

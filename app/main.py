@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, get
+from litestar import Litestar, Request
 from litestar.datastructures import CacheControlHeader, State
 from litestar.di import Provide
 from litestar.static_files import create_static_files_router
@@ -23,6 +23,7 @@ from app.logs import place_of
 from app.mail import routes as mail
 from app.pages import STATIC, error_answer, meet, template_config
 from app.privacy import routes as privacy
+from app.privacy.public_facts import health, security_txt
 from app.room import routes as room
 from app.security import add_headers, own_origin
 from app.sessions import routes as sessions
@@ -40,6 +41,7 @@ def routers(wiring: Wiring) -> list[ControllerRouterHandler]:
     """Every feature's routes, the outbox in development only."""
     listed: list[ControllerRouterHandler] = [
         health,
+        security_txt,
         accounts.router,
         studies.router,
         sessions.router,
@@ -106,12 +108,6 @@ def current_login(request: Request[Any, Any, Any], db: Db) -> SignedIn | None:
     """Known once `db` is open."""
     login: SignedIn | None = request.scope["state"]["login"]
     return login
-
-
-@get("/health", sync_to_thread=False)
-def health() -> dict[str, str]:
-    """Says that the process answers; nothing else."""
-    return {"web": "ok"}
 
 
 async def _keep_running(coroutine: Background, wiring: Wiring) -> None:

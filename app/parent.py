@@ -12,13 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from app.embedded import EmbeddedPostgres, Urls
 from app.embedded_place import EmbeddedError
-from app.settings import Settings
+from app.settings import Settings, child_environment
 
 READY_LIMIT_S = 60.0
 STOP_LIMIT_S = 15.0  # the media process stores what it holds for up to 8 s
@@ -39,11 +39,14 @@ class Child:
     name: str
     command: Sequence[str]
     ready: Callable[[], bool]
+    environment: Mapping[str, str] | None = None  # None: ours
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     again_at: float = field(default=0.0, init=False)
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, start_new_session=True)
+        self.process = subprocess.Popen(
+            self.command, env=self.environment, stdin=subprocess.PIPE, start_new_session=True
+        )
 
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -110,6 +113,9 @@ def _children(settings: Settings) -> list[Child]:
             name="media",
             command=[*ours, "media", "--with-parent"],
             ready=lambda: _listens(media.hostname or "127.0.0.1", media.port or 80),
+            environment=child_environment(
+                settings, JUNIER_METRICS_PORT=str(settings.metrics_port and settings.metrics_port + 1)
+            ),
         ),
     ]
 
@@ -121,7 +127,7 @@ def _open_database(settings: Settings, database: EmbeddedPostgres | None) -> Url
         urls = Urls(app=settings.database_url, owner=settings.migration_database_url)
     else:
         urls = database.start()
-    if run.current(urls.app) != run.head():
+    if not run.serves(run.current(urls.app)):
         migrate = [sys.executable, "-m", "app", "migrate"]  # a process of its own gives Alembic's memory back
         if subprocess.run(migrate, stdout=subprocess.DEVNULL, check=False).returncode:
             raise CannotServe("The database could not be migrated; the message stands above")

@@ -43,6 +43,8 @@ CERTIFICATE = Gauge(
 DISK_FREE = Gauge("junier_disk_free_bytes", "Free where the data folder lies.", registry=REGISTRY)
 DISK_SIZE = Gauge("junier_disk_size_bytes", "Size of that disk.", registry=REGISTRY)
 
+COUNTS = "SELECT what, state, count AS number, oldest FROM platform_counts()"
+FAILED = "SELECT task, count(*) AS failures FROM job_failure WHERE at > now() - interval '1 hour' GROUP BY task"
 JOBS = """
     SELECT task_name, count(*) FILTER (WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())),
            COALESCE(EXTRACT(epoch FROM now() - min(COALESCE(j.scheduled_at, e.at))
@@ -88,17 +90,9 @@ class PlatformNumbers:
     async def _ask_database(self) -> None:
         now = datetime.now(UTC)
         async with self._wiring.database.transaction() as db:
-            counted = (
-                await db.execute(text("SELECT what, state, count AS number, oldest FROM platform_counts()"))
-            ).all()
+            counted = (await db.execute(text(COUNTS))).all()
             jobs = (await db.execute(text(JOBS))).all()
-            failures = (
-                await db.execute(
-                    text(
-                        "SELECT task, count(*) AS failures FROM job_failure WHERE at > now() - interval '1 hour' GROUP BY task"
-                    )
-                )
-            ).all()
+            failures = (await db.execute(text(FAILED))).all()
             swept = await db.scalar(text("SELECT at FROM task_done WHERE task = 'sweep'"))
         for what, gauge, states in (
             ("recording", RECORDINGS, RecordingState),
