@@ -10,11 +10,20 @@ from typing import Any
 
 from litestar import Request
 
+from app.errors import JunierError
+
+FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 LINE_LENGTH = 200
 TEXT_LENGTH = 10_000
 ADDRESS_LENGTH = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@(?:[^\s@<>()\[\],;:\\\".]+\.)*[^\s@<>()\[\],;:\\\".]+")
 _BIDI = {chr(c) for c in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+class NotAForm(JunierError):
+    """This could not be read as a form. Nothing was changed. Please go back and try again."""
+
+    status = 415
 
 
 @dataclass
@@ -89,8 +98,15 @@ class Form:
 
 
 async def read_form(request: Request[Any, Any, Any]) -> Form:
-    """The form of a POST (urlencoded or multipart; files are ignored)."""
+    """The form of a POST (urlencoded or multipart; files are ignored). A body that is none is refused, not read as
+    an empty form: on the consent page that would take everything back. Raises NotAForm."""
+    body = await request.body()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in FORM_TYPES and (kind or body):
+        raise NotAForm
     data = await request.form()
+    if body and not data:
+        raise NotAForm
     lists = {name: [v for v in data.getall(name) if isinstance(v, str)] for name in set(data.keys())}
     return Form(values={name: texts[-1] for name, texts in lists.items() if texts}, lists=lists)
 

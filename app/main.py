@@ -25,7 +25,7 @@ from app.pages import STATIC, error_answer, meet, template_config
 from app.privacy import routes as privacy
 from app.privacy.public_facts import health, security_txt
 from app.room import routes as room
-from app.security import add_headers, own_origin
+from app.security import add_headers, own_origin, plain_path
 from app.sessions import routes as sessions
 from app.studies import routes as studies
 from app.wiring import Wiring
@@ -84,7 +84,7 @@ def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_cl
             "login": Provide(current_login, sync_to_thread=False),
         },
         state=State({"wiring": wiring, "node_client": node_client}),
-        guards=[own_origin(settings)],
+        guards=[plain_path, own_origin(settings)],
         before_request=meet,
         before_send=[add_headers(settings)],
         exception_handlers={Exception: error_answer},

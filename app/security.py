@@ -10,7 +10,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Message, Scope
 
-from app.errors import Forbidden
+from app.errors import Forbidden, NotThere
 from app.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -18,6 +18,7 @@ ANY_ORIGIN = {"any_origin": True}
 """Handler option: answers POSTs of any origin (one-click unsubscribe, RFC 8058: no cookie, no page of ours)."""
 
 YEAR_SECONDS = 31_536_000
+LONGEST_NAME = 255
 
 
 class ForeignOrigin(Forbidden):
@@ -79,6 +80,13 @@ def own_origin(settings: Settings) -> Callable[[ASGIConnection[Any, Any, Any, An
             raise ForeignOrigin
 
     return guard
+
+
+def plain_path(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """An app-wide guard: what neither PostgreSQL (NUL) nor a file system (long names) can look up is not there."""
+    path = connection.scope["path"]
+    if "\0" in path or any(len(part.encode(errors="replace")) > LONGEST_NAME for part in path.split("/")):
+        raise NotThere
 
 
 def comes_from_us(origin: str | None, fetch_site: str | None, settings: Settings) -> bool:
