@@ -9,6 +9,7 @@ from app.participants import models as participants
 from app.privacy import models as privacy
 from app.room import models as room
 from app.sessions import models as sessions
+from app.sessions import response_models as responses
 from app.studies import models as studies
 
 metadata = Base.metadata
@@ -22,6 +23,7 @@ __all__ = [
     "metadata",
     "participants",
     "privacy",
+    "responses",
     "room",
     "sessions",
     "studies",

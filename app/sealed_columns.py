@@ -35,16 +35,31 @@ class SealedColumns:
         """The key under which everything of this person is sealed. Safe to run twice."""
         self._ensure(KeyPath(account, person))
 
-    def seal(self, account: AccountId, person: PersonId | None, field: str, text: str) -> bytes:
-        """Seal `text` under the person's key (the account's own when person is None)."""
-        return seal(self.keys.unwrap(_path(account, person)), text.encode(), _context(account, person, field))
+    def make_item_key(self, account: AccountId, person: PersonId, item: str) -> None:
+        """A key beneath the person's, for texts that are erased on their own. Safe to run twice.
+        Raises KeyDestroyed once the person or the item was erased."""
+        self._ensure(KeyPath(account, person, item))
 
-    def open(self, account: AccountId, person: PersonId | None, field: str, sealed: bytes | None) -> str:
+    def seal(
+        self, account: AccountId, person: PersonId | None, field: str, text: str, *, item: str | None = None
+    ) -> bytes:
+        """Seal `text` under the person's key (the account's own when person is None), or under `item` beneath it."""
+        return seal(self.keys.unwrap(_path(account, person, item)), text.encode(), _context(account, person, field))
+
+    def open(
+        self,
+        account: AccountId,
+        person: PersonId | None,
+        field: str,
+        sealed: bytes | None,
+        *,
+        item: str | None = None,
+    ) -> str:
         """The text, "" for NULL, ERASED once the key is destroyed. Raises SealBroken when altered."""
         if sealed is None:
             return ""
         try:
-            key = self.keys.unwrap(_path(account, person))
+            key = self.keys.unwrap(_path(account, person, item))
         except KeyDestroyed:
             return ERASED
         return unseal(key, sealed, _context(account, person, field)).decode()
@@ -74,8 +89,8 @@ def normalise_address(address: str) -> str:
     return f"{local}@{domain}"
 
 
-def _path(account: AccountId, person: PersonId | None) -> KeyPath:
-    return KeyPath(account, person) if person is not None else KeyPath(account, None, COLUMNS_ITEM)
+def _path(account: AccountId, person: PersonId | None, item: str | None) -> KeyPath:
+    return KeyPath(account, person, item) if person is not None else KeyPath(account, None, COLUMNS_ITEM)
 
 
 def _context(account: AccountId, person: PersonId | None, field: str) -> bytes:

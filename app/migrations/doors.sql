@@ -8,7 +8,7 @@ GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO jun
 GRANT SELECT (account_id) ON account TO junier_doors;
 GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
-GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, session_id, participant_id, answered_at, erased_at) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;

@@ -37,6 +37,7 @@ class Erasure(Row):
     reason: Mapped[str]
     person_id: Mapped[UUID]
     recording_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # None: the whole person
+    response_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # answers that go beside the recordings named
     track_kinds: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # None: whole recordings
     asked_by: Mapped[str]  # "participant:<id>" | "member:<id>" | "system"
     instruction: Mapped[str]  # policy version or request behind it

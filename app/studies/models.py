@@ -36,7 +36,8 @@ class Study(Row):
     retention_days: Mapped[int | None] = mapped_column(default=DEFAULT_RETENTION_DAYS)
     retention_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    closed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]  # no new sessions and invitations; what is kept goes by its date
+    questions_words: Mapped[str] = mapped_column(default="")  # above the questions, in the researcher's own words
 
 
 class ConsentText(Row):
@@ -49,3 +50,35 @@ class ConsentText(Row):
     language: Mapped[str] = mapped_column(default="en")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     __table_args__ = (UniqueConstraint("study_id", "version"),)
+
+
+class QuestionKind(StrEnum):
+    """How a question is answered."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    SCALE = "scale"
+
+
+class Question(Row):
+    """One wording of a question that is asked after the session. A row is never changed: another wording is a
+    row of its own with the same `origin_id` and the next version, so that every answer keeps what was asked."""
+
+    __tablename__ = "question"
+    study_id: Mapped[UUID] = mapped_column(ForeignKey("study.id", ondelete="CASCADE"), index=True)
+    origin_id: Mapped[UUID]  # id of the first wording
+    version: Mapped[int] = mapped_column(default=1)
+    position: Mapped[int]
+    kind: Mapped[str]
+    prompt: Mapped[str]
+    required: Mapped[bool] = mapped_column(default=False)
+    options: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)  # of a choice
+    several: Mapped[bool] = mapped_column(default=False)  # more than one option may be chosen
+    lowest: Mapped[int | None]  # of a scale
+    highest: Mapped[int | None]
+    lowest_label: Mapped[str] = mapped_column(default="")
+    highest_label: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    answered_at: Mapped[datetime | None]  # for the first time; from then on it is archived, never deleted
+    archived_at: Mapped[datetime | None]  # not asked any more
+    __table_args__ = (UniqueConstraint("origin_id", "version"),)

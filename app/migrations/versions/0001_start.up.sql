@@ -23,6 +23,7 @@ CREATE TABLE audit_event (
 	PRIMARY KEY (id),
 	UNIQUE (account_id, number)
 );
+CREATE INDEX audit_event_subject ON audit_event (account_id, subject);
 CREATE INDEX ix_audit_event_account_id ON audit_event (account_id);
 CREATE TABLE certificate (
 	erasure_id UUID NOT NULL,
@@ -40,6 +41,7 @@ CREATE TABLE erasure (
 	reason VARCHAR NOT NULL,
 	person_id UUID NOT NULL,
 	recording_ids UUID[],
+	response_ids UUID[],
 	track_kinds TEXT[],
 	asked_by VARCHAR NOT NULL,
 	instruction VARCHAR NOT NULL,
@@ -122,6 +124,7 @@ CREATE TABLE participant (
 	name BYTEA,
 	email BYTEA,
 	email_index BYTEA,
+	language VARCHAR,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	registered_at TIMESTAMP WITH TIME ZONE,
 	erased_at TIMESTAMP WITH TIME ZONE,
@@ -1226,7 +1229,7 @@ GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO jun
 GRANT SELECT (account_id) ON account TO junier_doors;
 GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
-GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, session_id, participant_id, answered_at, erased_at) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;

@@ -1,0 +1,35 @@
+"""Rows of what participants answer after a session."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Row
+
+
+class Response(Row):
+    """What one participant answered after one session, under a key of its own: `response-<id>`.
+    After erasure the row keeps ids and dates only."""
+
+    __tablename__ = "response"
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"))
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
+    answered_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    changed_at: Mapped[datetime | None]
+    hidden_at: Mapped[datetime | None]  # its erasure was asked for: unreadable from that moment
+    erased_at: Mapped[datetime | None]
+    __table_args__ = (UniqueConstraint("session_id", "participant_id"),)
+
+
+class Answer(Row):
+    """The answer to one wording of one question."""
+
+    __tablename__ = "answer"
+    response_id: Mapped[UUID] = mapped_column(ForeignKey("response.id", ondelete="CASCADE"))
+    question_id: Mapped[UUID] = mapped_column(ForeignKey("question.id"))
+    value: Mapped[bytes]  # JSON sealed under the response's key, field "answer.value:<question>"
+    __table_args__ = (UniqueConstraint("response_id", "question_id"),)
