@@ -7,17 +7,17 @@ removed or inserted event breaks the chain. A cut-off end shows only against a h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import rfc8785
-from sqlalchemy import BigInteger, UniqueConstraint, select, text
+from sqlalchemy import BigInteger, Index, Select, UniqueConstraint, event, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
 from app.database import Db, Row
 from recordings.model import AccountId
@@ -39,12 +39,17 @@ class Action(StrEnum):
     SIGNED_IN = "accounts:login:started"
     SIGNED_OUT = "accounts:login:ended"
     STUDY_CREATED = "studies:study:created"
+    STUDY_CHANGED = "studies:study:changed"
     STUDY_CLOSED = "studies:study:closed"
     CONSENT_TEXT_CHANGED = "studies:consent_text:changed"
     RETENTION_CHANGED = "studies:retention:changed"
     SESSION_SCHEDULED = "sessions:session:scheduled"
     ROOM_OPENED = "sessions:session:opened"
     SESSION_ENDED = "sessions:session:ended"
+    TOKEN_ISSUED = "sessions:token:issued"
+    SELF_SWITCHED = "sessions:member:switched"  # whether a member is recorded
+    NOTE_WRITTEN = "sessions:note:written"
+    NOTE_DELETED = "sessions:note:deleted"
     NOTES_ERASED = "sessions:notes:erased"
     RECORDING_STARTED = "sessions:recording:started"
     RECORDING_PAUSED = "sessions:recording:paused"
@@ -54,6 +59,7 @@ class Action(StrEnum):
     RECORDING_HELD = "sessions:recording:held"
     RECORDING_RELEASED = "sessions:recording:released"
     RECORDING_RESTRICTED = "sessions:recording:restricted"
+    RECORDING_UNRESTRICTED = "sessions:recording:unrestricted"
     INVITED = "invitations:invitation:sent"
     INVITATION_REVOKED = "invitations:invitation:revoked"
     UNSUBSCRIBED = "invitations:address:unsubscribed"
@@ -61,10 +67,18 @@ class Action(StrEnum):
     ADMITTED = "participants:participant:admitted"
     CONSENT_GIVEN = "participants:consent:given"
     CONSENT_WITHDRAWN = "participants:consent:withdrawn"
+    OWN_RECORDING_PAUSED = "participants:recording:paused"
+    OWN_RECORDING_RESUMED = "participants:recording:resumed"
+    CODE_ASKED = "participants:code:asked"
     DATA_OPENED = "participants:data:opened"
+    SESSION_REVIEWED = "library:session:reviewed"
+    RECORDING_TRIED_AGAIN = "library:recording:tried_again"
+    TRANSCRIPT_TRIED_AGAIN = "library:transcript:tried_again"
     RECORDING_VIEWED = "library:recording:viewed"
     RECORDING_DOWNLOADED = "library:recording:downloaded"
     TRANSCRIPT_READ = "library:transcript:read"
+    REQUEST_RECEIVED = "privacy:request:received"
+    REQUEST_ANSWERED = "privacy:request:answered"
     ERASURE_ASKED = "privacy:erasure:asked"
     ERASURE_RUNNING = "privacy:erasure:running"
     ERASURE_COMPLETE = "privacy:erasure:complete"
@@ -84,7 +98,7 @@ class AuditEvent(Row):
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
     previous_hash: Mapped[bytes]
     hash: Mapped[bytes]
-    __table_args__ = (UniqueConstraint("account_id", "number"),)
+    __table_args__ = (UniqueConstraint("account_id", "number"), Index("audit_event_subject", "account_id", "subject"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,33 +119,21 @@ async def record(
     action: Action | str,
     subject: str,
     facts: Mapping[str, Fact | UUID] | None = None,
-) -> AuditEvent:
-    """Append one event in the caller's transaction. actor: "member:<id>", "participant:<id>" or SYSTEM.
-    Events of one account wait for each other until the caller commits. Raises ValueError for an unknown action
-    or a fact that looks like an e-mail address."""
+    once_within: timedelta | None = None,
+) -> None:
+    """Append one event with the caller's transaction: it is written as the last thing before the commit, or not at
+    all. actor: "member:<id>", "participant:<id>" or SYSTEM. once_within: not again when the same was recorded less
+    than so long ago, as a player asks for one film in a hundred ranges.
+    Raises ValueError for an unknown action or a fact that looks like an e-mail address."""
     known: dict[str, Fact] = {name: str(v) if isinstance(v, UUID) else v for name, v in (facts or {}).items()}
     if any("@" in text_ for text_ in (actor, subject, *map(str, known.values()))):
         raise ValueError("the audit log holds ids, never addresses")
-    action = Action(action)
-    await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(account)})
-    at: datetime = (await db.execute(text("SELECT clock_timestamp()"))).scalar_one()
-    newest = select(AuditEvent.number, AuditEvent.hash).order_by(AuditEvent.number.desc()).limit(1)
-    last = (await db.execute(newest.where(AuditEvent.account_id == account))).first()
-    number, previous = (last.number + 1, last.hash) if last else (1, FIRST)
-    event = AuditEvent(
-        account_id=account,
-        number=number,
-        at=at,
-        actor=actor,
-        action=action.value,
-        subject=subject,
-        facts=known,
-        previous_hash=previous,
+    entry = _Entry(
+        account=UUID(str(account)), actor=actor, action=Action(action), subject=subject, facts=known, once=once_within
     )
-    event.hash = event_hash(event)
-    db.add(event)
-    await db.flush()
-    return event
+    if once_within is not None and await db.scalar(_same(entry)) is not None:
+        return
+    _waiting(db.sync_session).append(entry)
 
 
 async def verify(db: Db, account: AccountId | UUID) -> Verdict:
@@ -143,28 +145,113 @@ async def verify(db: Db, account: AccountId | UUID) -> Verdict:
         .order_by(AuditEvent.number)
         .execution_options(yield_per=500)
     )
-    async for event in events:
-        fits = event.number == count + 1 and event.previous_hash == previous and event.hash == event_hash(event)
+    async for link in events:
+        fits = link.number == count + 1 and link.previous_hash == previous and link.hash == event_hash(link)
         if not fits:
             return Verdict(intact=False, events=count, last=previous, broken_at=count + 1)
-        previous, count = event.hash, count + 1
+        previous, count = link.hash, count + 1
     return Verdict(intact=True, events=count, last=previous)
 
 
-def event_hash(event: AuditEvent) -> bytes:
+def event_hash(link: AuditEvent) -> bytes:
     """SHA-256 over the canonical JSON of everything but the hash itself."""
     content: dict[str, Any] = {
         "version": 1,
-        "account": str(event.account_id),
-        "number": event.number,
-        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor": event.actor,
-        "action": event.action,
-        "subject": event.subject,
-        "facts": event.facts,
-        "previous": event.previous_hash.hex(),
+        "account": str(link.account_id),
+        "number": link.number,
+        "at": link.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor": link.actor,
+        "action": link.action,
+        "subject": link.subject,
+        "facts": link.facts,
+        "previous": link.previous_hash.hex(),
     }
     return hashlib.sha256(rfc8785.dumps(content)).digest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """An event on its way into the chain."""
+
+    account: UUID
+    actor: str
+    action: Action
+    subject: str
+    facts: dict[str, Fact]
+    once: timedelta | None
+
+
+def _waiting(session: Session) -> list[_Entry]:
+    entries: list[_Entry] = session.info.setdefault("audit", [])
+    return entries
+
+
+# Appending to a chain is one at a time for each account. Done at the very end of a transaction it makes nobody wait
+# for our other work, and whatever rows were locked before, this lock comes last, so that no two wait for each other.
+
+
+@event.listens_for(Session, "before_commit")
+def _write(session: Session) -> None:
+    if session.in_nested_transaction():
+        return
+    entries = session.info.pop("audit", [])
+    for account in dict.fromkeys(entry.account for entry in entries):
+        _append(session, account, [entry for entry in entries if entry.account == account])
+
+
+@event.listens_for(Session, "after_transaction_create")
+def _mark(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        session.info.setdefault("audit_marks", {})[transaction] = len(_waiting(session))
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _forget(session: Session, rolled_back: SessionTransaction) -> None:
+    """What a rolled back savepoint or transaction wanted to say has not happened."""
+    del _waiting(session)[session.info.get("audit_marks", {}).pop(rolled_back, 0) :]
+
+
+def _append(session: Session, account: UUID, entries: Sequence[_Entry]) -> None:
+    session.flush()
+    session.execute(text("SELECT set_config('junier.account_id', :account, true)"), {"account": str(account)})
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(account)})
+    entries = [one for one in entries if one.once is None or session.scalar(_same(one)) is None]
+    newest = select(AuditEvent.number, AuditEvent.hash).order_by(AuditEvent.number.desc()).limit(1)
+    last = session.execute(newest.where(AuditEvent.account_id == account)).first()
+    at: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    number, previous = (last.number, last.hash) if last else (0, FIRST)
+    for entry in entries:
+        number += 1
+        made = AuditEvent(
+            account_id=account,
+            number=number,
+            at=at,
+            actor=entry.actor,
+            action=entry.action.value,
+            subject=entry.subject,
+            facts=entry.facts,
+            previous_hash=previous,
+        )
+        previous = made.hash = event_hash(made)
+        session.add(made)
+    session.flush()
+
+
+def _same(entry: _Entry) -> Select[UUID]:
+    """The event that makes another one needless."""
+    assert entry.once is not None
+    return (
+        select(AuditEvent.id)
+        .where(
+            AuditEvent.account_id == entry.account,
+            AuditEvent.subject == entry.subject,
+            AuditEvent.action == entry.action.value,
+            AuditEvent.actor == entry.actor,
+            AuditEvent.facts == entry.facts,
+            AuditEvent.at > func.clock_timestamp() - entry.once,
+        )
+        .limit(1)
+    )
 
 
 def _lock_key(account: AccountId | UUID) -> int:

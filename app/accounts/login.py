@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
@@ -14,6 +14,7 @@ from sqlalchemy import delete
 
 from app.accounts.models import Login as LoginRow
 from app.accounts.models import Member, Role, Scope
+from app.audit import Action, record
 from app.database import Db, door, now_in, set_account
 from app.errors import Forbidden, SignInNeeded
 from app.sealed_columns import SealedColumns
@@ -72,9 +73,10 @@ async def start_login(
     session: SessionId | None = None,
 ) -> Cookie:
     """A new login, always with a fresh token; the account is set already. Returns the cookie to send."""
-    token, now = new_token(), await now_in(db)
+    token, now, login_id = new_token(), await now_in(db), uuid4()
     db.add(
         LoginRow(
+            id=login_id,
             account_id=account,
             token_hash=token_hash(token, PURPOSE),
             scope=Scope.ROOM if scope is Scope.DATA else scope,
@@ -85,12 +87,17 @@ async def start_login(
             data_until=now + DATA_LIFE if scope is Scope.DATA else None,
         )
     )
+    actor = f"member:{member}" if member else f"participant:{participant}"
+    facts = {"scope": str(scope)}
+    await record(db, account=account, actor=actor, action=Action.SIGNED_IN, subject=f"login:{login_id}", facts=facts)
     return _cookie(settings, token, int(LIFE[scope].total_seconds()))
 
 
 async def end_login(db: Db, settings: Settings, login: SignedIn) -> Cookie:
     """Forget this browser. Returns the cookie that clears the other one."""
     await db.execute(delete(LoginRow).where(LoginRow.id == login.login_id))
+    subject = f"login:{login.login_id}"
+    await record(db, account=login.account, actor=login.actor, action=Action.SIGNED_OUT, subject=subject)
     return _cookie(settings, "", 0)
 
 

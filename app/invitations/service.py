@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 
 from app.accounts.login import end_logins_of
+from app.audit import SYSTEM, Action, record
 from app.database import Db, door, now_in, set_account
 from app.errors import Conflict, NotThere
 from app.invitations.models import Invitation
@@ -94,6 +95,7 @@ async def invite(
     address = wiring.settings.public_url.rstrip("/")
     link = f"{address}/i/{token}"
     await _mail(db, wiring, invitation, row, name, email, words, link, f"{address}/unsubscribe/{unsubscribe_token}")
+    await _note(db, invitation, Action.INVITED, f"member:{by}")
     return Invited(invitation=invitation.id, participant=PersonId(participant.id), link=link)
 
 
@@ -138,17 +140,18 @@ async def accept(db: Db, *, invitation: Invitation) -> None:
         invitation.accepted_at = await now_in(db)
 
 
-async def admit(db: Db, *, session: UUID, participant: PersonId) -> Invitation:
+async def admit(db: Db, *, session: UUID, participant: PersonId, by: str = SYSTEM) -> Invitation:
     """Let in from the waiting room. Safe to run twice. Raises NotThere."""
     invitation = await invitation_of(db, session=session, participant=participant)
     if invitation is None or invitation.revoked_at is not None:
         raise NotThere
     if invitation.admitted_at is None:
         invitation.admitted_at = await now_in(db)
+        await _note(db, invitation, Action.ADMITTED, by)
     return invitation
 
 
-async def revoke(db: Db, *, session: UUID, invitation: UUID) -> Invitation:
+async def revoke(db: Db, *, session: UUID, invitation: UUID, by: str = SYSTEM) -> Invitation:
     """The link stops working at once, a mail still waiting is not sent, and the person is signed out.
     Safe to run twice. Raises NotThere."""
     row = await db.get(Invitation, invitation, with_for_update=True)
@@ -158,6 +161,7 @@ async def revoke(db: Db, *, session: UUID, invitation: UUID) -> Invitation:
         row.revoked_at = await now_in(db)
         await stop_waiting(db, person=PersonId(row.participant_id), key=_mail_key(row))
         await end_logins_of(db, person=PersonId(row.participant_id))
+        await _note(db, row, Action.INVITATION_REVOKED, by)
     return row
 
 
@@ -178,6 +182,13 @@ async def unsubscribe(db: Db, *, token: str) -> None:
     if participant.email_index is not None:  # after erasure the suppression made before still stands
         await suppress(db, account=AccountId(invitation.account_id), address_index=participant.email_index)
     await stop_waiting(db, person=PersonId(participant.id))
+    await _note(db, invitation, Action.UNSUBSCRIBED, f"participant:{participant.id}")
+
+
+async def _note(db: Db, row: Invitation, action: Action, by: str) -> None:
+    facts = {"session": row.session_id, "participant": row.participant_id}
+    subject = f"invitation:{row.id}"
+    await record(db, account=row.account_id, actor=by, action=action, subject=subject, facts=facts)
 
 
 def _new_participant(db: Db, wiring: Wiring, account: AccountId, name: str, email: str, index: bytes) -> Participant:

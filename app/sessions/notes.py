@@ -66,6 +66,14 @@ async def write_note(
     )
     db.add(note)
     await db.flush()
+    await record(
+        db,
+        account=row.account_id,
+        actor=f"member:{member}",
+        action=Action.NOTE_WRITTEN,
+        subject=f"session:{session}",
+        facts={"note": note.id},
+    )
     return note
 
 
@@ -96,6 +104,14 @@ async def delete_note(db: Db, *, session: UUID, note: UUID, member: PersonId, ow
     if not decision:
         raise Forbidden(decision.reason)
     await db.delete(row)
+    await record(
+        db,
+        account=row.account_id,
+        actor=f"member:{member}",
+        action=Action.NOTE_DELETED,
+        subject=f"session:{session}",
+        facts={"note": note},
+    )
 
 
 async def count_notes(db: Db, *, session: UUID) -> int:

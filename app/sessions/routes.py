@@ -83,6 +83,7 @@ async def create(request: Request[Any, Any, Any], db: Db, login: Login, study: U
         starts_at=typed.starts_at,
         time_zone=typed.time_zone,
         group=typed.group,
+        by=member.actor,
     )
     return Redirect(f"/sessions/{session}", status_code=303)
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from app.audit import SYSTEM, Action, record
 from app.database import Db, now_in
 from app.decisions import Decision
 from app.errors import Conflict, Gone, NotThere, Unavailable
@@ -32,6 +33,13 @@ from recordings.model import (
 from recordings.storage.layout import track_key_path
 
 NODE_SILENT_AFTER = timedelta(seconds=10)
+STEP_ACTIONS = {
+    Step.OPEN: Action.ROOM_OPENED,
+    Step.START: Action.RECORDING_STARTED,
+    Step.PAUSE: Action.RECORDING_PAUSED,
+    Step.RESUME: Action.RECORDING_RESUMED,
+    Step.END: Action.SESSION_ENDED,
+}
 
 
 class NoNode(Unavailable):
@@ -60,8 +68,9 @@ async def schedule(
     starts_at: datetime | None = None,
     time_zone: str = "Europe/Berlin",
     group: bool = False,
+    by: str = SYSTEM,
 ) -> SessionId:
-    """A new session of a study. Raises NotThere, Conflict when the study is closed."""
+    """A new session of a study. by: as audit names whoever does it. Raises NotThere, Conflict for a closed study."""
     row = await db.get(Study, study)
     if row is None:
         raise NotThere
@@ -78,6 +87,7 @@ async def schedule(
     )
     db.add(session)
     await db.flush()
+    await _note(db, session, Action.SESSION_SCHEDULED, by)
     return SessionId(session.id)
 
 
@@ -89,30 +99,30 @@ async def find_session(db: Db, session: UUID) -> Session:
     return row
 
 
-async def open_room(db: Db, *, session: UUID) -> Session:
+async def open_room(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
     """People may come in from now on. Raises NotNow."""
-    row = await _step(db, session, Step.OPEN)
+    row = await _step(db, session, Step.OPEN, by)
     row.started_at = await now_in(db)
     return row
 
 
-async def start_recording(db: Db, *, session: UUID) -> Session:
-    row = await _step(db, session, Step.START)
+async def start_recording(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
+    row = await _step(db, session, Step.START, by)
     row.recording_at = await now_in(db)
     return row
 
 
-async def pause_recording(db: Db, *, session: UUID) -> Session:
-    return await _step(db, session, Step.PAUSE)
+async def pause_recording(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
+    return await _step(db, session, Step.PAUSE, by)
 
 
-async def resume_recording(db: Db, *, session: UUID) -> Session:
-    return await _step(db, session, Step.RESUME)
+async def resume_recording(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
+    return await _step(db, session, Step.RESUME, by)
 
 
-async def end(db: Db, *, session: UUID) -> Session:
+async def end(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
     """Nobody publishes any more. What is complete is finalised now, what is still open when its take closes."""
-    row = await _step(db, session, Step.END)
+    row = await _step(db, session, Step.END, by)
     row.ended_at = await now_in(db)
     left = (
         await db.scalars(
@@ -231,7 +241,7 @@ def standing(row: Session) -> Standing:
     return Standing(state=SessionState(row.state), recording=Switch(row.recording))
 
 
-async def _step(db: Db, session: UUID, step: Step) -> Session:
+async def _step(db: Db, session: UUID, step: Step, by: str) -> Session:
     row = await db.get(Session, session, with_for_update=True, populate_existing=True)
     if row is None:
         raise NotThere
@@ -240,7 +250,12 @@ async def _step(db: Db, session: UUID, step: Step) -> Session:
         raise NotNow(following.reason)
     row.state, row.recording = following.state, following.recording
     await db.flush()
+    await _note(db, row, STEP_ACTIONS[step], by)
     return row
+
+
+async def _note(db: Db, row: Session, action: Action, by: str) -> None:
+    await record(db, account=row.account_id, actor=by, action=action, subject=f"session:{row.id}")
 
 
 async def _captured(db: Db, recording: Recording) -> None:

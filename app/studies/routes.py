@@ -77,6 +77,7 @@ async def create(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login:
         kinds=typed.kinds,
         language=typed.language,
         retention_days=typed.retention_days,
+        by=member.actor,
     )
     return Redirect(f"/studies/{study}", status_code=303)
 
@@ -123,6 +124,7 @@ async def update(
         kinds=typed.kinds,
         language=typed.language,
         retention_days=typed.retention_days,
+        by=member.actor,
     )
     return Redirect(f"/studies/{study}", status_code=303)
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 
+from app.audit import SYSTEM, Action, record
 from app.database import Db
 from app.errors import NotThere
 from app.sealed_columns import SealedColumns
@@ -35,8 +36,9 @@ async def create_study(
     kinds: Collection[ConsentKind],
     language: str = "en",
     retention_days: int | None = DEFAULT_RETENTION_DAYS,
+    by: str = SYSTEM,
 ) -> UUID:
-    """A new study with version 1 of its consent text."""
+    """A new study with version 1 of its consent text. by: as audit names whoever does it."""
     study = Study(
         id=uuid4(),
         account_id=account,
@@ -49,7 +51,8 @@ async def create_study(
     )
     db.add(study)
     await db.flush()
-    await new_consent_text(db, study=study.id, text=consent_text)
+    await record(db, account=account, actor=by, action=Action.STUDY_CREATED, subject=f"study:{study.id}")
+    await new_consent_text(db, study=study.id, text=consent_text, by=by)
     return study.id
 
 
@@ -65,6 +68,7 @@ async def change_study(
     kinds: Collection[ConsentKind],
     language: str,
     retention_days: int | None,
+    by: str = SYSTEM,
 ) -> None:
     """Change a study. A changed consent text becomes a new version; a changed retention raises its version,
     which erasures name as the instruction they follow."""
@@ -73,20 +77,27 @@ async def change_study(
     row.title, row.language, row.kinds = title, language, _in_order(kinds)
     row.contact_name = columns.seal(account, None, "study.contact_name", contact_name)
     row.contact_email = columns.seal(account, None, "study.contact_email", contact_email)
+    subject = f"study:{study}"
+    await record(db, account=account, actor=by, action=Action.STUDY_CHANGED, subject=subject)
     if row.retention_days != retention_days:
         row.retention_days, row.retention_version = retention_days, row.retention_version + 1
+        facts = {"days": retention_days, "version": row.retention_version}
+        await record(db, account=account, actor=by, action=Action.RETENTION_CHANGED, subject=subject, facts=facts)
     if (await newest_consent_text(db, study)).text != consent_text:
-        await new_consent_text(db, study=study, text=consent_text)
+        await new_consent_text(db, study=study, text=consent_text, by=by)
     await db.flush()
 
 
-async def new_consent_text(db: Db, *, study: UUID, text: str) -> int:
+async def new_consent_text(db: Db, *, study: UUID, text: str, by: str = SYSTEM) -> int:
     """The next version; consents already given keep naming the one that was shown."""
     row = await find_study(db, study)
     latest = await db.scalar(select(func.max(ConsentText.version)).where(ConsentText.study_id == study))
     version = (latest or 0) + 1
     db.add(ConsentText(account_id=row.account_id, study_id=study, version=version, text=text, language=row.language))
     await db.flush()
+    facts = {"version": version}
+    action = Action.CONSENT_TEXT_CHANGED
+    await record(db, account=row.account_id, actor=by, action=action, subject=f"study:{study}", facts=facts)
     return version
 
 
