@@ -19,6 +19,7 @@ class Participant(Row):
     name: Mapped[bytes | None]  # field "participant.name": first name
     email: Mapped[bytes | None]  # field "participant.email"
     email_index: Mapped[bytes | None]
+    language: Mapped[str | None]  # of pages and mails: chosen, or the one registered in; None: not known yet
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     registered_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]

@@ -9,28 +9,39 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import urlsplit
 
 import rfc8785
 
+from app.language import N_, Language, _, ngettext, speaking, spoken, translate_only
 from app.settings import Settings
 from app.studies.models import ConsentKind
 from recordings.storage.regions import Place, place_of
 
 WORDING_VERSION = 3  # raise it, and the date, with every change of a sentence below; a test pins the wording
 WORDING_DATED = date(2026, 11, 22)
-LANGUAGE = "en"  # of the sentences below
 
 KIND_WORDS: dict[ConsentKind, tuple[str, str]] = {
-    ConsentKind.VIDEO: ("Video", "The picture of your camera"),
-    ConsentKind.AUDIO: ("Audio", "The sound of your microphone: your voice"),
+    ConsentKind.VIDEO: (N_("Video"), N_("The picture of your camera")),
+    ConsentKind.AUDIO: (N_("Audio"), N_("The sound of your microphone: your voice")),
     ConsentKind.SCREEN: (
-        "Screen",
-        "The screen, window or tab you choose to share, with the sound of a shared tab",
+        N_("Screen"),
+        N_("The screen, window or tab you choose to share, with the sound of a shared tab"),
     ),
-    ConsentKind.TRANSCRIPT: ("Transcript", "Your spoken words, written down from your audio by our own computer"),
+    ConsentKind.TRANSCRIPT: (
+        N_("Transcript"),
+        N_("Your spoken words, written down from your audio by our own computer"),
+    ),
 }
+"""The name of each switch and what it means, in English."""
+
+
+def kind_words(kind: ConsentKind) -> tuple[str, str]:
+    """Name and meaning of a kind in the language spoken."""
+    name, meaning = KIND_WORDS[kind]
+    return translate_only(name), translate_only(meaning)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +49,7 @@ class StudyFacts:
     """What the notice needs to know of a study; plain values, nothing from the database.
 
     retention_days: days kept after the session, None: until someone asks for erasure.
-    has_questions: the study asks something after the session."""
+    has_questions: the study asks something after the session; consent_language: of the consent text, where known."""
 
     account_name: str
     title: str
@@ -50,6 +61,7 @@ class StudyFacts:
     consent_version: int
     consent_dated: date
     has_questions: bool = False
+    consent_language: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,52 +97,78 @@ class Notice:
         return self.hash.hex()
 
 
-def notice(settings: Settings, study: StudyFacts) -> Notice:
-    """The notice of one study on this installation."""
+@lru_cache(maxsize=512)
+def notice(settings: Settings, study: StudyFacts, language: Language = Language.EN) -> Notice:
+    """The notice of one study on this installation; remembered by its facts, since permission asks for it often."""
+    with speaking(language):
+        return _notice(settings, study)
+
+
+def hashes(settings: Settings, study: StudyFacts) -> dict[str, bytes]:
+    """What a consent must name to allow recording now, by the language it was read in."""
+    return {language: notice(settings, study, language).hash for language in Language}
+
+
+def _notice(settings: Settings, study: StudyFacts) -> Notice:
     parties = third_parties(settings)
     sections = (
         Section(
-            heading="Who asks",
+            heading=_("Who asks"),
             paragraphs=(
-                f"{study.account_name} runs the study “{study.title}” and decides what your recordings are used for "
-                "(the controller). "
-                f"{settings.platform_name} is the platform that records and keeps them on their instructions.",
+                _(
+                    "%(account)s runs the study “%(title)s” and decides what your recordings are used for "
+                    "(the controller). %(platform)s is the platform that records and keeps them on their instructions.",
+                    account=study.account_name,
+                    title=study.title,
+                    platform=settings.platform_name,
+                ),
             ),
         ),
-        Section(heading="What we collect", paragraphs=_collected(study.kinds, study.has_questions)),
+        Section(heading=_("What we collect"), paragraphs=_collected(study.kinds, study.has_questions)),
         Section(
-            heading="Where it is kept",
+            heading=_("Where it is kept"),
             paragraphs=(
-                f"{_store_sentence(settings)} Everything is encrypted before it is stored; "
-                "whoever runs the storage cannot watch or read it.",
-                "Only the people of this study's account can see it. To write down what is said we use our own "
-                "computers, never an outside service.",
+                _store_sentence(settings)
+                + " "
+                + _("Everything is encrypted before it is stored; whoever runs the storage cannot watch or read it."),
+                _(
+                    "Only the people of this study's account can see it. To write down what is said we use our own "
+                    "computers, never an outside service."
+                ),
             ),
         ),
-        Section(heading="Who else gets data", paragraphs=_shared(parties, study.kinds)),
-        Section(heading="How long", paragraphs=(_kept(study.retention_days),)),
+        Section(heading=_("Who else gets data"), paragraphs=_shared(parties)),
+        Section(heading=_("How long"), paragraphs=(_kept(study.retention_days),)),
         Section(
-            heading="Your choices",
+            heading=_("Your choices"),
             paragraphs=(
-                "Taking part is your choice. Each kind of recording has its own switch; you can switch it off at any "
-                "time, also in the middle of a session. We then stop recording that kind at once and erase what was "
-                "recorded of it.",
-                "You can see what we hold, and erase everything about you, at any time on the page “My data”. "
-                "You may also complain to a data protection authority.",
+                _(
+                    "Taking part is your choice. Each kind of recording has its own switch; you can switch it off at "
+                    "any time, also in the middle of a session. We then stop recording that kind at once and erase "
+                    "what was recorded of it."
+                ),
+                _(
+                    "You can see what we hold, and erase everything about you, at any time on the page “My data”. "
+                    "You may also complain to a data protection authority."
+                ),
             ),
         ),
         Section(
-            heading="Whom to ask",
+            heading=_("Whom to ask"),
             paragraphs=(
-                f"About the study, your recordings or their erasure: {study.contact_name}, {study.contact_email}.",
-                f"About the platform: {settings.contact}.",
+                _(
+                    "About the study, your recordings or their erasure: %(name)s, %(email)s.",
+                    name=study.contact_name,
+                    email=study.contact_email,
+                ),
+                _("About the platform: %(email)s.", email=settings.contact),
             ),
         ),
     )
     return Notice(
         version=f"{WORDING_VERSION}.{study.consent_version}",
         dated=max(WORDING_DATED, study.consent_dated),
-        language=LANGUAGE,
+        language=spoken(),
         sections=sections,
         third_parties=parties,
         consent_version=study.consent_version,
@@ -143,39 +181,42 @@ def third_parties(settings: Settings) -> tuple[ThirdParty, ...]:
     found = []
     if settings.object_store == "s3":
         place = _place(settings)
+        where = translate_only(place.where)
         found.append(
             ThirdParty(
                 name=f"{place.provider} ({urlsplit(place.origin).hostname})",
-                purpose="keeps the recordings",
-                data="encrypted recordings and transcripts it cannot open",
-                place=place.where + (", run by a company from outside the EU" if place.operator_outside_eu else ""),
+                purpose=_("keeps the recordings"),
+                data=_("encrypted recordings and transcripts it cannot open"),
+                place=_("%(where)s, run by a company from outside the EU", where=where)
+                if place.operator_outside_eu
+                else where,
             )
         )
     if settings.mail == "mailtrap":
         found.append(
             ThirdParty(
                 name=f"Mailtrap ({settings.mailtrap_host})",
-                purpose="sends our e-mails",
-                data="your first name, your e-mail address and the text of our mails to you",
-                place="may be outside the EU",
+                purpose=_("sends our e-mails"),
+                data=_("your first name, your e-mail address and the text of our mails to you"),
+                place=_("may be outside the EU"),
             )
         )
     if settings.mail == "smtp":
         found.append(
             ThirdParty(
                 name=settings.smtp_host,
-                purpose="sends our e-mails",
-                data="your first name, your e-mail address and the text of our mails to you",
-                place="where the account's mail provider runs it",
+                purpose=_("sends our e-mails"),
+                data=_("your first name, your e-mail address and the text of our mails to you"),
+                place=_("where the account's mail provider runs it"),
             )
         )
     for host in _relay_hosts(settings.turn_urls):
         found.append(
             ThirdParty(
                 name=host,
-                purpose="passes the live connection on when your network needs it",
-                data="your network address and the encrypted live connection; nothing is stored",
-                place="where the platform's operator runs it",
+                purpose=_("passes the live connection on when your network needs it"),
+                data=_("your network address and the encrypted live connection; nothing is stored"),
+                place=_("where the platform's operator runs it"),
             )
         )
     return tuple(found)
@@ -197,40 +238,44 @@ def _relay_hosts(turn_urls: str) -> list[str]:
 
 
 def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str, ...]:
-    own = [f"{KIND_WORDS[kind][0]}. {KIND_WORDS[kind][1]}." for kind in ConsentKind if kind in kinds]
-    answers = (
+    own = [f"{'. '.join(kind_words(kind))}." for kind in ConsentKind if kind in kinds]
+    answers = _(
         "What you answer, if you want to, to the study's questions after the session. "
-        "Answers are kept as long as recordings may be.",
+        "Answers are kept as long as recordings may be."
     )
     return (
-        "Your name and e-mail address, so that we can invite you and answer you.",
-        "Only if you switch it on, kind by kind:",
+        _("Your name and e-mail address, so that we can invite you and answer you."),
+        _("Only if you switch it on, kind by kind:"),
         *own,
-        "The people of the study may write notes while you take part. Notes are kept as long as recordings may be.",
-        *(answers if has_questions else ()),
-        "When you gave or withdrew each consent, and which text you saw. "
-        "One cookie that keeps you signed in; no tracking.",
+        _("The people of the study may write notes while you take part. Notes are kept as long as recordings may be."),
+        *((answers,) if has_questions else ()),
+        _(
+            "When you gave or withdrew each consent, and which text you saw. "
+            "One cookie that keeps you signed in; no tracking."
+        ),
     )
 
 
 def _store_sentence(settings: Settings) -> str:
     if settings.object_store == "s3":
-        return f"In the object storage named below, in {_place(settings).where}."
-    return "On the platform's own server, in no outside storage."
+        where = translate_only(_place(settings).where)
+        return _("In the object storage named below, in %(where)s.", where=where)
+    return _("On the platform's own server, in no outside storage.")
 
 
-def _shared(parties: tuple[ThirdParty, ...], kinds: Collection[ConsentKind]) -> tuple[str, ...]:
+def _shared(parties: tuple[ThirdParty, ...]) -> tuple[str, ...]:
     if not parties:
-        return ("Nobody. No outside service gets data about you.",)
+        return (_("Nobody. No outside service gets data about you."),)
     return tuple(f"{party.name} {party.purpose}: {party.data}; {party.place}." for party in parties)
 
 
 def _kept(retention_days: int | None) -> str:
     if retention_days is None:
-        return "We keep recordings until you or the study's owner asks for their erasure."
-    return (
-        f"We erase recordings {retention_days} days after the session ended, "
-        "earlier if you or the study's owner asks for it."
+        return _("We keep recordings until you or the study's owner asks for their erasure.")
+    return ngettext(
+        "We erase recordings %(n)s day after the session ended, earlier if you or the study's owner asks for it.",
+        "We erase recordings %(n)s days after the session ended, earlier if you or the study's owner asks for it.",
+        retention_days,
     )
 
 
@@ -238,7 +283,7 @@ def _hash(study: StudyFacts, sections: tuple[Section, ...], parties: tuple[Third
     shown = {
         "consent_text": study.consent_text,
         "consent_version": study.consent_version,
-        "language": LANGUAGE,
+        "language": str(spoken()),
         "sections": [{"heading": s.heading, "paragraphs": list(s.paragraphs)} for s in sections],
         "third_parties": [asdict(party) for party in parties],
         "wording": WORDING_VERSION,

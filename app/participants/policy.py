@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.decisions import ALLOWED, Decision, refused
+from app.language import Language
 from app.studies.models import ConsentKind
 
 CODE_TRIES = 5
@@ -21,6 +22,7 @@ class ConsentEntry:
     kind: ConsentKind
     given: bool
     text_hash: bytes
+    language: str = Language.EN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +34,27 @@ class CodeFacts:
     used: bool
 
 
-def current(log: Iterable[ConsentEntry]) -> frozenset[ConsentKind]:
+def standing(log: Iterable[ConsentEntry]) -> frozenset[ConsentKind]:
     """The kinds whose last entry says given. No entry is no consent."""
-    latest = {entry.kind: entry.given for entry in log}
-    return frozenset(kind for kind, given in latest.items() if given)
+    return frozenset(kind for kind, entry in _latest(log).items() if entry.given)
 
 
-def text_changed(log: Iterable[ConsentEntry], shown_hash: bytes) -> bool:
-    """True when a consent stands that was given to another text or notice than the one shown now."""
-    latest = {entry.kind: entry for entry in log}
-    return any(entry.given and entry.text_hash != shown_hash for entry in latest.values())
+def current(log: Iterable[ConsentEntry], texts: Mapping[str, bytes]) -> frozenset[ConsentKind]:
+    """The kinds that stand and were given to the text that stands now, in the language it was read in. Reading it
+    in another language changes nothing; a changed text or fact ends it in all of them."""
+    return frozenset(
+        kind for kind, entry in _latest(log).items() if entry.given and texts.get(entry.language) == entry.text_hash
+    )
+
+
+def outdated(log: Iterable[ConsentEntry], texts: Mapping[str, bytes]) -> frozenset[ConsentKind]:
+    """The kinds that stand but are asked again: they were given to a text that has changed since."""
+    entries = list(log)
+    return standing(entries) - current(entries, texts)
+
+
+def _latest(log: Iterable[ConsentEntry]) -> dict[ConsentKind, ConsentEntry]:
+    return {entry.kind: entry for entry in log}
 
 
 def may_try_code(code: CodeFacts | None, now: datetime) -> Decision:

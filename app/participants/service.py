@@ -1,8 +1,9 @@
-"""Verbs of a participant: register, give and withdraw consent, prove the registered address by a code."""
+"""Verbs of a participant: register, read the notice, prove the registered address by a code."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy import delete, func, select
 
@@ -11,25 +12,19 @@ from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import Decision, refused
 from app.errors import BadInput, NotThere, TooManyTries
+from app.language import Language, choose, spoken
 from app.mail.service import queue
 from app.participants.forms import Registration
-from app.participants.models import Consent, DataCode, Participant
-from app.participants.notice import Notice, StudyFacts, notice
-from app.participants.policy import (
-    CODE_WINDOW,
-    CodeFacts,
-    ConsentEntry,
-    current,
-    may_ask_code,
-    may_try_code,
-)
+from app.participants.models import DataCode, Participant
+from app.participants.notice import Notice, StudyFacts, hashes, notice
+from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code
 from app.sealed_columns import SealedColumns, normalise_address
 from app.settings import Settings
 from app.studies.models import ConsentKind, Study
 from app.studies.service import Contact, contact_of, newest_consent_text
 from app.tokens import CODE_LIFE, new_code, same, token_hash
 from app.wiring import Wiring
-from recordings.model import AccountId, PersonId, SessionId
+from recordings.model import AccountId, PersonId
 
 NAME_FIELD = "participant.name"
 EMAIL_FIELD = "participant.email"
@@ -56,6 +51,7 @@ async def register(
         raise OtherAddress
     row.name = columns.seal(account, participant, NAME_FIELD, typed.name)
     row.registered_at = await now_in(db)
+    row.language = row.language or spoken()
     actor = f"participant:{participant}"
     await record(db, account=account, actor=actor, action=Action.REGISTERED, subject=actor)
     return True
@@ -64,7 +60,7 @@ async def register(
 async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, study: Study) -> StudyFacts:
     """What the notice tells about a study: its newest consent text, its contact, its kinds and retention."""
     text = await newest_consent_text(db, study.id)
-    contact = contact_of(columns, study)
+    contact = _contact(columns, account, study.contact_name, study.contact_email)
     owner = await db.get_one(Account, account)
     return StudyFacts(
         account_name=owner.name,
@@ -76,48 +72,41 @@ async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, stu
         consent_text=text.text,
         consent_version=text.version,
         consent_dated=text.created_at.date(),
+        consent_language=text.language,
     )
+
+
+@lru_cache(maxsize=1000)
+def _contact(columns: SealedColumns, account: AccountId, name: bytes, email: bytes) -> Contact:
+    """Opened once per sealed value, which is new with every change: permission asks for it twice a second."""
+    return contact_of(columns, Study(account_id=account, contact_name=name, contact_email=email))
 
 
 async def study_notice(
     db: Db, columns: SealedColumns, settings: Settings, *, account: AccountId, study: Study
 ) -> tuple[StudyFacts, Notice]:
-    """The notice as it stands now."""
+    """The notice as it stands now, in the language spoken."""
     facts = await study_facts(db, columns, account=account, study=study)
-    return facts, notice(settings, facts)
+    return facts, notice(settings, facts, spoken())
 
 
-async def give_consent(
-    db: Db, *, account: AccountId, participant: PersonId, session: SessionId, kind: ConsentKind, shown: Notice
-) -> bool:
-    """Write that `kind` is allowed, with the text shown; False when exactly that stands already."""
-    return await _log(db, account, participant, session, kind, True, shown)
+async def texts_now(
+    db: Db, columns: SealedColumns, settings: Settings, *, account: AccountId, study: Study
+) -> dict[str, bytes]:
+    """The hash of consent text and notice as they stand now, by language: what a consent must have been given to."""
+    return hashes(settings, await study_facts(db, columns, account=account, study=study))
 
 
-async def withdraw_consent(
-    db: Db, *, account: AccountId, participant: PersonId, session: SessionId, kind: ConsentKind, shown: Notice
-) -> bool:
-    """Write that `kind` is no longer allowed; False when it was not allowed anyway. Stopping the capture
-    and erasing what was recorded follow in privacy.withdrawal."""
-    if kind not in await current_consents(db, session=session, participant=participant):
-        return False
-    return await _log(db, account, participant, session, kind, False, shown)
+async def keep_language(db: Db, *, participant: PersonId, language: Language) -> None:
+    """The language this participant reads from now on, on pages and in mails."""
+    row = await db.get(Participant, participant)
+    if row is not None and row.erased_at is None and row.language != language:
+        row.language = language
 
 
-async def current_consents(db: Db, *, session: SessionId, participant: PersonId) -> frozenset[ConsentKind]:
-    """The kinds this participant allows in this session at this moment."""
-    log = await consent_log(db, session=session, participant=participant)
-    return current(
-        ConsentEntry(kind=ConsentKind(entry.kind), given=entry.given, text_hash=entry.text_hash) for entry in log
-    )
-
-
-async def consent_log(db: Db, *, participant: PersonId, session: SessionId | None = None) -> list[Consent]:
-    """All entries, oldest first; of one session, or of all."""
-    query = select(Consent).where(Consent.participant_id == participant, Consent.purpose == "research")
-    if session is not None:
-        query = query.where(Consent.session_id == session)
-    return list(await db.scalars(query.order_by(Consent.number)))
+def mail_language(participant: Participant, study: Study) -> Language:
+    """What they chose or registered in, else the study's language."""
+    return choose(None, None, participant.language, study.language)
 
 
 async def ask_code(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, contact: Contact) -> None:
@@ -198,40 +187,3 @@ async def check_code(db: Db, *, participant: PersonId, code: str) -> Decision:
 
 def _code_hash(participant: PersonId, code: str) -> bytes:
     return token_hash(code, f"data-code:{participant}")
-
-
-async def _log(
-    db: Db,
-    account: AccountId,
-    participant: PersonId,
-    session: SessionId,
-    kind: ConsentKind,
-    given: bool,
-    shown: Notice,
-) -> bool:
-    await db.get(Participant, participant, with_for_update=True)  # one change of a person after the other
-    before = [entry for entry in await consent_log(db, session=session, participant=participant) if entry.kind == kind]
-    if before and before[-1].given == given and before[-1].text_hash == shown.hash:
-        return False
-    db.add(
-        Consent(
-            account_id=account,
-            participant_id=participant,
-            session_id=session,
-            kind=kind,
-            given=given,
-            text_version=shown.consent_version,
-            text_hash=shown.hash,
-            language=shown.language,
-        )
-    )
-    await db.flush()
-    await record(
-        db,
-        account=account,
-        actor=f"participant:{participant}",
-        action=Action.CONSENT_GIVEN if given else Action.CONSENT_WITHDRAWN,
-        subject=f"session:{session}",
-        facts={"kind": str(kind), "text_version": shown.consent_version, "text": shown.fingerprint},
-    )
-    return True

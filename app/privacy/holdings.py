@@ -12,9 +12,10 @@ from sqlalchemy import select
 from app.accounts.models import Member, Role
 from app.database import Db, now_in
 from app.invitations.models import Invitation
+from app.participants.consents import consent_log, standing_consents
 from app.participants.models import Consent, Participant
-from app.participants.notice import KIND_WORDS
-from app.participants.service import EMAIL_FIELD, NAME_FIELD, consent_log, current_consents
+from app.participants.notice import kind_words
+from app.participants.service import EMAIL_FIELD, NAME_FIELD
 from app.privacy.lifeline import Lifeline, lifeline
 from app.sealed_columns import SealedColumns
 from app.sessions.listing import RecordingLine, recordings_of_session
@@ -33,7 +34,7 @@ class HeldRecording:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldSession:
-    """One session the person was invited to. given: kinds that may be recorded now."""
+    """One session the person was invited to. given: kinds agreed to and not taken back."""
 
     id: UUID
     title: str
@@ -87,7 +88,7 @@ async def _session(db: Db, columns: SealedColumns, participant: PersonId, sessio
     study = await find_study(db, row.study_id)
     contact = contact_of(columns, study)
     listing = await recordings_of_session(db, row, study, {participant: "you"})
-    given = await current_consents(db, session=SessionId(session), participant=participant)
+    given = await standing_consents(db, session=SessionId(session), participant=participant)
     return HeldSession(
         id=session,
         title=row.title,
@@ -121,7 +122,7 @@ def _consent(entry: Consent, titles: dict[UUID, str]) -> ConsentLine:
     return ConsentLine(
         at=entry.at,
         session=titles.get(entry.session_id, ""),
-        kind=KIND_WORDS[ConsentKind(entry.kind)][0],
+        kind=kind_words(ConsentKind(entry.kind))[0],
         given=entry.given,
         text_version=entry.text_version,
         fingerprint=entry.text_hash.hex()[:16],

@@ -21,18 +21,12 @@ from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.invitations.service import accept, find_by_token, invitation_of
 from app.pages import page
+from app.participants.consents import entries, give_consent, standing_consents
 from app.participants.forms import read_change, read_registration, read_switches
 from app.participants.models import Participant
-from app.participants.notice import KIND_WORDS, Notice, StudyFacts
-from app.participants.policy import ConsentEntry, text_changed
-from app.participants.service import (
-    OtherAddress,
-    consent_log,
-    current_consents,
-    give_consent,
-    register,
-    study_notice,
-)
+from app.participants.notice import Notice, StudyFacts, hashes, kind_words
+from app.participants.policy import current, outdated
+from app.participants.service import OtherAddress, register, study_notice
 from app.privacy.withdrawal import withdraw
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
@@ -52,13 +46,15 @@ class ProofNeeded(SignInNeeded):
 
 @dataclass(frozen=True, kw_only=True)
 class Invited:
-    """What a page about one participant in one session needs. proven: by a code sent to their address."""
+    """What a page about one participant in one session needs. texts: what a consent must have been given to;
+    proven: by a code sent to their address."""
 
     account: AccountId
     participant: PersonId
     session: Session
     study: StudyFacts
     notice: Notice
+    texts: dict[str, bytes]
     proven: bool = False
 
     @property
@@ -71,7 +67,7 @@ class Invited:
             "contact": {"name": self.study.contact_name, "email": self.study.contact_email},
             "notice_date": self.notice.dated,
             "notice_link": f"/take-part/{self.session.id}/notice",
-            "kind_words": KIND_WORDS,
+            "kind_words": {kind: kind_words(kind) for kind in ConsentKind},
         }
 
 
@@ -119,14 +115,13 @@ async def go_to_data(request: AnyRequest, db: Db, wiring: Wiring, token: str) ->
 @get("/take-part/{session:uuid}")
 async def show_consent(request: AnyRequest, db: Db, wiring: Wiring, login: Login, session: UUID) -> Template:
     invited = await invited_to(db, wiring, require_participant(login), session)
-    log = await consent_log(db, session=SessionId(session), participant=invited.participant)
-    entries = [ConsentEntry(kind=ConsentKind(e.kind), given=e.given, text_hash=e.text_hash) for e in log]
+    log = await entries(db, session=SessionId(session), participant=invited.participant)
     return page(
         "participants/consent.html",
         request,
-        given=await current_consents(db, session=SessionId(session), participant=invited.participant),
+        given=current(log, invited.texts),
         decided=bool(log),
-        changed=text_changed(entries, invited.notice.hash),
+        changed=outdated(log, invited.texts),
         **invited.context,
     )
 
@@ -135,11 +130,14 @@ async def show_consent(request: AnyRequest, db: Db, wiring: Wiring, login: Login
 async def save_consent(
     request: AnyRequest, db: Db, wiring: Wiring, node: NodeClient | None, login: Login, session: UUID
 ) -> Redirect:
-    """All switches as they stand on the page: ticked is given, unticked is not given or withdrawn."""
+    """All switches as they stand on the page: ticked is given, unticked is not given or withdrawn. A switch that
+    stands unticked because its text has changed takes nothing back: it was never shown as on."""
     invited = await invited_to(db, wiring, require_participant(login), session)
     ticked = read_switches(await read_form(request), invited.study.kinds)
+    log = await entries(db, session=SessionId(session), participant=invited.participant)
     for kind in invited.study.kinds:
-        await _set(db, invited, kind, kind in ticked)
+        if kind in ticked or kind not in outdated(log, invited.texts):
+            await _set(db, invited, kind, kind in ticked)
     await _tell_room(db, wiring, node, invited)
     return Redirect(f"/rooms/{session}", status_code=303)
 
@@ -164,13 +162,16 @@ async def show_notice(request: AnyRequest, db: Db, wiring: Wiring, login: Login,
     return page("participants/notice.html", request, **invited.context)
 
 
-async def invited_to(db: Db, wiring: Wiring, login: SignedIn, session: UUID) -> Invited:
-    """The session this participant is invited to. Another one does not exist for them: raises NotThere."""
+async def invited_to(
+    db: Db, wiring: Wiring, login: SignedIn, session: UUID, *, withdrawn_too: bool = False
+) -> Invited:
+    """The session this participant is invited to. Another one does not exist for them: raises NotThere.
+    withdrawn_too: for what a person may do even when the invitation was withdrawn, such as taking back a consent."""
     assert login.participant is not None
     if login.scope is Scope.ROOM and login.session != session:
         raise NotThere
     invitation = await invitation_of(db, session=session, participant=login.participant)
-    if invitation is None or invitation.revoked_at is not None:
+    if invitation is None or (invitation.revoked_at is not None and not withdrawn_too):
         raise NotThere
     return replace(await _invited(db, wiring, invitation), proven=login.scope is Scope.DATA)
 
@@ -181,14 +182,19 @@ async def _invited(db: Db, wiring: Wiring, invitation: Invitation) -> Invited:
     study = await find_study(db, session.study_id)
     facts, notice = await study_notice(db, wiring.columns, wiring.settings, account=account, study=study)
     return Invited(
-        account=account, participant=PersonId(invitation.participant_id), session=session, study=facts, notice=notice
+        account=account,
+        participant=PersonId(invitation.participant_id),
+        session=session,
+        study=facts,
+        notice=notice,
+        texts=hashes(wiring.settings, facts),
     )
 
 
 async def _set(db: Db, invited: Invited, kind: ConsentKind, given: bool) -> None:
     """In the room one click takes back; afterwards that would let a forwarded link erase. Raises ProofNeeded."""
     if not given and invited.session.state == SessionState.ENDED and not invited.proven:
-        if kind in await current_consents(db, session=SessionId(invited.session.id), participant=invited.participant):
+        if kind in await standing_consents(db, session=SessionId(invited.session.id), participant=invited.participant):
             raise ProofNeeded
         return
     change = give_consent if given else withdraw

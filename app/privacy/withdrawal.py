@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from app.database import Db
+from app.participants.consents import withdraw_consent
 from app.participants.notice import Notice
-from app.participants.service import withdraw_consent
 from app.privacy.models import Erasure, ErasureReason
 from app.privacy.policy import TRANSCRIPT, kinds_withdrawn
 from app.privacy.service import ask_erasure

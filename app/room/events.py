@@ -92,7 +92,7 @@ class Watch:
 
     async def _look(self) -> Look:
         async with one_moment(self._wiring.database, self._account) as db:
-            facts = await read_room(db, account=self._account, session=self._session)
+            facts = await read_room(db, self._wiring, account=self._account, session=self._session)
         media = None
         if facts.node is not None:
             with suppress(JunierError):
@@ -190,7 +190,7 @@ async def _follower(socket: WebSocket[Any, Any, Any], wiring: Wiring, session: U
     if login is None:
         raise SignInNeeded
     async with wiring.database.transaction(login.account) as db:
-        seat = await seat_of(db, login, session)
+        seat = await seat_of(db, wiring, login, session)
         await here(db, account=login.account, session=session, person=seat.person.person, role=seat.person.role)
     return login, seat.person.role
 

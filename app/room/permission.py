@@ -33,7 +33,7 @@ async def push_session(wiring: Wiring, node: NodeClient, *, account: AccountId, 
     Returns whether it was told. When it cannot be reached the change still holds: without a push capture
     stops within LEASE_SECONDS, and the loop tries again."""
     async with one_moment(wiring.database, account) as db:
-        facts = await read_room(db, account=account, session=session)
+        facts = await read_room(db, wiring, account=account, session=session)
     if facts.node is None:
         return True  # nobody has published yet
     try:

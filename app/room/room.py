@@ -28,7 +28,8 @@ _MEDIA = re.compile(r"^m=(audio|video) (\d+) ", re.MULTILINE)
 class Person:
     """Somebody who may be in the room. role: owner | researcher | observer | participant; join: what
     decides whether a participant may enter, None for members; name: sealed, of the role's own field.
-    consents: what may be recorded of them; a member's follow from their switch, records_self."""
+    consents: what may be recorded of them; a member's follow from their switch, records_self.
+    asked_again: kinds a participant agreed to under a text that has changed since; they allow nothing."""
 
     person: PersonId
     role: str
@@ -36,6 +37,7 @@ class Person:
     join: JoinFacts | None = None
     paused: bool = False
     consents: frozenset[ConsentKind] = frozenset()
+    asked_again: frozenset[ConsentKind] = frozenset()
     records_self: bool = False
     present: bool = False
 

@@ -11,6 +11,7 @@ from litestar.response import Template
 from sqlalchemy import delete, select
 
 from app.accounts.login import Login
+from app.audit import Action, Fact, record
 from app.database import Db, now_in
 from app.errors import BadInput, Forbidden, NotThere
 from app.forms import read_form
@@ -55,7 +56,7 @@ CONSENT_NAMES = {
 @get("/rooms/{session:uuid}")
 async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, session: UUID) -> Template:
     """The room as this person sees it."""
-    seat = await seat_of(db, login, session)
+    seat = await seat_of(db, wiring, login, session)
     row = await db.get_one(Session, session)
     study = await db.get_one(Study, row.study_id)
     if seat.person.is_member:
@@ -90,7 +91,7 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
 @get("/rooms/{session:uuid}/ice")
 async def tell_ice(wiring: Wiring, db: Db, login: Login, session: UUID) -> dict[str, Any]:
     """RTCConfiguration for the next connection; credentials live ten minutes."""
-    seat = await seat_of(db, login, session)
+    seat = await seat_of(db, wiring, login, session)
     servers = ice_servers(wiring.settings, session=seat.facts.session, now=datetime.now(UTC))
     policy = "relay" if wiring.settings.turn_only else "all"
     return {"iceServers": [server.as_dict() for server in servers], "iceTransportPolicy": policy}
@@ -99,7 +100,7 @@ async def tell_ice(wiring: Wiring, db: Db, login: Login, session: UUID) -> dict[
 @post("/rooms/{session:uuid}/token", status_code=201)
 async def make_token(request: AnyRequest, wiring: Wiring, db: Db, login: Login, session: UUID) -> dict[str, str]:
     """A room token for a publisher that is no browser; form field `stream`: camera or screen."""
-    seat = await seat_of(db, login, session)
+    seat = await seat_of(db, wiring, login, session)
     stream = (await read_form(request)).values.get("stream", "")
     if stream not in set(StreamKind):
         raise BadInput("Please name the stream: camera or screen.")
@@ -114,6 +115,7 @@ async def make_token(request: AnyRequest, wiring: Wiring, db: Db, login: Login, 
         stream=StreamKind(stream),
         now=datetime.now(UTC),
     )
+    await _note(db, seat, Action.TOKEN_ISSUED, {"stream": stream})
     return {"token": token, "whip": f"{wiring.settings.origin}/whip", "expires": expires_at.isoformat()}
 
 
@@ -123,19 +125,22 @@ async def lead(
 ) -> None:
     """open, start, pause, resume and end by a researcher, and whether they are recorded themselves; pause-mine
     and resume-mine by a participant."""
-    seat = await seat_of(db, login, session)
+    seat = await seat_of(db, wiring, login, session)
     if step in STEPS:
         require_host(seat)
-        await STEPS[step](db, session=session)
+        await STEPS[step](db, session=session, by=seat.actor)
         if step == "end":
             await db.execute(delete(Presence).where(Presence.session_id == session))
     elif step in SELF:
         require_host(seat)
         await recorded_members.switch_self(db, session=session, member=seat.person.person, recorded=SELF[step])
+        await _note(db, seat, Action.SELF_SWITCHED, {"recorded": SELF[step]})
     elif step in ("pause-mine", "resume-mine"):
         require_guest(seat)
         invitation = await _invitation(db, session, seat.person.person)
-        invitation.paused_at = await now_in(db) if step == "pause-mine" else None
+        pausing = step == "pause-mine"
+        invitation.paused_at = await now_in(db) if pausing else None
+        await _note(db, seat, Action.OWN_RECORDING_PAUSED if pausing else Action.OWN_RECORDING_RESUMED)
     else:
         raise NotThere
     await _committed(request, wiring, node, db, seat)
@@ -146,9 +151,9 @@ async def admit(
     request: AnyRequest, wiring: Wiring, node: NodePort, db: Db, login: Login, session: UUID, participant: UUID
 ) -> None:
     """Let a participant in from the waiting room. Safe to run twice."""
-    seat = await seat_of(db, login, session)
+    seat = await seat_of(db, wiring, login, session)
     require_host(seat)
-    await invitations.admit(db, session=session, participant=PersonId(participant))
+    await invitations.admit(db, session=session, participant=PersonId(participant), by=seat.actor)
     await _committed(request, wiring, node, db, seat)
 
 
@@ -157,6 +162,11 @@ async def _committed(request: AnyRequest, wiring: Wiring, node: NodePort, db: Db
     await db.commit()
     await push_session(wiring, node, account=seat.account, session=seat.facts.session)
     watches_of(request.app, wiring, node).poke(seat.facts.session)
+
+
+async def _note(db: Db, seat: Seat, action: Action, facts: dict[str, Fact] | None = None) -> None:
+    subject = f"session:{seat.facts.session}"
+    await record(db, account=seat.account, actor=seat.actor, action=action, subject=subject, facts=facts)
 
 
 async def _invitation(db: Db, session: UUID, participant: UUID) -> Invitation:

@@ -14,13 +14,16 @@ from app.accounts.models import Member
 from app.database import Database, Db
 from app.errors import NotThere
 from app.invitations.models import Invitation
+from app.participants.consents import entries_of_session
 from app.participants.models import Participant
+from app.participants.policy import current, outdated
+from app.participants.service import texts_now
 from app.room.models import Presence
 from app.room.room import OBSERVER, PARTICIPANT, OpenTrack, Person, RoomFacts
-from app.sessions.dialogue import standing_consents
 from app.sessions.models import MemberSwitch, Node, Recording, Session, SessionState, Take, Track
 from app.sessions.policy import JoinFacts, Switch, member_consents
 from app.studies.models import ConsentKind, Study
+from app.wiring import Wiring
 from recordings.model import AccountId, PersonId, RecordingId, SessionId, StreamKind, TrackId, TrackKind
 
 PRESENT_FOR = timedelta(seconds=6)
@@ -38,11 +41,11 @@ async def one_moment(database: Database, account: AccountId) -> AsyncIterator[Db
         yield db
 
 
-async def read_room(db: Db, *, account: AccountId, session: UUID) -> RoomFacts:
+async def read_room(db: Db, wiring: Wiring, *, account: AccountId, session: UUID) -> RoomFacts:
     """All about one room. Raises NotThere."""
     found = (
         await db.execute(
-            select(Session, Study.kinds, Node.url, func.now())
+            select(Session, Study, Node.url, func.now())
             .join(Study, Study.id == Session.study_id)
             .outerjoin(Node, Node.name == Session.node)
             .where(Session.id == session)
@@ -50,7 +53,7 @@ async def read_room(db: Db, *, account: AccountId, session: UUID) -> RoomFacts:
     ).one_or_none()
     if found is None:
         raise NotThere
-    row, kinds, node, as_of = found
+    row, study, node, as_of = found
     recordings = (
         await db.execute(
             select(Recording.id, Recording.person_id, Recording.stream, Take.number)
@@ -77,7 +80,7 @@ async def read_room(db: Db, *, account: AccountId, session: UUID) -> RoomFacts:
         recording_at=row.recording_at,
         group=row.group,
         node=node,
-        people=await _people(db, row, frozenset(ConsentKind(kind) for kind in kinds)),
+        people=await _people(db, wiring, row, study),
         tracks=tuple(
             OpenTrack(
                 recording=RecordingId(track.recording_id),
@@ -105,8 +108,9 @@ async def here(db: Db, *, account: AccountId, session: UUID, person: UUID, role:
     )
 
 
-async def _people(db: Db, session: Session, kinds: frozenset[ConsentKind]) -> dict[PersonId, Person]:
+async def _people(db: Db, wiring: Wiring, session: Session, study: Study) -> dict[PersonId, Person]:
     """Everyone invited, and the account's members; presence by their open pages."""
+    kinds = frozenset(ConsentKind(kind) for kind in study.kinds)
     seen = select(Presence.person_id).where(
         Presence.session_id == session.id, Presence.seen_at > func.clock_timestamp() - PRESENT_FOR
     )
@@ -117,7 +121,10 @@ async def _people(db: Db, session: Session, kinds: frozenset[ConsentKind]) -> di
         .where(Invitation.session_id == session.id)
         .order_by(Invitation.created_at, Invitation.id)
     )
-    consents = await standing_consents(db, session=SessionId(session.id))
+    log = await entries_of_session(db, session=SessionId(session.id))
+    texts: dict[str, bytes] = {}
+    if log:
+        texts = await texts_now(db, wiring.columns, wiring.settings, account=AccountId(session.account_id), study=study)
     members = await db.execute(
         select(Member, func.coalesce(MemberSwitch.recorded, Member.records_self))
         .outerjoin(MemberSwitch, (MemberSwitch.member_id == Member.id) & (MemberSwitch.session_id == session.id))
@@ -132,7 +139,8 @@ async def _people(db: Db, session: Session, kinds: frozenset[ConsentKind]) -> di
             name=participant.name,
             join=_join(session, invitation, participant),
             paused=invitation.paused_at is not None,
-            consents=consents.get(PersonId(participant.id), frozenset()) & kinds,
+            consents=current(log.get(PersonId(participant.id), ()), texts) & kinds,
+            asked_again=outdated(log.get(PersonId(participant.id), ()), texts) & kinds,
             present=participant.id in present,
         )
         for invitation, participant in invited

@@ -18,6 +18,7 @@ from app.room.rows import read_room
 from app.room.secret import node_secret, purpose_key
 from app.room.tokens import PURPOSE, BadRoomToken, RoomToken, read
 from app.settings import Settings
+from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
 AnyRequest = Request[Any, Any, Any]
@@ -34,22 +35,27 @@ class Seat:
     def account(self) -> AccountId:
         return self.facts.account
 
+    @property
+    def actor(self) -> str:
+        """As audit names this person."""
+        return f"{'member' if self.person.is_member else 'participant'}:{self.person.person}"
 
-async def seat_of(db: Db, login: SignedIn | None, session: UUID) -> Seat:
+
+async def seat_of(db: Db, wiring: Wiring, login: SignedIn | None, session: UUID) -> Seat:
     """The seat of a signed-in browser. Raises SignInNeeded; NotThere for a session that is not theirs."""
     if login is None:
         raise SignInNeeded("Please open the link in your invitation mail, or sign in.")
     person = login.member or login.participant
     if person is None or (login.participant and login.session not in (None, session)):
         raise NotThere
-    return await _seat(db, login.account, session, person)
+    return await _seat(db, wiring, login.account, session, person)
 
 
-async def seat_of_token(db: Db, token: RoomToken) -> Seat:
+async def seat_of_token(db: Db, wiring: Wiring, token: RoomToken) -> Seat:
     """The seat a room token names, if that person still has it. Sets the account."""
     await set_account(db, token.account)
     try:
-        seat = await _seat(db, AccountId(token.account), token.session, PersonId(token.person))
+        seat = await _seat(db, wiring, AccountId(token.account), token.session, PersonId(token.person))
     except NotThere:
         raise BadRoomToken from None
     if seat.person.is_member != token.is_member:
@@ -84,8 +90,8 @@ def require_guest(seat: Seat) -> None:
         raise Forbidden("Only the participant can do this.")
 
 
-async def _seat(db: Db, account: AccountId, session: UUID, person: PersonId) -> Seat:
-    facts = await read_room(db, account=account, session=session)
+async def _seat(db: Db, wiring: Wiring, account: AccountId, session: UUID, person: PersonId) -> Seat:
+    facts = await read_room(db, wiring, account=account, session=session)
     found = facts.people.get(person)
     if found is None or (found.join is not None and (found.join.erased or found.join.revoked)):
         raise NotThere

@@ -33,7 +33,7 @@ async def view(
     request: AnyRequest, wiring: Wiring, node: NodePort, db: Db, login: Login, recording: UUID
 ) -> Response[str]:
     """Receive a stream of a session one is in. Raises NotLive, which is worth trying again."""
-    row, seat = await _seat(db, login, recording)
+    row, seat = await _seat(db, wiring, login, recording)
     allowed = may_see(seat.facts, seat.person, seat.facts.people.get(PersonId(row.person_id)))
     if not allowed:
         raise Forbidden(allowed.reason)
@@ -53,19 +53,21 @@ async def view(
 
 
 @delete("/{recording:uuid}/{view_name:str}", status_code=200)
-async def end_view(node: NodePort, db: Db, login: Login, recording: UUID, view_name: str) -> Response[None]:
+async def end_view(
+    wiring: Wiring, node: NodePort, db: Db, login: Login, recording: UUID, view_name: str
+) -> Response[None]:
     """The viewer leaves. Safe to call twice."""
-    _, seat = await _seat(db, login, recording)
+    _, seat = await _seat(db, wiring, login, recording)
     if seat.facts.node is not None:
         await node.end_view(seat.facts.node, view_name, seat.person.person)
     return Response(None, status_code=200)
 
 
-async def _seat(db: Db, login: Login, recording: UUID) -> tuple[Recording, Seat]:
+async def _seat(db: Db, wiring: Wiring, login: Login, recording: UUID) -> tuple[Recording, Seat]:
     row = await db.get(Recording, recording) if login is not None else None
     if row is None or row.erased_at is not None:
         raise NotThere
-    return row, await seat_of(db, login, row.session_id)
+    return row, await seat_of(db, wiring, login, row.session_id)
 
 
 router = Router(path="/whep", route_handlers=[view, end_view])

@@ -59,7 +59,7 @@ async def publish(
     stream: str | None = None,
 ) -> Response[str]:
     """Receive a stream. A second one of the same person and stream ends the first."""
-    seat, kind = await _publisher(request, wiring.settings, db, login, session, stream)
+    seat, kind = await _publisher(request, wiring, db, login, session, stream)
     offer = await read_offer(request)
     offered = offered_kinds(offer, kind)
     allowed = may_send(seat.facts, seat.person, kind, offered)
@@ -110,7 +110,7 @@ async def describe(
     headers = {"accept-post": SDP, "allow": METHODS} | open_to_all(f"{METHODS}, DELETE")
     token = bearer(request, wiring.settings)
     if token is not None or (login is not None and session is not None):
-        seat = await (seat_of_token(db, token) if token else seat_of(db, login, session or UUID(int=0)))
+        seat = await (seat_of_token(db, wiring, token) if token else seat_of(db, wiring, login, session or UUID(int=0)))
         headers |= ice_link(wiring.settings, seat)
     return Response(None, status_code=204, headers=headers)
 
@@ -120,7 +120,7 @@ async def end(
     request: AnyRequest, wiring: Wiring, node: NodePort, db: Db, login: Login, resource: str
 ) -> Response[None]:
     """The publisher ends the stream. Safe to call twice."""
-    place = await _place(request, wiring.settings, db, login, resource)
+    place = await _place(request, wiring, db, login, resource)
     if place is not None:
         await node.end(place, resource)
     return Response(None, status_code=200)
@@ -129,7 +129,7 @@ async def end(
 @patch("/{resource:str}", status_code=405)
 async def change(request: AnyRequest, wiring: Wiring, db: Db, login: Login, resource: str) -> Response[None]:
     """Nothing can be changed; said only to the publisher."""
-    await _place(request, wiring.settings, db, login, resource)
+    await _place(request, wiring, db, login, resource)
     return Response(None, status_code=405, headers={"allow": "DELETE"})
 
 
@@ -168,22 +168,22 @@ def open_to_all(methods: str) -> dict[str, str]:
 
 
 async def _publisher(
-    request: AnyRequest, settings: Settings, db: Db, login: Login, session: UUID | None, stream: str | None
+    request: AnyRequest, wiring: Wiring, db: Db, login: Login, session: UUID | None, stream: str | None
 ) -> tuple[Seat, StreamKind]:
     """Who publishes what: from the room token, else from the login and the address."""
-    token = bearer(request, settings)
+    token = bearer(request, wiring.settings)
     if token is not None:
-        return await seat_of_token(db, token), token.stream
+        return await seat_of_token(db, wiring, token), token.stream
     if session is None or stream not in set(StreamKind):
         raise BadInput("Please name the session and the stream (camera or screen).")
-    return await seat_of(db, login, session), StreamKind(stream)
+    return await seat_of(db, wiring, login, session), StreamKind(stream)
 
 
-async def _place(request: AnyRequest, settings: Settings, db: Db, login: Login, resource: str) -> str | None:
+async def _place(request: AnyRequest, wiring: Wiring, db: Db, login: Login, resource: str) -> str | None:
     """URL of the media process of this person's own stream. Raises NotThere for anybody else's."""
-    token = bearer(request, settings)
+    token = bearer(request, wiring.settings)
     if token is not None:
-        await seat_of_token(db, token)
+        await seat_of_token(db, wiring, token)
     elif login is None:
         raise SignInNeeded
     found = (
@@ -204,7 +204,7 @@ async def _place(request: AnyRequest, settings: Settings, db: Db, login: Login, 
             token.stream,
         )
     else:
-        is_own = recording.person_id == (await seat_of(db, login, recording.session_id)).person.person
+        is_own = recording.person_id == (await seat_of(db, wiring, login, recording.session_id)).person.person
     if not is_own:
         raise NotThere
     place: str | None = url

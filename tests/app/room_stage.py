@@ -20,8 +20,9 @@ from app.accounts.service import add_member, create_account
 from app.database import Database
 from app.invitations.service import invite
 from app.main import create_app
+from app.participants.consents import give_consent, withdraw_consent
 from app.participants.forms import Registration
-from app.participants.service import give_consent, register, study_notice, withdraw_consent
+from app.participants.service import register, study_notice
 from app.room import node
 from app.room.node_client import NodeClient
 from app.room.node_messages import Permission, StreamAsk

@@ -13,9 +13,10 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from app.main import create_app
+from app.participants.consents import standing_consents
 from app.participants.models import Consent
-from app.participants.policy import ConsentEntry, current, text_changed
-from app.participants.service import current_consents, study_notice
+from app.participants.policy import ConsentEntry, current, outdated, standing
+from app.participants.service import study_notice
 from app.privacy import take_part
 from app.privacy.models import Erasure
 from app.room.node_client import NodeClient
@@ -32,7 +33,7 @@ async def log(cast: Cast) -> list[Consent]:
 
 async def allowed(cast: Cast) -> frozenset[ConsentKind]:
     async with cast.wiring.database.transaction(cast.account) as db:
-        return await current_consents(db, session=cast.session, participant=cast.participant.participant)
+        return await standing_consents(db, session=cast.session, participant=cast.participant.participant)
 
 
 async def test_the_page_has_one_unticked_switch_per_kind_of_the_study(cast: Cast) -> None:
@@ -171,19 +172,25 @@ entries = st.lists(
         ConsentEntry,
         kind=st.sampled_from(list(ConsentKind)),
         given=st.booleans(),
-        text_hash=st.sampled_from([b"a", b"b"]),
+        text_hash=st.sampled_from([b"a", b"b", b"c"]),
+        language=st.sampled_from(["en", "de", "xx"]),
     ),
     max_size=12,
 )
+texts = st.dictionaries(st.sampled_from(["en", "de"]), st.sampled_from([b"a", b"b"]))
 
 
-@given(entries)
-def test_only_the_last_word_on_a_kind_counts(history: list[ConsentEntry]) -> None:
+@given(entries, texts)
+def test_only_the_last_word_on_a_kind_counts_and_only_under_the_text_that_stands(
+    history: list[ConsentEntry], now: dict[str, bytes]
+) -> None:
     for kind in ConsentKind:
         words = [entry for entry in history if entry.kind is kind]
-        assert (kind in current(history)) == bool(words and words[-1].given)
-    standing = [[e for e in history if e.kind is kind][-1] for kind in current(history)]
-    assert text_changed(history, b"a") == any(entry.text_hash != b"a" for entry in standing)
+        given_last = bool(words and words[-1].given)
+        same = given_last and now.get(words[-1].language) == words[-1].text_hash
+        assert (kind in standing(history)) == given_last
+        assert (kind in current(history, now)) == same, "never recorded under a text that has changed"
+        assert (kind in outdated(history, now)) == (given_last and not same)
 
 
 @pytest.mark.parametrize("where", ["", "/consent"])

@@ -22,7 +22,7 @@ from app.room.permission import push_all
 from app.room.room import OpenTrack, Person, RoomFacts, may_see, may_send, offered_kinds, permission
 from app.room.rows import here, one_moment, read_room
 from app.sessions.models import Node, Recording, Session, SessionState, Track
-from app.sessions.policy import JoinFacts, Switch
+from app.sessions.policy import JoinFacts, Switch, member_consents
 from app.sessions.service import open_take
 from app.studies.models import ConsentKind
 from recordings.model import AccountId, PersonId, RecordingId, SessionId, StreamKind, TrackId, TrackKind
@@ -46,8 +46,13 @@ def guest(**changes: object) -> Person:
     return replace(person, **changes)  # type: ignore[arg-type]
 
 
-def member(role: str = "researcher") -> Person:
-    return Person(person=PersonId(uuid4()), role=role)
+def member(role: str = "researcher", *, records_self: bool = False) -> Person:
+    return Person(
+        person=PersonId(uuid4()),
+        role=role,
+        records_self=records_self,
+        consents=member_consents(records_self, list(ConsentKind)),
+    )
 
 
 def room(*people: Person, **changes: object) -> RoomFacts:
@@ -134,8 +139,27 @@ def test_a_session_that_ended_ends_its_streams() -> None:
     assert not permission(room(guest(), state=SessionState.ENDED)).live
 
 
-def test_a_member_is_carried_but_not_captured() -> None:
+def test_a_member_is_carried_but_not_captured_until_they_switch_it_on() -> None:
     assert captured(room(member("owner"), member())) == set()
+    ada, rita = member("owner", records_self=True), member()
+    facts = room(ada, rita)
+    assert captured(facts) == BOTH
+    assert set(permission(facts).streams) == {track.recording for track in facts.tracks if track.person == ada.person}
+
+
+@pytest.mark.parametrize(
+    "change", [{"recording": Switch.OFF}, {"recording": Switch.PAUSED}, {"state": SessionState.ENDED}]
+)
+def test_a_member_is_captured_only_while_the_session_records(change: dict[str, object]) -> None:
+    assert captured(room(member("owner", records_self=True), **change)) == set()
+
+
+def test_an_observer_is_never_captured_and_a_members_screen_neither() -> None:
+    assert captured(room(member("observer", records_self=True))) == set()
+    ada = member("owner", records_self=True)
+    facts = room(ada)
+    screen = tuple(replace(track, stream=StreamKind.SCREEN, kind=TrackKind.SCREEN) for track in facts.tracks)
+    assert captured(replace(facts, tracks=screen)) == set()
 
 
 def test_a_track_of_nobody_known_is_not_captured() -> None:
@@ -205,7 +229,7 @@ async def test_rows_become_facts_and_a_withdrawn_track_never_comes_back(database
 
     async def allowed() -> dict[TrackKind, UUID]:
         async with one_moment(database, scene.account) as db:
-            facts = await read_room(db, account=scene.account, session=scene.session)
+            facts = await read_room(db, scene.wiring, account=scene.account, session=scene.session)
         return next(iter(permission(facts).streams.values()), {})
 
     first = await take()
@@ -260,10 +284,10 @@ async def test_presence_is_what_pages_say_and_fades(database: Database, tmp_path
         for _ in range(2):
             await here(db, account=scene.account, session=scene.session, person=anna, role="participant")
     async with one_moment(database, scene.account) as db:
-        facts = await read_room(db, account=scene.account, session=scene.session)
+        facts = await read_room(db, scene.wiring, account=scene.account, session=scene.session)
     assert [person.person for person in facts.people.values() if person.present] == [anna]
     async with database.transaction(scene.account) as db:
         (await db.scalars(select(Presence))).one().seen_at -= timedelta(seconds=30)
     async with one_moment(database, scene.account) as db:
-        facts = await read_room(db, account=scene.account, session=scene.session)
+        facts = await read_room(db, scene.wiring, account=scene.account, session=scene.session)
     assert not any(person.present for person in facts.people.values())

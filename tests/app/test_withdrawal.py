@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from app.participants.consents import give_consent, standing_consents
 from app.participants.models import Consent
-from app.participants.service import current_consents, give_consent, study_notice
+from app.participants.service import study_notice
 from app.privacy.models import Erasure, ErasureState
 from app.privacy.withdrawal import withdraw
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript
@@ -106,7 +107,7 @@ async def test_a_track_opened_after_consenting_again_is_not_what_was_withdrawn(
     async with cast.wiring.database.transaction(cast.account) as db:
         row = await db.get_one(Track, fresh.id)
         assert row.closed_at is None and row.erased_at is None
-        allowed = await current_consents(db, session=cast.session, participant=cast.participant.participant)
+        allowed = await standing_consents(db, session=cast.session, participant=cast.participant.participant)
         assert allowed == {ConsentKind.VIDEO}
     assert cast.wiring.keys.exists(KeyPath(cast.account, cast.participant.participant, f"track-{fresh.id}"))
 

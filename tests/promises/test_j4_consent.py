@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.accounts.models import Scope
 from app.models import metadata
+from app.participants.consents import standing_consents
 from app.participants.models import Consent
-from app.participants.service import current_consents
 from app.room.peer import KindRefused, publish
 from app.sessions.models import Node, Recording, SessionState, Track, Transcript, TranscriptState
 from app.sessions.policy import CONSENT_TRACKS, Switch, allowed_kinds
@@ -117,7 +117,7 @@ async def test_j4_07_one_switch_allows_its_own_kind_only(world: World):
     for kind in ConsentKind:
         await world.post(browser, f"/take-part/{world.lab.session}", {"consent": [kind]})
         async with world.wiring.database.transaction(world.lab.account) as db:
-            given = await current_consents(db, session=world.lab.session, participant=world.anna.person)
+            given = await standing_consents(db, session=world.lab.session, participant=world.anna.person)
         assert given == {kind}
         allowed = allowed_kinds(
             consents=given, recording=Switch.ON, paused_by_participant=False, state=SessionState.LIVE

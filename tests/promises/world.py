@@ -27,8 +27,9 @@ from app.invitations.service import accept, admit, invite
 from app.mail.models import OutgoingMail
 from app.mail.service import MailContent, open_mail
 from app.main import create_app
+from app.participants.consents import give_consent, standing_consents
 from app.participants.forms import Registration
-from app.participants.service import current_consents, give_consent, register, study_notice
+from app.participants.service import register, study_notice
 from app.privacy.models import Erasure
 from app.privacy.service import run_erasure
 from app.room.node_client import NodeClient
@@ -299,7 +300,7 @@ class World:
         await self.go_live(guest.lab)
         database, account = self.wiring.database, guest.lab.account
         async with database.transaction(account) as db:
-            consents = await current_consents(db, session=guest.lab.session, participant=guest.person)
+            consents = await standing_consents(db, session=guest.lab.session, participant=guest.person)
             kinds = allowed_kinds(
                 consents=consents, recording=Switch.ON, paused_by_participant=False, state=SessionState.LIVE
             ) & set(STREAM_TRACKS[stream])
