@@ -226,7 +226,7 @@ async def test_j4_09_the_log_of_reads_can_neither_be_edited_nor_cut(world: World
             connection.execute(statement.encode())
     with psycopg.connect(superuser_url) as connection:  # whoever owns the machine can, but it shows
         connection.execute("SET session_replication_role = replica")
-        connection.execute("UPDATE audit_event SET actor = 'system' WHERE number = 3")
+        connection.execute("UPDATE audit_event SET subject = 'recording:other' WHERE number = 3")
     async with world.wiring.database.transaction(world.lab.account) as db:
         verdict = await verify(db, world.lab.account)
     assert not verdict.intact and verdict.broken_at == 3
