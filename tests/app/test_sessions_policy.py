@@ -20,6 +20,9 @@ from app.sessions.policy import (
     due,
     may_join,
     may_publish,
+    may_switch_self,
+    may_write_down,
+    member_consents,
     next_standing,
     readable,
 )
@@ -171,3 +174,52 @@ def test_what_may_be_seen(change: dict[str, object], days: int | None, allowed: 
 )
 def test_when_it_is_erased_by_itself(change: dict[str, object], days: int | None, at: datetime | None) -> None:
     assert due(replace(STORED, **change), days, NOW) == at  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "study_kinds", "allowed"),
+    [
+        (False, list(ConsentKind), set()),
+        (True, list(ConsentKind), {VIDEO, AUDIO}),
+        (True, [AUDIO, ConsentKind.TRANSCRIPT], {AUDIO}),
+        (True, [ConsentKind.SCREEN], set()),
+    ],
+)
+def test_one_switch_of_a_member_is_picture_and_voice_as_far_as_the_study_records_them(
+    recorded: bool, study_kinds: list[ConsentKind], allowed: set[ConsentKind]
+) -> None:
+    assert member_consents(recorded, study_kinds) == allowed
+
+
+def test_a_member_decides_until_the_session_has_ended() -> None:
+    assert [bool(may_switch_self(state)) for state in (SCHEDULED, LIVE, ENDED)] == [True, True, False]
+
+
+SAID = {AUDIO, ConsentKind.TRANSCRIPT}
+
+
+@pytest.mark.parametrize(
+    ("own", "participants", "written"),
+    [
+        (SAID, [SAID], True),
+        ({AUDIO}, [{AUDIO}, SAID], False),
+        ({ConsentKind.TRANSCRIPT}, [SAID], False),
+        (None, [SAID], True),
+        (None, [{VIDEO}, SAID], True),
+        (None, [{AUDIO}, {ConsentKind.TRANSCRIPT}], False),
+        (None, [], False),
+    ],
+)
+def test_a_members_words_are_written_down_only_beside_those_of_a_participant(
+    own: set[ConsentKind] | None, participants: list[set[ConsentKind]], written: bool
+) -> None:
+    assert may_write_down(study_kinds=list(ConsentKind), own=own, participants=participants) is written
+    assert not may_write_down(study_kinds=[VIDEO, AUDIO], own=own, participants=participants)
+
+
+def test_what_was_made_ready_before_plays_while_its_end_is_made_ready() -> None:
+    facts = RecordingFacts(state=RecordingState.CAPTURED, created_at=NOW)
+    assert not readable(facts, None, NOW)
+    assert readable(replace(facts, indexed=True), None, NOW)
+    for state in (RecordingState.CAPTURING, RecordingState.FAILED, RecordingState.EMPTY, RecordingState.ERASED):
+        assert not readable(replace(facts, indexed=True, state=state), None, NOW)
