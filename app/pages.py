@@ -36,14 +36,23 @@ log = logging.getLogger("junier.web")
 
 
 def page(template: str, request: AnyRequest, *, status: int = 200, **context: Any) -> Template:
-    """A page. Besides `context` every template knows `settings`, `login` (or None), `path`, `now` and `carried`."""
+    """A page. Besides `context` every template knows `settings`, `login` (or None), `path`, `now`,
+    `carried` (see below) and `here`: the address to come back to, "" after a POST."""
     known = {
         "login": request.scope["state"].get("login"),
         "path": request.url.path,
         "now": datetime.now(UTC),
         "carried": carried(request),
+        "here": request.url.path if request.method == "GET" else "",
     }
     return Template(template_name=template, context=known | context, status_code=status, media_type=MediaType.HTML)
+
+
+def render(template: str, request: AnyRequest, **context: Any) -> str:
+    """A piece of a page as text, knowing what page() knows."""
+    engine = request.app.template_engine
+    assert isinstance(engine, JinjaTemplateEngine)
+    return engine.get_template(template).render(page(template, request, **context).context)
 
 
 def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
@@ -80,12 +89,6 @@ def greet(request: AnyRequest) -> None:
     reader = _asking(request) if theirs else Reader()
     request.scope["state"]["reader"] = reader
     speak_to(reader)
-
-
-def reader_of(request: AnyRequest) -> Reader:
-    """What is known of the reader of this page, to be told more."""
-    reader: Reader = request.scope["state"]["reader"]
-    return reader
 
 
 def carried(request: AnyRequest) -> str:
@@ -162,8 +165,11 @@ FAULT = N_(
 
 def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
     """Every exception of a request ends here: a page for browsers, problem+json for programs."""
-    if "reader" not in request.scope.setdefault("state", {}):  # no handler was found, or its guard refused
+    greeted = request.scope.setdefault("state", {}).get("reader")
+    if greeted is None:  # no handler was found, or its guard refused
         greet(request)
+    else:
+        speak_to(greeted)
     status, message = status_and_message(error)
     reference = ""
     if status >= 500:

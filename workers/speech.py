@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:  # numpy takes 0.2 s to import, and only the model needs it
@@ -20,6 +21,9 @@ LONGEST_S = 600
 
 VOICE_PAD_MS = 400
 """The voice activity filter widens what it finds by this much; cues are widened alike before comparing."""
+
+UNHEARD_MS = 1000
+"""A voice without words for at least this long is shown as a gap of the transcript."""
 
 NO_SPEECH = 0.9
 LOW_PROBABILITY = -0.5
@@ -57,21 +61,31 @@ class Heard:
     speech: tuple[tuple[int, int], ...]
 
 
+HeardUntil: TypeAlias = Callable[[int], None]
+"""Told how far (ms on the recording's timeline) the model has come."""
+
+
+def nothing(until_ms: int) -> None:
+    """For those who need not know."""
+
+
 class Transcriber(Protocol):
     """A speech model. Adapters: whisper.py; proven by tests/contracts/test_transcriber.py."""
 
     name: str
 
-    def hear(self, samples: Samples, *, start_ms: int, language: str) -> Heard:
-        """Cues of one stretch that begins at `start_ms`. Blocks for about 5-15 % of its length.
-        Silence gives no cues. Raises SpeechModelMissing."""
+    def hear(self, samples: Samples, *, start_ms: int, language: str, heard_until: HeardUntil = nothing) -> Heard:
+        """Cues of one stretch that begins at `start_ms`. Blocks for about 5-15 % of its length, and says
+        meanwhile how far it has come. Silence gives no cues. Raises SpeechModelMissing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transcription:
+    """coverage: None when nobody spoke; unheard: stretches (ms) with a voice and no words."""
+
     cues: tuple[Cue, ...]
-    coverage: float
-    speech_seconds: float
+    coverage: float | None
+    unheard: tuple[tuple[int, int], ...]
 
 
 def transcribe_stretches(
@@ -85,16 +99,20 @@ def transcribe_stretches(
     """Hear every stretch of a track in order; gaps between stretches stay gaps."""
     cues: list[Cue] = []
     speech: list[tuple[int, int]] = []
+
+    def heard_until(until_ms: int) -> None:
+        on_progress(min(0.99, until_ms / total_ms) if total_ms else 0.99)
+
     for start_ms, samples in stretches:
-        heard = transcriber.hear(samples, start_ms=start_ms, language=language)
+        heard = transcriber.hear(samples, start_ms=start_ms, language=language, heard_until=heard_until)
         cues.extend(heard.cues)
         speech.extend(heard.speech)
-        end_ms = start_ms + len(samples) * 1000 // SAMPLE_RATE
-        on_progress(min(0.99, end_ms / total_ms) if total_ms else 0.99)
+        heard_until(start_ms + len(samples) * 1000 // SAMPLE_RATE)
+    with_words = [(c.start_ms - VOICE_PAD_MS, c.end_ms + VOICE_PAD_MS) for c in cues]
     return Transcription(
         cues=tuple(cues),
-        coverage=coverage(speech, [(c.start_ms - VOICE_PAD_MS, c.end_ms + VOICE_PAD_MS) for c in cues]),
-        speech_seconds=sum(b - a for a, b in speech) / 1000,
+        coverage=coverage(speech, with_words) if speech else None,
+        unheard=unheard(speech, with_words),
     )
 
 
@@ -105,6 +123,16 @@ def coverage(speech: Sequence[tuple[int, int]], cues: Sequence[tuple[int, int]])
         return 1.0
     covered = sum(max(0, min(b, d) - max(a, c)) for a, b in speech for c, d in _merged(cues))
     return min(1.0, covered / total)
+
+
+def unheard(speech: Sequence[tuple[int, int]], cues: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Stretches of at least UNHEARD_MS where there was a voice and no cue stands."""
+    found = []
+    for start, end in _merged(speech):
+        inside = [(max(start, a), min(end, b)) for a, b in _merged(cues) if a < end and b > start]
+        edges = [(start, start), *inside, (end, end)]
+        found += [(before[1], after[0]) for before, after in pairwise(edges) if after[0] - before[1] >= UNHEARD_MS]
+    return tuple(found)
 
 
 def trustworthy(*, no_speech: float, log_probability: float, compression: float) -> bool:

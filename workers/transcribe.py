@@ -9,14 +9,22 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.database import Db
-from app.library.transcripts import TranscriptCue, TranscriptText, TranscriptWord, erase_unpublished, write_transcript
-from app.participants.service import current_consents
+from app.library.transcripts import (
+    NO_WORDS,
+    TranscriptCue,
+    TranscriptGap,
+    TranscriptText,
+    TranscriptWord,
+    erase_unpublished,
+    write_transcript,
+)
+from app.sessions.dialogue import may_be_written_down
 from app.sessions.models import Recording, RecordingState, Session, Track, Transcript, TranscriptState
 from app.sessions.service import recording_ref, track_ref
-from app.studies.models import ConsentKind, Study
+from app.studies.models import Study
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
-from recordings.model import AccountId, PersonId, RecordingRef, SessionId, TrackRef
+from recordings.model import AccountId, RecordingRef, TrackRef
 from recordings.samples import voice_samples
 from recordings.storage.layout import generation_of
 from recordings.storage.store import ObjectMissing
@@ -44,7 +52,6 @@ class _Task:
     generation: int
     language: str
     duration_ms: int
-    gaps: tuple[dict[str, object], ...]
 
 
 async def transcribe(
@@ -118,7 +125,8 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
         return None
     if recording.state != RecordingState.STORED or recording.index_key is None:
         raise BeingIndexed
-    row.state, row.failure_reason, row.progress = TranscriptState.RUNNING, None, 0.0
+    row.state, row.failure_reason = TranscriptState.RUNNING, None
+    row.progress, row.began_at = 0.0, datetime.now(UTC)
     ref = recording_ref(recording)
     return _Task(
         transcript=transcript_id,
@@ -128,7 +136,6 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
         generation=generation_of(recording.index_key),
         language=row.language,
         duration_ms=recording.duration_ms or 0,
-        gaps=tuple(recording.gaps),
     )
 
 
@@ -137,15 +144,7 @@ async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:
     stands = recording.erased_at is None and recording.hidden_at is None
     stands = stands and track.erased_at is None and track.closed_at is None
     session = await db.get_one(Session, recording.session_id)
-    study = await db.get_one(Study, session.study_id)
-    if ConsentKind.TRANSCRIPT not in study.kinds:  # the owner switched transcripts off while the job waited
-        return False
-    if recording.person_is_member or not stands:
-        return stands
-    consents = await current_consents(
-        db, session=SessionId(recording.session_id), participant=PersonId(recording.person_id)
-    )
-    return {ConsentKind.TRANSCRIPT, ConsentKind.AUDIO} <= consents
+    return stands and await may_be_written_down(db, recording, await db.get_one(Study, session.study_id))
 
 
 async def _publish(db: Db, transcript_id: UUID, heard: Transcription, model: str, key: str) -> bool:
@@ -185,4 +184,5 @@ def _text(task: _Task, heard: Transcription, model: str) -> TranscriptText:
             )
             for c in heard.cues
         ],
+        gaps=[TranscriptGap(from_ms=start, to_ms=end, why=NO_WORDS) for start, end in heard.unheard],
     )

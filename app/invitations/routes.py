@@ -26,6 +26,7 @@ from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD, study_notice
 from app.security import ANY_ORIGIN
 from app.sessions.listing import recordings_of_session
+from app.sessions.next_step import next_step
 from app.sessions.service import find_session
 from app.studies.service import contact_of, find_study
 from app.wiring import Wiring
@@ -82,8 +83,8 @@ async def create_invitation(
 
 @post("/sessions/{session:uuid}/invitations/{invitation:uuid}/revoke")
 async def revoke_invitation(db: Db, login: Login, session: UUID, invitation: UUID) -> Redirect:
-    require_member(login, Role.OWNER, Role.RESEARCHER)
-    await revoke(db, session=session, invitation=invitation)
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    await revoke(db, session=session, invitation=invitation, by=member.actor)
     return Redirect(f"/sessions/{session}#people", status_code=303)
 
 
@@ -114,6 +115,7 @@ async def _session_page(
     guests = [await _guest(db, wiring, invitation) for invitation in await invitations_of_session(db, session=session)]
     names = {PersonId(guest.person): guest.name for guest in guests} | await member_names(db, wiring.columns)
     shown = [guest for guest in guests if guest.state != "erased"]
+    listing = await recordings_of_session(db, row, study, names)
     return page(
         "sessions/show.html",
         request,
@@ -122,7 +124,8 @@ async def _session_page(
         session=row,
         guests=shown,
         full=not row.group and any(guest.revocable for guest in shown),
-        listing=await recordings_of_session(db, row, study, names),
+        listing=listing,
+        next_step=next_step(row, listing, invited=len(shown)),
         form=form,
         may_change=member.role in (Role.OWNER, Role.RESEARCHER),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.language import _, gettext
 from app.library.service import Playable, Review
 from app.pages import clock
 from app.sessions.notes import NoteLine
@@ -16,7 +17,7 @@ WIDTH = 1000  # units of the drawing
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """x1..x2 in units of WIDTH; gap: nothing is stored here, and `why`."""
+    """x1..x2 in units of WIDTH; gap: nothing is stored here, and `why` in words."""
 
     x1: float
     x2: float
@@ -25,7 +26,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class Lifeline:
     name: str
     stream: str
     stretches: tuple[Stretch, ...]
@@ -53,12 +54,12 @@ def placed(notes: Sequence[NoteLine], review: Review) -> tuple[PlacedNote, ...]:
     return tuple(found)
 
 
-def lifeline(review: Review) -> tuple[Line, ...]:
+def lifeline(review: Review) -> tuple[Lifeline, ...]:
     """One line per recording, in the order of the review."""
     return tuple(_line(recording, review.duration_ms) for recording in review.recordings)
 
 
-def _line(recording: Playable, duration_ms: int) -> Line:
+def _line(recording: Playable, duration_ms: int) -> Lifeline:
     def x(ms: int) -> float:
         return round(WIDTH * ms / duration_ms, 1) if duration_ms else 0.0
 
@@ -68,10 +69,12 @@ def _line(recording: Playable, duration_ms: int) -> Line:
     for gap in sorted(recording.gaps, key=lambda gap: gap.from_ms):
         if gap.from_ms > at:
             stretches.append(Stretch(x1=x(at), x2=x(gap.from_ms), gap=False))
-        stretches.append(Stretch(x1=x(gap.from_ms), x2=x(gap.to_ms), gap=True, why=gap.why))
+        stretches.append(Stretch(x1=x(gap.from_ms), x2=x(gap.to_ms), gap=True, why=gap.words))
         at = max(at, gap.to_ms)
     if at < end:
         stretches.append(Stretch(x1=x(at), x2=x(end), gap=False))
-    gaps = "; ".join(f"gap {clock(g.from_ms)} to {clock(g.to_ms)}, {g.why}" for g in recording.gaps) or "no gaps"
-    text = f"{recording.name}, {recording.stream}: recorded {clock(recording.offset_ms)} to {clock(end)}, {gaps}"
-    return Line(name=recording.name, stream=recording.stream, stretches=tuple(stretches), text=text)
+    span = {"start": clock(recording.offset_ms), "end": clock(end)}
+    whole = _("recorded %(start)s to %(end)s", **span)
+    gaps = "; ".join(gap.words for gap in recording.gaps) or _("no gaps")
+    text = f"{recording.name}, {gettext(recording.stream)}: {whole}, {gaps}"
+    return Lifeline(name=recording.name, stream=recording.stream, stretches=tuple(stretches), text=text)

@@ -1,61 +1,45 @@
-"""The library: a session's recordings with their state, the review page, media by byte range, transcripts."""
+"""The library: the review page, media by byte range, transcripts, trying again. Live status: status.py."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Request, Response, Router, get
+from litestar import Request, Response, Router, get, post
 from litestar.handlers import head
 from litestar.params import Parameter
-from litestar.response import Stream, Template
-from sqlalchemy import select
+from litestar.response import Redirect, Stream, Template
 
 from app.accounts.login import Login, require_member
 from app.accounts.models import Role
+from app.audit import Action
 from app.database import Db
 from app.errors import NotThere
 from app.library.lifeline import lifeline, placed
 from app.library.ranges import NotSatisfiable, asked_range
-from app.library.service import Media, find_media, names_of, recording_cues, review
-from app.library.transcripts import TranscriptCue, to_srt, to_txt, to_vtt
+from app.library.reads import note_read
+from app.library.service import Media, find_media, recording_lines, review
+from app.library.status import follow_status
+from app.library.watching import look_at
+from app.library.written import FORMATS
 from app.pages import page
-from app.sessions.listing import recordings_of_session
-from app.sessions.models import Recording
+from app.sessions.again import try_again
 from app.sessions.notes import notes_of_session
 from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
 
-FORMATS: dict[str, tuple[str, Callable[[Sequence[TranscriptCue]], str]]] = {
-    "vtt": ("text/vtt; charset=utf-8", to_vtt),
-    "srt": ("application/x-subrip; charset=utf-8", to_srt),
-    "txt": ("text/plain; charset=utf-8", to_txt),
-}
 REVIEWERS = (Role.OWNER, Role.RESEARCHER)
-
-
-@get("/sessions/{session:uuid}/recordings")
-async def show_recordings(
-    request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, session: UUID
-) -> Template:
-    """The list alone: fetched again while something in it still moves."""
-    require_member(login)
-    row = await find_session(db, session)
-    persons = (await db.scalars(select(Recording.person_id).where(Recording.session_id == session))).all()
-    listing = await recordings_of_session(
-        db, row, await find_study(db, row.study_id), await names_of(db, wiring.columns, persons)
-    )
-    return page("sessions/recordings.html", request, session=row, listing=listing)
 
 
 @get("/sessions/{session:uuid}/review")
 async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, session: UUID) -> Template:
-    require_member(login, *REVIEWERS)
+    member = require_member(login, *REVIEWERS)
     row = await find_session(db, session)
+    await note_read(db, member, Action.SESSION_REVIEWED, f"session:{session}")
     study = await find_study(db, row.study_id)
+    look = await look_at(db, wiring, session)
     shown = await review(db, wiring, row, study)
     notes = await notes_of_session(db, wiring.columns, session=row, study=study)
     return page(
@@ -64,6 +48,8 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
         session=row,
         study=study,
         review=shown,
+        listing=look.listing,
+        silent=[line for line in look.listing.lines if not line.readable or line.erased_tracks or line.missing],
         lifeline=lifeline(shown),
         notes=placed(notes, shown),
     )
@@ -79,9 +65,11 @@ async def show_media(
     download: Annotated[bool, Parameter(query="download")] = False,
 ) -> Response[Any]:
     """The recording as one WebM, or the range asked for (RFC 9110 §14); 206, 304 and 416 as players expect."""
-    require_member(login, *REVIEWERS)
+    member = require_member(login, *REVIEWERS)
     media = await find_media(db, recording=recording)
-    await db.commit()  # nothing holds a database connection while the bytes flow
+    action = Action.RECORDING_DOWNLOADED if download else Action.RECORDING_VIEWED
+    await note_read(db, member, action, f"recording:{recording}")
+    await db.commit()  # the reading is in the log, and nothing holds a database connection while the bytes flow
     return await media_answer(request, wiring, media, download=download)
 
 
@@ -99,13 +87,22 @@ async def show_media_head(
 @get("/recordings/{recording:uuid}/transcript/{form:str}")
 async def show_transcript(db: Db, wiring: Wiring, login: Login, recording: UUID, form: str) -> Response[str]:
     """VTT, SRT or TXT of one recording."""
-    require_member(login, *REVIEWERS)
+    member = require_member(login, *REVIEWERS)
     if form not in FORMATS:
         raise NotThere
     media_type, write = FORMATS[form]
-    text = write(await recording_cues(db, wiring, recording=recording))
+    await note_read(db, member, Action.TRANSCRIPT_READ, f"recording:{recording}")
+    text = write(await recording_lines(db, wiring, recording=recording))
     disposition = f'attachment; filename="transcript-{recording}.{form}"'
     return Response(text, media_type=media_type, headers={"content-disposition": disposition})
+
+
+@post("/recordings/{recording:uuid}/again")
+async def ask_again(db: Db, login: Login, recording: UUID) -> Redirect:
+    """Queue what failed of it once more."""
+    member = require_member(login, *REVIEWERS)
+    session = await try_again(db, recording=recording, by=member.actor)
+    return Redirect(f"/sessions/{session}#recordings", status_code=303)
 
 
 async def media_answer(
@@ -140,4 +137,6 @@ def _headers(etag: str, media: Media, *, download: bool) -> dict[str, str]:
     }
 
 
-router = Router("/", route_handlers=[show_recordings, show_review, show_media, show_media_head, show_transcript])
+router = Router(
+    "/", route_handlers=[follow_status, show_review, show_media, show_media_head, show_transcript, ask_again]
+)

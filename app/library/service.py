@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import select
 
 from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.errors import Gone, NotThere, Unavailable
-from app.library.transcripts import TranscriptCue, TranscriptText, read_transcript
+from app.language import _
+from app.library.gaps import Gap, gaps_of, unheard
+from app.library.lines import Line, in_time, spoken
+from app.library.transcripts import TranscriptText, read_transcript
+from app.pages import clock
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
 from app.sealed_columns import SealedColumns
@@ -28,6 +32,10 @@ from recordings.model import AccountId, PersonId, RecordingRef, TrackKind, Track
 from recordings.playback import NothingToPlay, View, open_view
 from recordings.storage.layout import generation_of
 from recordings.storage.store import ObjectMissing
+
+
+LONGEST_MS = 10**9  # eleven days, longer than any session
+SHOWN_MS = 500  # nobody reads what is gone sooner
 
 
 class NotReadable(Gone):
@@ -58,15 +66,6 @@ class Media:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gap:
-    """A stretch of the session's timeline with nothing stored, and why."""
-
-    from_ms: int
-    to_ms: int
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Playable:
     """A recording on the session's timeline: it begins `offset_ms` after the first one."""
 
@@ -80,69 +79,82 @@ class Playable:
     duration_ms: int
     gaps: tuple[Gap, ...]
 
+    @property
+    def told(self) -> list[tuple[int, int, str]]:
+        """What stands over the picture, from and until when (ms of the session)."""
+        end_ms = self.offset_ms + self.duration_ms
+        before = (0, self.offset_ms, _("Begins at %(at)s", at=clock(self.offset_ms)))
+        after = (end_ms, LONGEST_MS, _("Ended at %(at)s", at=clock(end_ms)))
+        gaps = [(gap.from_ms, gap.to_ms, gap.words) for gap in self.gaps]
+        return [told for told in (before, *gaps, after) if told[1] - told[0] >= SHOWN_MS]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """Everything the review page plays. cues: on the session's timeline, with names."""
+    """Everything the review page plays. lines: on the session's timeline, with names."""
 
     started_at: datetime | None
     duration_ms: int
     recordings: tuple[Playable, ...]
-    cues: tuple[TranscriptCue, ...]
+    lines: tuple[Line, ...]
     transcripts_pending: bool
 
 
 async def find_media(db: Db, *, recording: UUID) -> Media:
     """The recording of this account, if it may be read now. Raises NotThere, NotReadable with the reason."""
     row = await _readable_recording(db, recording)
-    tracks = await _living_tracks(db, row.id)
+    tracks = (await _tracks_of(db, [row.id]))[row.id]
     if not tracks or row.index_key is None:
         raise NotReadable
     ref = recording_ref(row)
     return Media(ref=ref, index_key=row.index_key, tracks=tuple(track_ref(ref, track) for track in tracks))
 
 
-async def recording_cues(db: Db, wiring: Wiring, *, recording: UUID) -> list[TranscriptCue]:
+async def recording_lines(db: Db, wiring: Wiring, *, recording: UUID) -> tuple[Line, ...]:
     """The transcript of one recording on its own timeline, with the speaker's name. Raises NotThere, NotReadable."""
     row = await _readable_recording(db, recording)
-    text = await _transcript_of(db, wiring, row)
+    tracks = await _tracks_of(db, [row.id])
+    text = await _read(wiring, row, (await _transcripts_of(db, tracks)).get(row.id))
     if text is None:
         raise NotThere("There is no transcript of this recording.")
     names = await names_of(db, wiring.columns, [row.person_id])
-    return _placed(text.cues, names.get(PersonId(row.person_id), ""), 0)
+    return in_time(_lines(row, text, names.get(PersonId(row.person_id), ""), 0))
 
 
 async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Review:
     """What can be played and read of a session now."""
     now = await now_in(db)
     found = await db.scalars(
-        select(Recording).where(Recording.session_id == session.id).order_by(Recording.person_id, Recording.stream)
+        select(Recording)
+        .where(Recording.session_id == session.id)
+        .order_by(Recording.person_is_member, Recording.person_id, Recording.stream)
     )
     rows = [
-        (row, row.recorded_at)
+        row
         for row in found
         if row.recorded_at is not None and readable(recording_facts(row, session), study.retention_days, now)
     ]
-    zero = min((at for _, at in rows), default=None)
-    names = await names_of(db, wiring.columns, [row.person_id for row, _ in rows])
+    zero = min((row.recorded_at for row in rows if row.recorded_at), default=None)
+    names = await names_of(db, wiring.columns, [row.person_id for row in rows])
+    tracks = await _tracks_of(db, [row.id for row in rows])
+    written = await _transcripts_of(db, tracks)
+    texts = await asyncio.gather(*(_read(wiring, row, written.get(row.id)) for row in rows))
     recordings: list[Playable] = []
-    cues: list[TranscriptCue] = []
-    for row, at in rows:
-        assert zero is not None
-        offset_ms = round((at - zero).total_seconds() * 1000)
+    lines: list[Line] = []
+    for row, text in zip(rows, texts, strict=True):
+        offset_ms = round((row.recorded_at - zero).total_seconds() * 1000) if row.recorded_at and zero else 0
         name = names.get(PersonId(row.person_id), "")
-        text = await _transcript_of(db, wiring, row)
-        kinds = [TrackKind(track.kind) for track in await _living_tracks(db, row.id) if track.frames]
+        kinds = [TrackKind(track.kind) for track in tracks[row.id] if track.frames]
         if kinds:
             recordings.append(_playable(row, name, kinds, offset_ms, has_transcript=text is not None))
         if text is not None:
-            cues += _placed(text.cues, name, offset_ms)
+            lines += _lines(row, text, name, offset_ms)
     return Review(
         started_at=zero,
         duration_ms=max((r.offset_ms + r.duration_ms for r in recordings), default=0),
         recordings=tuple(recordings),
-        cues=tuple(sorted(cues, key=lambda cue: cue.start_ms)),
-        transcripts_pending=await _transcripts_pending(db, [row.id for row, _ in rows]),
+        lines=in_time(lines),
+        transcripts_pending=await _transcripts_pending(db, [row.id for row in rows]),
     )
 
 
@@ -167,17 +179,15 @@ def _playable(
         has_transcript=has_transcript,
         offset_ms=offset_ms,
         duration_ms=row.duration_ms or 0,
-        gaps=tuple(
-            Gap(from_ms=gap["from_ms"] + offset_ms, to_ms=gap["to_ms"] + offset_ms, why=gap["why"]) for gap in row.gaps
-        ),
+        gaps=tuple(gap.shifted(offset_ms) for gap in gaps_of(row.gaps)),
     )
 
 
-def _placed(cues: Sequence[TranscriptCue], speaker: str, offset_ms: int) -> list[TranscriptCue]:
-    return [
-        msgspec.structs.replace(cue, speaker=speaker, start_ms=cue.start_ms + offset_ms, end_ms=cue.end_ms + offset_ms)
-        for cue in cues
-    ]
+def _lines(row: Recording, text: TranscriptText, speaker: str, offset_ms: int) -> list[Line]:
+    """What this person says, and where nothing of them was recorded or understood."""
+    gaps = (*gaps_of(row.gaps), *unheard(text.gaps))
+    said = [spoken(cue, speaker, offset_ms) for cue in text.cues]
+    return [*said, *(gap.shifted(offset_ms, speaker) for gap in gaps)]
 
 
 async def _readable_recording(db: Db, recording: UUID) -> Recording:
@@ -192,35 +202,41 @@ async def _readable_recording(db: Db, recording: UUID) -> Recording:
     return row
 
 
-async def _living_tracks(db: Db, recording: UUID) -> list[Track]:
-    """Tracks that may be played. A closed one had its consent withdrawn: it is being erased."""
+async def _tracks_of(db: Db, recordings: Collection[UUID]) -> Mapping[UUID, list[Track]]:
+    """Tracks that may be played, by recording. A closed one had its consent withdrawn: it is being erased."""
     found = await db.scalars(
         select(Track)
-        .where(Track.recording_id == recording, Track.erased_at.is_(None), Track.closed_at.is_(None))
+        .where(Track.recording_id.in_(recordings), Track.erased_at.is_(None), Track.closed_at.is_(None))
         .order_by(Track.created_at, Track.id)
     )
-    return list(found)
+    by_recording: dict[UUID, list[Track]] = defaultdict(list)
+    for track in found:
+        by_recording[track.recording_id].append(track)
+    return by_recording
 
 
-async def _transcript_of(db: Db, wiring: Wiring, row: Recording) -> TranscriptText | None:
-    """The recording's transcript, while the voice it was heard from may still be played."""
-    voices = [track.id for track in await _living_tracks(db, row.id)]
+async def _transcripts_of(db: Db, tracks: Mapping[UUID, Sequence[Track]]) -> dict[UUID, Transcript]:
+    """Finished transcripts by recording, while the voice they were heard from may still be played."""
     found = await db.scalars(
         select(Transcript).where(
-            Transcript.recording_id == row.id,
-            Transcript.track_id.in_(voices),
+            Transcript.recording_id.in_(tracks),
+            Transcript.track_id.in_([track.id for those in tracks.values() for track in those]),
             Transcript.state == TranscriptState.READY,
             Transcript.object_key.is_not(None),
         )
     )
-    transcript = found.first()
+    return {transcript.recording_id: transcript for transcript in found}
+
+
+async def _read(wiring: Wiring, row: Recording, transcript: Transcript | None) -> TranscriptText | None:
+    """None when there is none, or it was erased since the row was read."""
     if transcript is None or transcript.object_key is None:
         return None
     try:
         return await asyncio.to_thread(
             read_transcript, wiring.store, wiring.keys, recording_ref(row), transcript.id, transcript.object_key
         )
-    except (KeyDestroyed, ObjectMissing):  # erased since the row was read
+    except (KeyDestroyed, ObjectMissing):
         return None
 
 

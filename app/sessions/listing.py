@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 
 from app.database import Db, now_in
+from app.language import N_, _, gettext
+from app.sessions.again import Failed, what_failed
 from app.sessions.models import (
     MemberSwitch,
     Recording,
@@ -22,15 +24,22 @@ from app.sessions.models import (
 )
 from app.sessions.policy import due, readable
 from app.sessions.service import recording_facts
+from app.sessions.words import missing_words, recording_words, transcript_words
 from app.studies.models import Study
 from recordings.model import PersonId
 
-TRACK_WORDS = {"camera": "camera", "voice": "voice", "screen": "screen", "screen_sound": "sound of the shared tab"}
+TRACK_WORDS = {
+    "camera": N_("camera"),
+    "voice": N_("voice"),
+    "screen": N_("screen"),
+    "screen_sound": N_("sound of the shared tab"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingLine:
-    """One recording as a page shows it. moving: it will change by itself soon."""
+    """One recording as a page shows it. moving: it will change by itself soon; failed: what may be tried again;
+    missing: what was sent and cannot be played."""
 
     id: UUID
     person: PersonId
@@ -39,8 +48,10 @@ class RecordingLine:
     state: RecordingState
     words: str
     transcript: str
+    transcript_state: TranscriptState | None
     tracks: tuple[str, ...]
     erased_tracks: tuple[str, ...]
+    missing: tuple[str, ...]
     duration_ms: int | None
     bytes: int
     gap_ms: int
@@ -48,6 +59,7 @@ class RecordingLine:
     held_reason: str | None
     readable: bool
     moving: bool
+    failed: Failed | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +75,16 @@ class Listing:
     @property
     def playable(self) -> bool:
         return any(line.readable for line in self.lines)
+
+    @property
+    def failed(self) -> int:
+        """How many may be tried again."""
+        return sum(line.failed is not None for line in self.lines)
+
+    @property
+    def unsettled(self) -> bool:
+        """Something may still change by itself."""
+        return self.live or self.moving
 
 
 async def recordings_of_session(db: Db, session: Session, study: Study, names: Mapping[PersonId, str]) -> Listing:
@@ -84,7 +106,7 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
             row,
             session,
             study,
-            names.get(PersonId(row.person_id), "Unknown person"),
+            names.get(PersonId(row.person_id), _("Unknown person")),
             [t for t in tracks if t.recording_id == row.id],
             next((t for t in transcripts if t.recording_id == row.id), None),
             now,
@@ -119,51 +141,37 @@ def _line(
     facts = recording_facts(row, session)
     decision = readable(facts, study.retention_days, now)
     state = RecordingState(row.state)
-    words = "Stored" if decision else decision.reason.rstrip(".")
-    if state is RecordingState.FAILED and row.failure_reason:
-        words = f"{words}: {row.failure_reason}"
-    if state is RecordingState.EMPTY and any(t.erased_at for t in tracks):
-        words = "Erased"  # taken back while it was recorded: nothing is left, but something was there
-    if decision and row.interrupted:
-        words = "Stored; the connection broke, the gap is marked"
-    if decision and state is RecordingState.CAPTURED:
-        words = "Stored; what is still missing is being made ready"
+    written = None if transcript is None else TranscriptState(transcript.state)
+    living = [track for track in tracks if track.erased_at is None]
+    erased = [track for track in tracks if track.erased_at is not None]
     return RecordingLine(
         id=row.id,
         person=PersonId(row.person_id),
         name=name,
         stream="voice" if {t.kind for t in tracks} == {"voice"} else row.stream,
         state=state,
-        words=words,
-        transcript=transcript_words(transcript),
-        tracks=tuple(TRACK_WORDS[t.kind] for t in tracks if t.erased_at is None and (t.frames or not row.index_key)),
-        erased_tracks=tuple(TRACK_WORDS[t.kind] for t in tracks if t.erased_at is not None),
+        words=recording_words(
+            row, decision, something_erased=bool(erased), was_recording=session.recording_at is not None
+        ),
+        transcript=transcript_words(transcript, now),
+        transcript_state=written,
+        tracks=tuple(gettext(TRACK_WORDS[t.kind]) for t in living if t.frames or not row.index_key),
+        erased_tracks=tuple(gettext(TRACK_WORDS[t.kind]) for t in erased),
+        missing=missing_words([t.kind for t in living if not t.frames]) if decision else (),
         duration_ms=row.duration_ms,
-        bytes=sum(t.bytes for t in tracks if t.erased_at is None),
+        bytes=sum(t.bytes for t in living),
         gap_ms=sum(gap["to_ms"] - gap["from_ms"] for gap in row.gaps),
         keep_until=due(facts, study.retention_days, now),
         held_reason=row.held_reason,
         readable=bool(decision),
-        moving=state in (RecordingState.CAPTURING, RecordingState.CAPTURED)
-        or (transcript is not None and transcript.state in (TranscriptState.WAITING, TranscriptState.RUNNING)),
+        moving=_moving(row, written),
+        failed=what_failed(facts, [written] if written else [], study.retention_days, now),
     )
 
 
-def transcript_words(transcript: Transcript | None) -> str:
-    """The state of a transcript in words; "" when none was asked for."""
-    if transcript is None:
-        return ""
-    match TranscriptState(transcript.state):
-        case TranscriptState.WAITING:
-            return f"waits to be tried again: {transcript.failure_reason}" if transcript.failure_reason else "waiting"
-        case TranscriptState.RUNNING:
-            return f"being written, {round(transcript.progress * 100)} %"
-        case TranscriptState.READY:
-            heard = (
-                "" if transcript.coverage is None else f", covers {round(transcript.coverage * 100)} % of the speech"
-            )
-            return f"ready, {transcript.words or 0} words{heard}"
-        case TranscriptState.FAILED:
-            return f"failed: {transcript.failure_reason or 'the reason is not known'}"
-        case TranscriptState.ERASED:
-            return "erased"
+def _moving(row: Recording, transcript: TranscriptState | None) -> bool:
+    """Work on it is going on or waits. On what is restricted nobody works until that is lifted."""
+    if row.state in (RecordingState.CAPTURING, RecordingState.CAPTURED):
+        return True
+    stands = row.erased_at is None and row.hidden_at is None and row.restricted_at is None
+    return stands and transcript in (TranscriptState.WAITING, TranscriptState.RUNNING)

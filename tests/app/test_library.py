@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-import webvtt
 from sqlalchemy import delete, update
 
 from app.database import now_in
-from app.library.ranges import ByteRange, NotSatisfiable, asked_range
-from app.library.transcripts import TranscriptCue, read_transcript, to_srt, to_txt, to_vtt
+from app.library.transcripts import read_transcript
 from app.sessions.models import Recording, Session, SessionState, Track, Transcript
 from app.sessions.service import recording_ref
 from app.studies.models import Study
@@ -127,10 +124,10 @@ async def test_the_session_page_says_what_became_of_each_recording(cast: Cast, r
     browser = await cast.browser("owner")
     page = (await browser.get(f"/sessions/{cast.session}")).text
     assert "Stored" in page
-    assert "ready, 12 words, covers 100 % of the speech" in page
+    assert "ready, 12 words, found in all of the speech" in page
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(Recording).values(state="failed", failure_reason="the disk was full"))
-    assert "the disk was full" in (await browser.get(f"/sessions/{cast.session}/recordings")).text
+    assert "the disk was full" in (await browser.get(f"/sessions/{cast.session}")).text
 
 
 async def test_a_transcript_is_bound_to_its_place(cast: Cast, recording: RecordingId) -> None:
@@ -150,50 +147,3 @@ async def store_transcript_again(cast: Cast, recording: RecordingId) -> UUID:
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(delete(Transcript))
     return await store_transcript(cast, recording)
-
-
-CUES = [
-    TranscriptCue(start_ms=0, end_ms=900, text="Hello --> <v Eve>", speaker="Anna"),
-    TranscriptCue(start_ms=1000, end_ms=1000, text="again\n\nNOTE x", speaker="Anna"),
-    TranscriptCue(start_ms=3_661_001, end_ms=3_662_000, text="Yes.", speaker="Ben"),
-]
-
-
-def test_words_cannot_break_out_of_webvtt() -> None:
-    text = to_vtt(CUES)
-    assert text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:00.900\n<v Anna>Hello --&gt; &lt;v Eve&gt;\n\n")
-    assert "00:00:01.000 --> 00:00:01.001\n<v Anna>again NOTE x" in text
-    assert "01:01:01.001 --> 01:01:02.000" in text
-    assert len(webvtt.from_buffer(io.StringIO(text)).captions) == len(CUES)
-
-
-def test_srt_and_txt_for_reading() -> None:
-    assert to_srt(CUES).startswith("1\n00:00:00,000 --> 00:00:00,900\nAnna: Hello --> <v Eve>\n\n2\n")
-    assert to_txt(CUES) == "[00:00:00] Anna\nHello --> <v Eve> again NOTE x\n\n[01:01:01] Ben\nYes.\n"
-
-
-@pytest.mark.parametrize(
-    ("header", "if_range", "expected"),
-    [
-        (None, None, None),
-        ("bytes=0-0", None, ByteRange(start=0, length=1)),
-        ("bytes=10-", None, ByteRange(start=10, length=90)),
-        ("bytes=90-500", None, ByteRange(start=90, length=10)),
-        ("bytes=-30", None, ByteRange(start=70, length=30)),
-        ("bytes=-300", None, ByteRange(start=0, length=100)),
-        ("bytes=5-2", None, None),
-        ("bytes=-", None, None),
-        ("bytes=0-1,5-6", None, None),
-        ("pages=1-2", None, None),
-        ("bytes=0-1", '"v1"', ByteRange(start=0, length=2)),
-        ("bytes=0-1", '"v2"', None),
-    ],
-)
-def test_which_range_is_asked(header: str | None, if_range: str | None, expected: ByteRange | None) -> None:
-    assert asked_range(header, if_range, '"v1"', 100) == expected
-
-
-@pytest.mark.parametrize("header", ["bytes=100-", "bytes=-0", "bytes=999999999999999999-"])
-def test_a_range_behind_the_end_is_refused(header: str) -> None:
-    with pytest.raises(NotSatisfiable):
-        asked_range(header, None, '"v1"', 100)

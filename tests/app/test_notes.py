@@ -174,13 +174,13 @@ async def test_a_note_jumps_to_its_place_in_the_recording(live: Cast, tmp_path: 
 
 
 def test_notes_from_outside_the_recording_stand_at_its_ends() -> None:
-    review = Review(started_at=NOW, duration_ms=10_000, recordings=(), cues=(), transcripts_pending=False)
+    review = Review(started_at=NOW, duration_ms=10_000, recordings=(), lines=(), transcripts_pending=False)
     line = [
         NoteLine(id=uuid4(), member=PersonId(uuid4()), name="Rita", at=NOW + timedelta(seconds=s), text="x")
         for s in (-5, 4, 60)
     ]
     assert [(one.at_ms, one.x) for one in placed(line, review)] == [(0, 0.0), (4000, 400.0), (10_000, 1000.0)]
-    nothing = Review(started_at=None, duration_ms=0, recordings=(), cues=(), transcripts_pending=False)
+    nothing = Review(started_at=None, duration_ms=0, recordings=(), lines=(), transcripts_pending=False)
     assert [one.at_ms for one in placed(line, nothing)] == [None, None, None]
 
 

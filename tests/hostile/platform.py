@@ -220,7 +220,7 @@ class Room:
 
     async def recordings(self) -> str:
         """The words of the list of recordings."""
-        return (await self.owner.browser.open(f"/sessions/{self.owner.session}/recordings")).words
+        return (await self.owner.browser.open(f"/sessions/{self.owner.session}")).words
 
     async def played(self) -> Inspection:
         """The recording as the researcher gets it, once it is playable."""

@@ -11,7 +11,7 @@ from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 from recordings.model import Frame, TrackKind
 from tests.recordings.scene import pictures, sounds
-from workers.speech import Cue, Heard, Samples, Word
+from workers.speech import Cue, Heard, HeardUntil, Samples, Word, nothing
 
 HEARD = "saffronkettlemeridian"  # long, so that no chance bytes of a log spell a piece of its base64
 
@@ -25,7 +25,7 @@ class Listener:
         self.name = "listener"
         self._heard, self._meanwhile = heard, meanwhile
 
-    def hear(self, samples: Samples, *, start_ms: int, language: str) -> Heard:
+    def hear(self, samples: Samples, *, start_ms: int, language: str, heard_until: HeardUntil = nothing) -> Heard:
         self._heard.append(samples)
         self._meanwhile()
         word = Word(start_ms=start_ms + 100, end_ms=start_ms + 400, text=HEARD)

@@ -200,7 +200,7 @@ async def test_a_store_that_is_away_leaves_it_captured_and_giving_up_says_so_on_
     for _ in range(2):
         await give_up(cast.wiring, "finalise", arguments, str(raised.value))
     owner = await cast.browser("owner")
-    page = (await owner.get(f"/sessions/{cast.session}/recordings")).text
+    page = (await owner.get(f"/sessions/{cast.session}")).text
     assert "could not be made ready: The object store cannot be reached" in page
     await finalise(cast.wiring, cast.account, recording)  # an operator had it mended
     row = await row_of(cast, recording)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -15,16 +16,16 @@ from app.library.transcripts import read_transcript
 from app.privacy.models import ErasureReason, ErasureState
 from app.privacy.service import ask_erasure, run_erasure
 from app.room.node_messages import EraseDone
-from app.sessions.listing import transcript_words
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript, TranscriptState
 from app.sessions.service import recording_ref
+from app.sessions.words import transcript_words
 from app.studies.models import ConsentKind, Study
 from recordings.model import RecordingId
 from recordings.storage.layout import transcript_key, transcript_key_path
 from tests.fixtures.stored import consent, stored_recording
 from tests.fixtures.web import Cast
 from workers.finalise import finalise
-from workers.speech import SAMPLE_RATE, Cue, Heard, Samples, SpeechModelMissing, Word
+from workers.speech import SAMPLE_RATE, Cue, Heard, HeardUntil, Samples, SpeechModelMissing, Word, nothing
 from workers.transcribe import BeingIndexed, transcribe
 
 HEARD = "saffron"
@@ -40,7 +41,7 @@ class Ear:
     stretches: list[tuple[int, int]] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
-    def hear(self, samples: Samples, *, start_ms: int, language: str) -> Heard:
+    def hear(self, samples: Samples, *, start_ms: int, language: str, heard_until: HeardUntil = nothing) -> Heard:
         self.stretches.append((start_ms, len(samples) * 1000 // SAMPLE_RATE))
         if self.meanwhile:
             asyncio.run_coroutine_threadsafe(self.meanwhile(), self.loop).result(20)  # type: ignore[arg-type]
@@ -200,9 +201,9 @@ async def test_a_missing_model_fails_with_its_reason_on_the_page(waiting: Waitin
         await waiting.run(Ear(fails=SpeechModelMissing(SpeechModelMissing.__doc__)))
     row = await waiting.row()
     assert row.state == TranscriptState.FAILED
-    assert "JUNIER_SPEECH_MODEL" in transcript_words(row)
+    assert "JUNIER_SPEECH_MODEL" in transcript_words(row, datetime.now(UTC))
     owner = await waiting.cast.browser("owner")
-    assert "JUNIER_SPEECH_MODEL" in (await owner.get(f"/sessions/{waiting.cast.session}/recordings")).text
+    assert "JUNIER_SPEECH_MODEL" in (await owner.get(f"/sessions/{waiting.cast.session}")).text
 
 
 async def test_a_surprise_waits_for_another_try_says_nothing_of_its_content_and_heals(waiting: Waiting) -> None:
@@ -210,7 +211,7 @@ async def test_a_surprise_waits_for_another_try_says_nothing_of_its_content_and_
         await waiting.run(Ear(fails=ValueError("Anna said something")))
     row = await waiting.row()
     assert row.state == TranscriptState.WAITING
-    assert transcript_words(row).startswith("waits to be tried again")
+    assert transcript_words(row, datetime.now(UTC)).startswith("will be tried again by itself")
     assert "Anna" not in (row.failure_reason or "")
     await waiting.run(Ear())
     row = await waiting.row()

@@ -1,0 +1,70 @@
+"""The transcript as it is read: spoken lines with the place of each word, and gaps, in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.library.gaps import Gap
+from app.library.transcripts import TranscriptCue
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A word as the line has it, what stands between it and the next one, and when it is said."""
+
+    text: str
+    after: str
+    at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spoken:
+    """A line somebody says. The pieces together are its text, character for character."""
+
+    start_ms: int
+    end_ms: int
+    speaker: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(piece.text + piece.after for piece in self.pieces)
+
+
+Line = Spoken | Gap
+
+
+def spoken(cue: TranscriptCue, speaker: str, offset_ms: int = 0) -> Spoken:
+    """A stored cue on a timeline that begins `offset_ms` earlier. Each word the model timed is looked for in the
+    text after the one before it; what is not found belongs to the word before."""
+    text = " ".join(cue.text.split())
+    begins: list[tuple[int, int]] = []  # (place in the text, when)
+    searched = 0
+    for word in cue.words:
+        place = text.find(word.text, searched) if word.text else -1
+        if place >= 0:
+            begins.append((place if begins else 0, max(word.start_ms, begins[-1][1] if begins else cue.start_ms)))
+            searched = place + len(word.text)
+    begins = begins or [(0, cue.start_ms)]
+    ends = [place for place, _ in begins[1:]] + [len(text)]
+    pieces = []
+    for (place, at_ms), end in zip(begins, ends, strict=True):
+        whole = text[place:end]
+        said = whole.rstrip()
+        pieces.append(Piece(text=said, after=whole[len(said) :], at_ms=at_ms + offset_ms))
+    return Spoken(
+        start_ms=cue.start_ms + offset_ms,
+        end_ms=cue.end_ms + offset_ms,
+        speaker=" ".join(speaker.split()),
+        pieces=tuple(pieces),
+    )
+
+
+def in_time(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """Everybody's lines and gaps as one dialogue."""
+    return tuple(sorted(lines, key=start_of))
+
+
+def start_of(line: Line) -> int:
+    return line.from_ms if isinstance(line, Gap) else line.start_ms
