@@ -45,6 +45,7 @@ browser: ## Make sure a Chromium is there for tests
 
 lock: ## Pin the newest allowed versions of all Python packages (needs uv)
 	uv pip compile requirements-dev.in --universal --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	uv pip compile requirements.in -c requirements.lock --universal --generate-hashes --no-header --no-annotate -q -o requirements-run.lock
 
 messages: install ## Find every marked text in the sources and bring app/translations up to date
 	$(BIN)/python -m app.messages
