@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +40,9 @@ class Speech:
         return best
 
 
-def real_speech(folder: Path) -> Speech:
-    """Written as Chromium wants it: 16 bit, mono, 48 kHz. Skips the test where no real speech is at hand."""
+def real_speech(folder: Path, said: Sequence[str] = SPOKEN) -> Speech:
+    """Written as Chromium wants it: 16 bit, mono, 48 kHz. What is not in `said` is silence of the same length, so that
+    two voices can take turns. Skips the test where no real speech is at hand."""
     source = os.environ.get("TEST_SPEECH_DIR")
     if not source:
         pytest.skip("TEST_SPEECH_DIR is not set: real speech is not part of the repository")
@@ -52,12 +54,13 @@ def real_speech(folder: Path) -> Speech:
     pause = np.zeros(round(MICROPHONE_HZ * PAUSE_SECONDS), dtype=np.float32)
     parts = []
     for name in SPOKEN:
-        parts += [decode_audio(str(Path(source) / chosen[name]["file"]), sampling_rate=MICROPHONE_HZ), pause]
+        voice = decode_audio(str(Path(source) / chosen[name]["file"]), sampling_rate=MICROPHONE_HZ)
+        parts += [voice if name in said else np.zeros_like(voice), pause]
     samples = np.concatenate(parts)
-    path = folder / "speech.wav"
+    path = folder / f"speech-{'-'.join(said)}.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(MICROPHONE_HZ)
         file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return Speech(wav=path, text=" ".join(chosen[n]["text"] for n in SPOKEN), seconds=len(samples) / MICROPHONE_HZ)
+    return Speech(wav=path, text=" ".join(chosen[n]["text"] for n in said), seconds=len(samples) / MICROPHONE_HZ)
