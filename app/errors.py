@@ -57,6 +57,10 @@ class TooManyTries(JunierError):
 
     status = 429
 
+    def __init__(self, message: str | None = None, *, retry_after_s: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class Unavailable(JunierError):
     """A part of the platform cannot be reached just now. Please try again in a minute."""

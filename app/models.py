@@ -1,6 +1,6 @@
 """Every table of the product, for migrations and for tests that ask the catalogue."""
 
-from app import audit, jobs
+from app import audit, jobs, limits
 from app.accounts import models as accounts
 from app.database import Base
 from app.invitations import models as invitations
@@ -19,6 +19,7 @@ __all__ = [
     "audit",
     "invitations",
     "jobs",
+    "limits",
     "mail",
     "metadata",
     "participants",

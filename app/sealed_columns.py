@@ -10,11 +10,14 @@ import hmac
 import unicodedata
 from dataclasses import dataclass
 from hashlib import sha256
+from uuid import UUID
 
 from recordings.encryption.keystore import KeyDestroyed, KeyExists, KeyMissing, KeyPath, KeyStore
 from recordings.encryption.sealed import seal, unseal
 from recordings.model import AccountId, PersonId
 
+PLATFORM = AccountId(UUID(int=0))
+"""Where the key store keeps what belongs to the whole installation."""
 ERASED = "(erased)"
 COLUMNS_ITEM = "columns"  # the account's own texts: study contact, notes of members
 INDEX_ITEM = "blind-index"
@@ -68,6 +71,16 @@ class SealedColumns:
         """Keyed hash of a normalised e-mail address: finds equal ones, tells nothing else."""
         key = self.keys.unwrap(KeyPath(account, None, INDEX_ITEM))
         return hmac.new(key, normalise_address(address).encode(), sha256).digest()
+
+    def platform_key(self, item: str) -> bytes:
+        """A key of the whole installation, made at the first need; nothing of a person is sealed under it."""
+        path = KeyPath(PLATFORM, None, item)
+        try:
+            return self.keys.unwrap(path)
+        except KeyMissing:
+            for missing in (KeyPath(PLATFORM), path):
+                self._ensure(missing)
+            return self.keys.unwrap(path)
 
     def _ensure(self, path: KeyPath) -> None:
         try:

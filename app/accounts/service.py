@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy import func, select, text
 
@@ -20,15 +20,13 @@ from app.sealed_columns import SealedColumns, normalise_address
 from app.settings import Settings
 from app.tokens import SIGN_IN_LINK_LIFE, new_token, token_hash
 from app.wiring import Wiring
-from recordings.encryption.keystore import KeyExists, KeyMissing, KeyPath, KeyStore
+from recordings.encryption.keystore import KeyStore
 from recordings.model import AccountId, PersonId
 
 PURPOSE = "sign-in-link"
 NAME_FIELD = "member.name"
 EMAIL_FIELD = "member.email"
-PLATFORM = AccountId(UUID(int=0))
-"""Where the key store keeps what belongs to the whole installation."""
-ADDRESS_KEY = KeyPath(PLATFORM, None, "sign-in-address")
+ADDRESS_ITEM = "sign-in-address"
 
 
 class LinkGone(NotThere):
@@ -141,20 +139,8 @@ async def member_names(db: Db, columns: SealedColumns) -> dict[PersonId, str]:
 
 def address_hash(keys: KeyStore, email: str) -> bytes:
     """Keyed hash of a member's address over the whole installation, for finding the account at sign-in."""
-    return hmac.new(_platform_key(keys), normalise_address(email).encode(), sha256).digest()
-
-
-def _platform_key(keys: KeyStore) -> bytes:
-    try:
-        return keys.unwrap(ADDRESS_KEY)
-    except KeyMissing:
-        pass
-    for path in (KeyPath(PLATFORM), ADDRESS_KEY):
-        try:
-            keys.create(path)
-        except KeyExists:  # another process was faster
-            pass
-    return keys.unwrap(ADDRESS_KEY)
+    key = SealedColumns(keys).platform_key(ADDRESS_ITEM)
+    return hmac.new(key, normalise_address(email).encode(), sha256).digest()
 
 
 async def _mail_link(db: Db, wiring: Wiring, account: AccountId, member_id: PersonId, next_path: str) -> None:

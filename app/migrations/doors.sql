@@ -133,28 +133,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE open.ended_at IS NULL AND open.node = node_
 $door$;
 
-CREATE FUNCTION waiting_mails(limit_ integer) RETURNS TABLE (account_id uuid, mail_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT waiting.account_id, waiting.id FROM public.outgoing_mail AS waiting
-    WHERE waiting.state = 'waiting'
-    ORDER BY waiting.created_at
-    LIMIT limit_
-$door$;
-
 -- The development outbox lists mails of every account, newest first; it names ids only, as all doors do.
 CREATE FUNCTION newest_mails(limit_ integer) RETURNS TABLE (account_id uuid, mail_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT newest.account_id, newest.id FROM public.outgoing_mail AS newest
     ORDER BY newest.created_at DESC, newest.id
-    LIMIT limit_
-$door$;
-
--- Recordings whose takes have ended and whose index is still to be made.
-CREATE FUNCTION captured_recordings(limit_ integer) RETURNS TABLE (account_id uuid, recording_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT captured.account_id, captured.id FROM public.recording AS captured
-    WHERE captured.state = 'captured'
-    ORDER BY captured.created_at
     LIMIT limit_
 $door$;
 

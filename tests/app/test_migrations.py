@@ -115,8 +115,6 @@ async def test_every_door_opens(database):
         "due_notes": {"now_": now, "limit_": 5},
         "live_sessions": {},
         "open_takes": {"node_": "media-1"},
-        "waiting_mails": {"limit_": 5},
-        "captured_recordings": {"limit_": 5},
         "unfinished_erasures": {"limit_": 5},
         "platform_counts": {},
     }

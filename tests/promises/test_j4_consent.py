@@ -40,6 +40,7 @@ KEYED = {
     "member.email_index", "participant.email_index", "suppression.address_index", "sign_in_address.address_hash",
     "invitation.token_hash", "invitation.unsubscribe_hash", "login.token_hash", "sign_in_link.token_hash",
     "data_code.code_hash", "consent.text_hash", "audit_event.hash", "audit_event.previous_hash",
+    "rate.key",
     "certificate.signature", "certificate.public_key",
 }  # fmt: skip
 TECHNICAL = {

@@ -134,6 +134,11 @@ CREATE TABLE participant (
 	UNIQUE (account_id, email_index)
 );
 CREATE INDEX ix_participant_account_id ON participant (account_id);
+CREATE UNLOGGED TABLE rate (
+	key BYTEA NOT NULL,
+	leaked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	PRIMARY KEY (key)
+);
 CREATE TABLE sign_in_address (
 	address_hash BYTEA NOT NULL,
 	account UUID NOT NULL,
@@ -500,6 +505,7 @@ ALTER TABLE participant ENABLE ROW LEVEL SECURITY;
 ALTER TABLE participant FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON participant TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON participant TO junier_owner USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON rate TO junier_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sign_in_address TO junier_app;
 ALTER TABLE sign_in_address ENABLE ROW LEVEL SECURITY;
 ALTER TABLE sign_in_address FORCE ROW LEVEL SECURITY;
@@ -1354,28 +1360,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE open.ended_at IS NULL AND open.node = node_
 $door$;
 
-CREATE FUNCTION waiting_mails(limit_ integer) RETURNS TABLE (account_id uuid, mail_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT waiting.account_id, waiting.id FROM public.outgoing_mail AS waiting
-    WHERE waiting.state = 'waiting'
-    ORDER BY waiting.created_at
-    LIMIT limit_
-$door$;
-
 -- The development outbox lists mails of every account, newest first; it names ids only, as all doors do.
 CREATE FUNCTION newest_mails(limit_ integer) RETURNS TABLE (account_id uuid, mail_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT newest.account_id, newest.id FROM public.outgoing_mail AS newest
     ORDER BY newest.created_at DESC, newest.id
-    LIMIT limit_
-$door$;
-
--- Recordings whose takes have ended and whose index is still to be made.
-CREATE FUNCTION captured_recordings(limit_ integer) RETURNS TABLE (account_id uuid, recording_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT captured.account_id, captured.id FROM public.recording AS captured
-    WHERE captured.state = 'captured'
-    ORDER BY captured.created_at
     LIMIT limit_
 $door$;
 
@@ -1464,15 +1453,9 @@ GRANT EXECUTE ON FUNCTION live_sessions TO junier_app;
 ALTER FUNCTION open_takes OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION open_takes FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION open_takes TO junier_app;
-ALTER FUNCTION waiting_mails OWNER TO junier_doors;
-REVOKE EXECUTE ON FUNCTION waiting_mails FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION waiting_mails TO junier_app;
 ALTER FUNCTION newest_mails OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION newest_mails FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION newest_mails TO junier_app;
-ALTER FUNCTION captured_recordings OWNER TO junier_doors;
-REVOKE EXECUTE ON FUNCTION captured_recordings FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION captured_recordings TO junier_app;
 ALTER FUNCTION unfinished_erasures OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION unfinished_erasures FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION unfinished_erasures TO junier_app;
