@@ -45,10 +45,12 @@ class LinkFacts:
 
 
 def may_open(facts: LinkFacts, now: datetime) -> Decision:
-    """May the link open the invitation? An expired one still leads to *my data* (`may_open_data`)."""
+    """May the link open the invitation? An expired or withdrawn one still leads to *my data* (`may_open_data`)."""
     opens = may_open_data(facts)
     if not opens:
         return opens
+    if facts.revoked:
+        return refused("This invitation was withdrawn. Please ask the person who invited you.")
     if now >= facts.expires_at:
         return refused("This invitation has expired. Please ask the person who invited you for a new one.")
     return ALLOWED
@@ -58,8 +60,6 @@ def may_open_data(facts: LinkFacts) -> Decision:
     """May the link lead to what is held about the person? As long as something can be."""
     if facts.erased:
         return refused("Everything about you has been erased, so this link no longer works.")
-    if facts.revoked:
-        return refused("This invitation was withdrawn. Please ask the person who invited you.")
     return ALLOWED
 
 

@@ -16,7 +16,7 @@ from app.privacy.certificate import CertificateFacts, Document, document, public
 from app.privacy.destroying import Destroyed
 from app.privacy.found import Found
 from app.privacy.models import Certificate, Erasure, ErasureState
-from app.privacy.rows import close_person, close_rows
+from app.privacy.rows import close_person, close_request, close_rows
 from app.privacy.scope import Plan
 from app.settings import Settings
 from app.wiring import Wiring
@@ -73,6 +73,8 @@ async def certify(
         erasure.state = outcome.state
         erasure.found = {} if outcome.state is ErasureState.COMPLETE else found.to_json()
         erasure.finished_at = now if outcome.state is ErasureState.COMPLETE else None
+        if outcome.state is ErasureState.COMPLETE:
+            await close_request(db, erasure_id, now)
         await record(
             db,
             account=account,

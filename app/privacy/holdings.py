@@ -20,7 +20,8 @@ from app.privacy.lifeline import Lifeline, lifeline
 from app.sealed_columns import SealedColumns
 from app.sessions.listing import RecordingLine, recordings_of_session
 from app.sessions.models import Recording, Session
-from app.sessions.service import find_session
+from app.sessions.policy import is_held
+from app.sessions.service import find_session, recording_facts
 from app.studies.models import ConsentKind, Study
 from app.studies.service import contact_of, find_study
 from recordings.model import AccountId, PersonId, SessionId
@@ -28,8 +29,15 @@ from recordings.model import AccountId, PersonId, SessionId
 
 @dataclass(frozen=True, kw_only=True)
 class HeldRecording:
+    """held: the kind of reason for which it is kept although its date has come or erasure was asked for, until
+    held_until; restricted: kept and shown to nobody; asked: its erasure was asked for."""
+
     line: RecordingLine
     life: Lifeline
+    held: str = ""
+    held_until: datetime | None = None
+    restricted: bool = False
+    asked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +113,12 @@ async def _session(db: Db, columns: SealedColumns, participant: PersonId, sessio
 async def _recording(db: Db, session: Session, study: Study, line: RecordingLine) -> HeldRecording:
     row = await db.get_one(Recording, line.id)
     begun = row.recorded_at or row.created_at
+    held = is_held(recording_facts(row, session), await now_in(db))
     return HeldRecording(
+        held=(row.held_reason or "") if held else "",
+        held_until=row.held_until if held else None,
+        restricted=row.restricted_at is not None,
+        asked=row.hidden_at is not None,
         line=line,
         life=lifeline([("recorded", begun)], await now_in(db), ends_at=row.erased_at or line.keep_until),
     )

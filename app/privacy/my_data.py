@@ -13,17 +13,19 @@ from sqlalchemy import select
 from app.accounts.login import Login, SignedIn, end_login, require_participant, start_login
 from app.accounts.models import Account, Scope
 from app.audit import Action, record
-from app.database import Db
+from app.database import Db, now_in
 from app.errors import NotThere
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
+from app.language import gettext
 from app.mail.service import is_suppressed, stop_waiting, suppress
-from app.pages import page
+from app.pages import FOR_PARTICIPANTS, page
 from app.participants.forms import read_change, read_code
 from app.participants.models import Participant
-from app.participants.service import ask_code, check_code
+from app.participants.service import ask_code, check_code, foot
 from app.privacy.certificate import signing_key
 from app.privacy.holdings import holdings
+from app.privacy.inbox import requests_of
 from app.privacy.models import Erasure, ErasureReason
 from app.privacy.receipts import receipt_token
 from app.privacy.service import ask_erasure
@@ -32,8 +34,8 @@ from app.privacy.withdrawal import withdraw
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
 from app.sessions.service import find_session
-from app.studies.models import ConsentKind
-from app.studies.service import Contact, contact_of, find_study
+from app.studies.models import ConsentKind, Study
+from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import PersonId, SessionId
 
@@ -59,7 +61,10 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         account_name=(await db.get_one(Account, person.account)).name,
         unsubscribed=row.email_index is not None and await is_suppressed(db, address_index=row.email_index),
         receipts=[(one, receipt_token(key, person.account, one.id)) for one in asked],
-        contact=await _contact(db, wiring, person),
+        form=Form(),
+        requests=await requests_of(db, wiring.columns, person.participant, await now_in(db)),
+        restricted=any(one.restricted for session in held.sessions for one in session.recordings),
+        **await _foot(db, wiring, person),
     )
 
 
@@ -73,7 +78,7 @@ async def send_code(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -
         wiring,
         account=person.account,
         participant=person.participant,
-        contact=await _contact(db, wiring, person),
+        study=await _study(db, person),
     )
     return await _code_page(request, db, wiring, person, Form(), sent=True)
 
@@ -89,7 +94,7 @@ async def open_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         return await _code_page(request, db, wiring, person, form, sent=True, status=422)
     decision = await check_code(db, participant=person.participant, code=code)
     if not decision:
-        form.errors["code"] = decision.reason
+        form.errors["code"] = gettext(decision.reason)
         return await _code_page(request, db, wiring, person, form, sent=True, status=422)
     actor = f"participant:{person.participant}"
     await record(db, account=person.account, actor=actor, action=Action.DATA_OPENED, subject=actor)
@@ -111,7 +116,7 @@ async def withdraw_kind(
 ) -> Redirect:
     person = require_participant(login, Scope.DATA)
     assert person.participant is not None
-    invited = await invited_to(db, wiring, person, session)
+    invited = await invited_to(db, wiring, person, session, withdrawn_too=True)
     form = await read_form(request)
     change = read_change(Form(values=dict(form.values) | {"given": "no"}), list(ConsentKind))
     await withdraw(
@@ -154,7 +159,7 @@ async def confirm_erase(request: AnyRequest, db: Db, wiring: Wiring, login: Logi
     assert person.participant is not None
     held = await holdings(db, wiring.columns, account=person.account, participant=person.participant)
     count = sum(len(session.recordings) for session in held.sessions)
-    return page("privacy/erase_me.html", request, count=count, contact=await _contact(db, wiring, person))
+    return page("privacy/erase_me.html", request, count=count, **await _foot(db, wiring, person))
 
 
 @post("/my-data/erase")
@@ -193,16 +198,30 @@ async def _code_page(
     status: int = 200,
 ) -> Template:
     """Does not show the address: whoever holds a forwarded link gets here too."""
-    contact = await _contact(db, wiring, person)
-    return page("privacy/my_data_code.html", request, status=status, form=form, sent=sent, contact=contact)
+    return page(
+        "privacy/my_data_code.html",
+        request,
+        status=status,
+        form=form,
+        sent=sent,
+        **await _foot(db, wiring, person),
+    )
 
 
-async def _contact(db: Db, wiring: Wiring, person: SignedIn) -> Contact:
-    """Whom to ask: the contact of the study of this login's session."""
+async def _study(db: Db, person: SignedIn) -> Study:
+    """The study of this login's session, whose contact and notice stand in the foot."""
     if person.session is None:
         raise NotThere
-    session = await find_session(db, person.session)
-    return contact_of(wiring.columns, await find_study(db, session.study_id))
+    return await find_study(db, (await find_session(db, person.session)).study_id)
+
+
+async def _foot(db: Db, wiring: Wiring, person: SignedIn) -> dict[str, Any]:
+    told = await foot(db, wiring, account=person.account, study=await _study(db, person))
+    return {
+        "contact": told.contact,
+        "notice_date": told.notice_date,
+        "notice_link": f"/take-part/{person.session}/notice",
+    }
 
 
 router = Router(
@@ -216,4 +235,5 @@ router = Router(
         confirm_erase,
         erase_me,
     ],
+    opt=FOR_PARTICIPANTS,
 )

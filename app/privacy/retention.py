@@ -15,8 +15,10 @@ from sqlalchemy import select, text
 from app.audit import SYSTEM
 from app.database import Db
 from app.jobs import enqueue
+from app.privacy.lifting import lift_when_told
 from app.privacy.models import Erasure, ErasureReason, ErasureState
 from app.privacy.policy import OPEN_STATES, due_again
+from app.privacy.reminding import REMIND_BEFORE, remind
 from app.privacy.service import ask_erasure
 from app.sessions.models import Recording, Session
 from app.sessions.notes import erase_due_notes
@@ -27,10 +29,12 @@ from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
 AT_ONCE = 500
+_UNTIL = f"CAST(:now AS timestamptz) + interval '{REMIND_BEFORE.days} days'"
 
 
 async def sweep(wiring: Wiring, now: datetime) -> int:
-    """Ask for the erasure of everything due at `now`, erase notes that are, and take up unfinished erasures.
+    """Ask for the erasure of everything due at `now`, erase notes that are, tell owners what goes soon, lift
+    restrictions whose participants were told, and take up unfinished erasures.
     Returns how many jobs were enqueued. Safe to run twice and beside itself."""
     asked = 0
     for account, notes in (await _by_account(wiring, "due_notes(:now, :limit)", now)).items():
@@ -38,6 +42,13 @@ async def sweep(wiring: Wiring, now: datetime) -> int:
             await erase_due_notes(db, notes=notes, now=now, by=SYSTEM)
     for account, recordings in (await _by_account(wiring, "due_recordings(:now, :limit)", now)).items():
         asked += await _ask_due(wiring, account, recordings, now)
+    for account, soon in (await _by_account(wiring, f"recordings_due_soon(:now, {_UNTIL}, :limit)", now)).items():
+        async with wiring.database.transaction(account) as db:
+            await remind(db, wiring, account=account, recordings=soon, now=now)
+    for account, requests in (await _by_account(wiring, "lifting_requests(:limit)", now)).items():
+        for request in requests:
+            async with wiring.database.transaction(account) as db:
+                await lift_when_told(db, request)
     for account, erasures in (await _by_account(wiring, "unfinished_erasures(:limit)", now)).items():
         asked += await _take_up(wiring, account, erasures, now)
     return asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Update, delete, func, select, update
 from sqlalchemy.sql.dml import Delete
@@ -15,6 +16,7 @@ from app.jobs import enqueue
 from app.mail.models import OutgoingMail
 from app.mail.service import stop_waiting
 from app.participants.models import DataCode, Participant
+from app.privacy.models import DataRequest, RequestState
 from app.privacy.scope import Plan
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
 from recordings.model import PersonId
@@ -27,7 +29,8 @@ async def hide(db: Db, plan: Plan, now: datetime) -> None:
     )
     await db.execute(update(Track).where(Track.id.in_(plan.tracks), Track.closed_at.is_(None)).values(closed_at=now))
     await db.execute(update(Transcript).where(Transcript.id.in_(plan.transcripts)).values(state=TranscriptState.ERASED))
-    if plan.whole_person:
+    if plan.leaving:
+        await _hide_held(db, plan, now)
         await db.execute(
             update(Invitation)
             .where(Invitation.participant_id == plan.person, Invitation.revoked_at.is_(None))
@@ -35,6 +38,12 @@ async def hide(db: Db, plan: Plan, now: datetime) -> None:
         )
         await stop_waiting(db, person=plan.person)  # whoever asked to be forgotten is not invited once more
         await end_logins_of(db, person=plan.person)  # so that no stream is published after capture was stopped
+
+
+async def _hide_held(db: Db, plan: Plan, now: datetime) -> None:
+    """What a hold keeps is kept, not shown; no more of it is captured."""
+    held = Recording.id.in_(plan.held)
+    await db.execute(update(Recording).where(held, Recording.hidden_at.is_(None)).values(hidden_at=now))
 
 
 async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
@@ -85,12 +94,27 @@ async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int
         .where(Participant.id == person)
         .values(name=None, email=None, email_index=None, erased_at=func.coalesce(Participant.erased_at, now))
     )
+    await db.execute(
+        update(DataRequest)
+        .where(DataRequest.participant_id == person, DataRequest.state != RequestState.REFUSED)
+        .values(state=RequestState.DONE, answered_at=func.coalesce(DataRequest.answered_at, now))
+    )
+    await db.execute(update(DataRequest).where(DataRequest.participant_id == person).values(words=None, answer=None))
     return {
         "contact": _count(closed),
         "mails": await _run(db, delete(OutgoingMail).where(OutgoingMail.person_id == person)),
         "codes": await _run(db, delete(DataCode).where(DataCode.participant_id == person)),
         "invitations": await db.scalar(select(func.count()).where(Invitation.participant_id == person)) or 0,
     }
+
+
+async def close_request(db: Db, erasure: UUID, now: datetime) -> None:
+    """The request that asked for this erasure is answered by its certificate."""
+    await db.execute(
+        update(DataRequest)
+        .where(DataRequest.erasure_id == erasure)
+        .values(state=RequestState.DONE, answered_at=func.coalesce(DataRequest.answered_at, now))
+    )
 
 
 async def _reindex(db: Db, plan: Plan) -> None:

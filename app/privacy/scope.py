@@ -50,13 +50,15 @@ class NodePlace:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """whole_person: contact data and everything else goes too. keys: all keys known to lie in the targets.
+    """whole_person: contact data and everything else goes too. leaving: the whole person was asked for, though a hold
+    may keep a part: they take part in nothing more. keys: all keys known to lie in the targets.
     stop: prefixes the media processes drop. indexes: prefixes of indexes that name erased tracks.
     reindex: recordings of which the rest plays on. held: recordings a hold keeps."""
 
     account: AccountId
     person: PersonId
     whole_person: bool
+    leaving: bool
     targets: tuple[Target, ...]
     keys: tuple[KeyPath, ...]
     stop: tuple[str, ...]
@@ -118,6 +120,7 @@ async def plan_erasure(db: Db, erasure: Erasure, now: datetime) -> Plan:
         account=account,
         person=person,
         whole_person=False,
+        leaving=erasure.recording_ids is None and erasure.track_kinds is None,
         targets=tuple(targets),
         keys=tuple(target.key for target in targets),
         stop=(
@@ -154,6 +157,7 @@ async def _whole_person(db: Db, account: AccountId, person: PersonId, rows: _Row
         account=account,
         person=person,
         whole_person=True,
+        leaving=True,
         targets=(Target(key=KeyPath(account, person), prefixes=prefixes),),
         keys=(KeyPath(account, person), *below),
         stop=prefixes,

@@ -19,8 +19,9 @@ from app.privacy.certifying import Outcome, certify
 from app.privacy.destroying import destroy
 from app.privacy.found import Found, look
 from app.privacy.ledger import Ledger, LedgerEntry, LedgerEvent
-from app.privacy.models import Erasure, ErasureReason, ErasureState
+from app.privacy.models import Erasure, ErasureReason, ErasureState, RequestKind, RequestState
 from app.privacy.policy import OPEN_STATES, TRANSCRIPT, receipt_number
+from app.privacy.requests import note_request
 from app.privacy.rows import hide
 from app.privacy.scope import Plan, plan_erasure
 from app.sessions.models import Recording, Track, Transcript, TranscriptState
@@ -29,6 +30,13 @@ from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
 __all__ = ["Nodes", "Outcome", "ask_erasure", "ledger_of", "run_erasure"]
+
+
+REQUESTED = {
+    ErasureReason.REQUEST: RequestKind.ERASURE,
+    ErasureReason.WITHDRAWAL: RequestKind.WITHDRAWAL,
+}
+"""Erasures that a participant asked for stand in the owner's inbox too."""
 
 
 class NodeErased(Protocol):
@@ -101,6 +109,17 @@ async def ask_erasure(
         subject=f"erasure:{erasure.id}",
         facts={"reason": str(reason), "person": person, "recordings": len(plan.recordings), "tracks": len(plan.tracks)},
     )
+    if reason in REQUESTED:
+        await note_request(
+            db,
+            account=account,
+            participant=person,
+            kind=REQUESTED[reason],
+            state=RequestState.OPEN,
+            now=now,
+            receipt=erasure.receipt,
+            erasure=erasure.id,
+        )
     await enqueue(db, "erase", key=f"erase-{erasure.id}", account_id=account, erasure_id=erasure.id)
     return erasure
 

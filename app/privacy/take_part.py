@@ -20,13 +20,14 @@ from app.errors import NotThere, SignInNeeded
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.invitations.service import accept, find_by_token, invitation_of
-from app.pages import page
+from app.language import read_language, reader
+from app.pages import FOR_PARTICIPANTS, page
 from app.participants.consents import entries, give_consent, standing_consents
 from app.participants.forms import read_change, read_registration, read_switches
 from app.participants.models import Participant
 from app.participants.notice import Notice, StudyFacts, hashes, kind_words
 from app.participants.policy import current, outdated
-from app.participants.service import OtherAddress, register, study_notice
+from app.participants.service import OtherAddress, keep_language, register, study_notice
 from app.privacy.withdrawal import withdraw
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
@@ -89,6 +90,8 @@ async def take_up_invitation(request: AnyRequest, db: Db, wiring: Wiring, token:
         return _closed(request, token)
     account, participant = AccountId(invitation.account_id), PersonId(invitation.participant_id)
     row = await db.get_one(Participant, participant)
+    session = await find_session(db, invitation.session_id)
+    reader().study = (await find_study(db, session.study_id)).language
     if row.registered_at is None or form.values:
         typed = read_registration(form)
         if typed is None:
@@ -162,9 +165,7 @@ async def show_notice(request: AnyRequest, db: Db, wiring: Wiring, login: Login,
     return page("participants/notice.html", request, **invited.context)
 
 
-async def invited_to(
-    db: Db, wiring: Wiring, login: SignedIn, session: UUID, *, withdrawn_too: bool = False
-) -> Invited:
+async def invited_to(db: Db, wiring: Wiring, login: SignedIn, session: UUID, *, withdrawn_too: bool = False) -> Invited:
     """The session this participant is invited to. Another one does not exist for them: raises NotThere.
     withdrawn_too: for what a person may do even when the invitation was withdrawn, such as taking back a consent."""
     assert login.participant is not None
@@ -180,6 +181,7 @@ async def _invited(db: Db, wiring: Wiring, invitation: Invitation) -> Invited:
     account = AccountId(invitation.account_id)
     session = await find_session(db, invitation.session_id)
     study = await find_study(db, session.study_id)
+    reader().study = study.language
     facts, notice = await study_notice(db, wiring.columns, wiring.settings, account=account, study=study)
     return Invited(
         account=account,
@@ -246,7 +248,10 @@ def _closed(request: AnyRequest, token: str) -> Template:
 
 
 async def _come_in(db: Db, wiring: Wiring, invitation: Invitation, where: str) -> Redirect:
-    """A login for this participant, and on to an address without the secret."""
+    """A login for this participant, and on to an address without the secret. A language chosen before is kept."""
+    chosen = read_language(reader().explicit)
+    if chosen is not None:
+        await keep_language(db, participant=PersonId(invitation.participant_id), language=chosen)
     cookie = await start_login(
         db,
         wiring.settings,
@@ -269,4 +274,5 @@ router = Router(
         change_consent,
         show_notice,
     ],
+    opt=FOR_PARTICIPANTS,
 )

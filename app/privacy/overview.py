@@ -1,0 +1,199 @@
+"""What will be erased when, session by session: the first to go first, nothing left out.
+
+Names of people are not read here: sessions, dates, counts and kinds are enough to decide by.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from app.database import Db
+from app.privacy.due_in_sql import KEPT, items_by_session, never
+from app.sessions.listing import TRACK_WORDS
+from app.sessions.models import Note, Recording, Session, Track, Transcript, TranscriptState
+from app.sessions.policy import due, is_held, note_until, shortest
+from app.sessions.service import recording_facts
+from app.studies.models import Study
+
+DAYS_ONE_BY_ONE = timedelta(days=7)
+WEEKS_ONE_BY_ONE = timedelta(days=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One session of which something is held. due: the first of its dates, None: not by itself; kinds: in words;
+    going: recordings whose erasure was asked for already."""
+
+    session: UUID
+    title: str
+    study: str
+    study_id: UUID
+    due: datetime | None
+    last_due: datetime | None
+    people: int
+    recordings: int
+    notes: int
+    kinds: tuple[str, ...]
+    held: int
+    restricted: int
+    going: int
+    days: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Sessions whose first date falls into one stretch of time."""
+
+    heading: str
+    overdue: bool
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """One page of it, and what is true of all pages. next_due: the next date to come."""
+
+    groups: tuple[Group, ...]
+    sessions: int
+    overdue: int
+    without_date: int
+    next_due: datetime | None
+    more: bool
+
+
+def heading(due_at: datetime | None, now: datetime) -> str:
+    """The stretch of time a date belongs to: days for a week, weeks for a month, then months (all in UTC)."""
+    if due_at is None:
+        return "Until somebody asks"
+    if due_at <= now:
+        return "Past its date"
+    on, today = due_at.astimezone(UTC).date(), now.astimezone(UTC).date()
+    if on == today:
+        return "Today"
+    if on - today <= DAYS_ONE_BY_ONE:
+        return f"{on:%A}, {on.day} {on:%B %Y}"
+    if on - today <= WEEKS_ONE_BY_ONE:
+        monday = on - timedelta(days=on.weekday())
+        return f"Week of {monday.day} {monday:%B %Y}"
+    return f"{on:%B %Y}"
+
+
+async def overview(db: Db, now: datetime, *, limit: int, offset: int) -> Overview:
+    """Ordered by the first date, then by session; what has no date stands last."""
+    items = items_by_session(now).subquery("sessions")
+    total = (
+        await db.execute(
+            select(
+                func.count(),
+                func.count().filter(items.c.due <= now),
+                func.count().filter(items.c.due.is_(None)),
+                func.min(items.c.due).filter(items.c.due > now),
+            ).select_from(items)
+        )
+    ).one()
+    page = (
+        await db.execute(
+            select(Session, Study)
+            .join(items, items.c.session_id == Session.id)
+            .join(Study, Study.id == Session.study_id)
+            .order_by(func.coalesce(items.c.due, never()), Session.id)
+            .limit(limit + 1)
+            .offset(offset)
+        )
+    ).all()
+    lines = await _lines(db, [(row[0], row[1]) for row in page[:limit]], now)
+    return Overview(
+        groups=_grouped(lines, now),
+        sessions=total[0],
+        overdue=total[1],
+        without_date=total[2],
+        next_due=total[3],
+        more=len(page) > limit,
+    )
+
+
+async def _lines(db: Db, page: Sequence[tuple[Session, Study]], now: datetime) -> list[Line]:
+    ids = [session.id for session, _ in page]
+    recordings: dict[UUID, list[Recording]] = {}
+    for row in await db.scalars(
+        select(Recording).where(Recording.session_id.in_(ids), Recording.state.not_in(KEPT)).order_by(Recording.id)
+    ):
+        recordings.setdefault(row.session_id, []).append(row)
+    kinds = await _kinds(db, [row for rows in recordings.values() for row in rows])
+    notes: dict[UUID, list[Note]] = {}
+    for note in await db.scalars(select(Note).where(Note.session_id.in_(ids))):
+        notes.setdefault(note.session_id, []).append(note)
+    return [
+        _line(session, study, recordings.get(session.id, []), notes.get(session.id, []), kinds, now)
+        for session, study in page
+    ]
+
+
+def _line(
+    session: Session,
+    study: Study,
+    recordings: Collection[Recording],
+    notes: Collection[Note],
+    kinds: Mapping[UUID, Collection[str]],
+    now: datetime,
+) -> Line:
+    facts = [recording_facts(row, session) for row in recordings]
+    days = shortest(study.retention_days, session.retention_days)
+    dates = [due(one, study.retention_days, now) for one in facts]
+    dates += [note_until(note.at, session.ended_at, days) for note in notes]
+    known = [one for one in dates if one is not None]
+    words = [kind for row in recordings for kind in kinds.get(row.id, ())]
+    return Line(
+        session=session.id,
+        title=session.title,
+        study=study.title,
+        study_id=study.id,
+        due=min(known, default=None),
+        last_due=max(known, default=None) if len(known) == len(dates) else None,
+        people=len({row.person_id for row in recordings if not row.person_is_member}),
+        recordings=len(recordings),
+        notes=len(notes),
+        kinds=tuple(dict.fromkeys(sorted(words, key=_in_order))),
+        held=sum(is_held(one, now) for one in facts),
+        restricted=sum(one.restricted_at is not None for one in facts),
+        going=sum(one.hidden_at is not None for one in facts),
+        days=days,
+    )
+
+
+async def _kinds(db: Db, recordings: Collection[Recording]) -> dict[UUID, list[str]]:
+    """What each recording consists of, in words."""
+    ids = [row.id for row in recordings]
+    found: dict[UUID, list[str]] = {}
+    tracks = select(Track.recording_id, Track.kind).where(Track.recording_id.in_(ids), Track.erased_at.is_(None))
+    for recording, kind in await db.execute(tracks):
+        found.setdefault(recording, []).append(TRACK_WORDS[kind])
+    written = select(Transcript.recording_id).where(
+        Transcript.recording_id.in_(ids), Transcript.state == TranscriptState.READY
+    )
+    for recording in await db.scalars(written):
+        found.setdefault(recording, []).append("transcript")
+    return found
+
+
+def _in_order(kind: str) -> int:
+    words = [*TRACK_WORDS.values(), "transcript"]
+    return words.index(kind)
+
+
+def _grouped(lines: Sequence[Line], now: datetime) -> tuple[Group, ...]:
+    headings = [heading(line.due, now) for line in lines]
+    return tuple(
+        Group(
+            heading=one,
+            overdue=one == heading(now, now),
+            lines=tuple(line for line, its in zip(lines, headings, strict=True) if its == one),
+        )
+        for one in Counter(headings)
+    )

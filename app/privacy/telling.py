@@ -1,0 +1,84 @@
+"""Mails of this folder: to the account's owners, and to a participant about a request of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.accounts.models import Account, Member, Role
+from app.database import Db
+from app.invitations.models import Invitation
+from app.mail.service import queue
+from app.participants.models import Participant
+from app.participants.service import EMAIL_FIELD, NAME_FIELD
+from app.sessions.service import find_session
+from app.studies.service import Contact, contact_of, find_study
+from app.wiring import Wiring
+from recordings.model import AccountId, PersonId
+
+
+async def tell_owners(
+    db: Db, wiring: Wiring, *, account: AccountId, template: str, key: str, context: Mapping[str, object]
+) -> int:
+    """One mail to each owner; the same key again writes nothing. Returns how many were written. No mail to an owner
+    names a participant: mailboxes outlive erasures."""
+    name = (await db.get_one(Account, account)).name
+    owners = select(Member).where(Member.role == Role.OWNER, Member.removed_at.is_(None)).order_by(Member.created_at)
+    told = 0
+    for owner in (await db.scalars(owners)).all():
+        person = PersonId(owner.id)
+        mail = await queue(
+            db,
+            wiring.columns,
+            settings=wiring.settings,
+            account=account,
+            person=person,
+            template=template,
+            key=f"{key}-{owner.id}",
+            optional=False,
+            context={"account_name": name, "address": wiring.settings.public_url.rstrip("/"), **context},
+            to_name=wiring.columns.open(account, person, "member.name", owner.name),
+            to_email=wiring.columns.open(account, person, "member.email", owner.email),
+        )
+        told += mail is not None
+    return told
+
+
+async def tell_participant(
+    db: Db, wiring: Wiring, *, participant: PersonId, template: str, key: str, context: Mapping[str, object]
+) -> UUID | None:
+    """A mail to the registered address, which unsubscribing does not stop; None when the person is erased or it was
+    written before."""
+    row = await db.get(Participant, participant)
+    if row is None or row.email is None:
+        return None
+    account, contact = AccountId(row.account_id), await contact_for(db, wiring, participant)
+    return await queue(
+        db,
+        wiring.columns,
+        settings=wiring.settings,
+        account=account,
+        person=participant,
+        template=template,
+        key=key,
+        optional=False,
+        context={
+            "account_name": (await db.get_one(Account, account)).name,
+            "contact_name": contact.name if contact else "",
+            "contact_email": contact.email if contact else "",
+            **context,
+        },
+        to_name=wiring.columns.open(account, participant, NAME_FIELD, row.name),
+        to_email=wiring.columns.open(account, participant, EMAIL_FIELD, row.email),
+    )
+
+
+async def contact_for(db: Db, wiring: Wiring, participant: UUID) -> Contact | None:
+    """Whom the person can ask: the contact of the study they were last invited to."""
+    invited = select(Invitation.session_id).where(Invitation.participant_id == participant)
+    session = await db.scalar(invited.order_by(Invitation.created_at.desc()).limit(1))
+    if session is None:
+        return None
+    return contact_of(wiring.columns, await find_study(db, (await find_session(db, session)).study_id))
