@@ -15,11 +15,12 @@ from app.accounts.models import Role
 from app.database import Db
 from app.forms import Form, read_form
 from app.pages import page
-from app.sessions import note_routes
+from app.sessions import note_routes, response_routes
 from app.sessions.forms import read_session, time_zones
 from app.sessions.models import Session
 from app.sessions.service import schedule
 from app.studies.forms import LANGUAGES
+from app.studies.questions import questions_of_study
 from app.studies.service import contact_of, find_study, newest_consent_text
 from app.wiring import Wiring
 
@@ -52,6 +53,7 @@ async def show_study(
         contact=contact_of(wiring.columns, row),
         consent=await newest_consent_text(db, study),
         language=LANGUAGES.get(row.language, row.language),
+        questions=await questions_of_study(db, study),
         sessions=sessions[:PAGE_ROWS],
         number=number,
         more=len(sessions) > PAGE_ROWS,
@@ -88,4 +90,4 @@ async def create(request: Request[Any, Any, Any], db: Db, login: Login, study: U
     return Redirect(f"/sessions/{session}", status_code=303)
 
 
-router = Router("/", route_handlers=[show_study, show_new, create, *note_routes.handlers])
+router = Router("/", route_handlers=[show_study, show_new, create, *note_routes.handlers, *response_routes.handlers])

@@ -11,6 +11,7 @@ LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "
 """Languages a transcript can be written in."""
 RETENTION = {"days": "Erase after a number of days", "asked": "Keep until you or the participant ask"}
 LONGEST_DAYS = 3650
+WORDS_LENGTH = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class StudyInput:
     kinds: list[ConsentKind]
     language: str
     retention_days: int | None
+    questions_words: str = ""
 
 
 def read_study(form: Form) -> StudyInput | None:
@@ -44,6 +46,7 @@ def read_study(form: Form) -> StudyInput | None:
         kinds=kinds,
         language=form.choice("language", LANGUAGES),
         retention_days=days,
+        questions_words=form.text("questions_words", required=False, length=WORDS_LENGTH),
     )
     return read if form.fine else None
 
@@ -57,6 +60,7 @@ def shown_study(
     kinds: list[str] | None = None,
     language: str = "en",
     retention_days: int | None = DEFAULT_RETENTION_DAYS,
+    questions_words: str = "",
 ) -> Form:
     """The form as first shown."""
     return Form(
@@ -68,6 +72,7 @@ def shown_study(
             "language": language,
             "retention": "asked" if retention_days is None else "days",
             "retention_days": str(retention_days or DEFAULT_RETENTION_DAYS),
+            "questions_words": questions_words,
         },
         lists={"kinds": list(ConsentKind) if kinds is None else kinds},
     )

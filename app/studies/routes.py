@@ -14,9 +14,20 @@ from app.accounts.models import Role
 from app.database import Db
 from app.forms import Form, read_form
 from app.pages import page
+from app.studies import question_routes
 from app.studies.forms import LANGUAGES, RETENTION, read_study, shown_study
 from app.studies.models import ConsentKind
-from app.studies.service import change_study, contact_of, create_study, find_study, list_studies, newest_consent_text
+from app.studies.service import (
+    change_study,
+    close_study,
+    consent_texts,
+    contact_of,
+    create_study,
+    find_study,
+    list_studies,
+    newest_consent_text,
+    reopen_study,
+)
 from app.wiring import Wiring
 
 PAGE_ROWS = 50
@@ -77,6 +88,7 @@ async def create(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login:
         kinds=typed.kinds,
         language=typed.language,
         retention_days=typed.retention_days,
+        questions_words=typed.questions_words,
         by=member.actor,
     )
     return Redirect(f"/studies/{study}", status_code=303)
@@ -95,6 +107,7 @@ async def show_edit(request: Request[Any, Any, Any], db: Db, wiring: Wiring, log
         kinds=row.kinds,
         language=row.language,
         retention_days=row.retention_days,
+        questions_words=row.questions_words,
     )
     return _form_page(request, form, study=study, owner=member.role is Role.OWNER)
 
@@ -124,8 +137,41 @@ async def update(
         kinds=typed.kinds,
         language=typed.language,
         retention_days=typed.retention_days,
+        questions_words=typed.questions_words,
         by=member.actor,
     )
+    return Redirect(f"/studies/{study}", status_code=303)
+
+
+@get("/studies/{study:uuid}/consent-texts")
+async def show_consent_texts(
+    request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, study: UUID
+) -> Template:
+    """Every version with its date and writer: consents name the version they were given to."""
+    require_member(login)
+    row = await find_study(db, study)
+    texts = await consent_texts(db, wiring.columns, study)
+    return page("studies/consent_texts.html", request, study=row, texts=texts)
+
+
+@get("/studies/{study:uuid}/close")
+async def confirm_close(request: Request[Any, Any, Any], db: Db, login: Login, study: UUID) -> Template:
+    """Says what closing means and asks once."""
+    require_member(login, Role.OWNER, Role.RESEARCHER)
+    return page("studies/close.html", request, study=await find_study(db, study))
+
+
+@post("/studies/{study:uuid}/close")
+async def close(db: Db, login: Login, study: UUID) -> Redirect:
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    await close_study(db, study=study, by=member.actor)
+    return Redirect(f"/studies/{study}", status_code=303)
+
+
+@post("/studies/{study:uuid}/reopen")
+async def reopen(db: Db, login: Login, study: UUID) -> Redirect:
+    member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    await reopen_study(db, study=study, by=member.actor)
     return Redirect(f"/studies/{study}", status_code=303)
 
 
@@ -145,4 +191,18 @@ def _form_page(
     )
 
 
-router = Router("/", route_handlers=[show_studies, show_new, create, show_edit, update])
+router = Router(
+    "/",
+    route_handlers=[
+        show_studies,
+        show_new,
+        create,
+        show_edit,
+        update,
+        show_consent_texts,
+        confirm_close,
+        close,
+        reopen,
+        *question_routes.handlers,
+    ],
+)

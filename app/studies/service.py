@@ -1,15 +1,17 @@
-"""Verbs of a study: create, change, write a new consent text."""
+"""Verbs of a study: create, change, close, write a new consent text."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 
-from app.audit import SYSTEM, Action, record
-from app.database import Db
+from app.accounts.service import member_names
+from app.audit import SYSTEM, Action, AuditEvent, record
+from app.database import Db, now_in
 from app.errors import NotThere
 from app.sealed_columns import SealedColumns
 from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Study
@@ -24,6 +26,16 @@ class Contact:
     email: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConsentVersion:
+    """One wording of the consent text. written_by: a member's name, "" where none is known any more."""
+
+    version: int
+    text: str
+    created_at: datetime
+    written_by: str
+
+
 async def create_study(
     db: Db,
     columns: SealedColumns,
@@ -36,6 +48,7 @@ async def create_study(
     kinds: Collection[ConsentKind],
     language: str = "en",
     retention_days: int | None = DEFAULT_RETENTION_DAYS,
+    questions_words: str = "",
     by: str = SYSTEM,
 ) -> UUID:
     """A new study with version 1 of its consent text. by: as audit names whoever does it."""
@@ -48,6 +61,7 @@ async def create_study(
         kinds=_in_order(kinds),
         language=language,
         retention_days=retention_days,
+        questions_words=questions_words,
     )
     db.add(study)
     await db.flush()
@@ -68,6 +82,7 @@ async def change_study(
     kinds: Collection[ConsentKind],
     language: str,
     retention_days: int | None,
+    questions_words: str = "",
     by: str = SYSTEM,
 ) -> None:
     """Change a study. A changed consent text becomes a new version; a changed retention raises its version,
@@ -75,6 +90,7 @@ async def change_study(
     row = await find_study(db, study)
     account = AccountId(row.account_id)
     row.title, row.language, row.kinds = title, language, _in_order(kinds)
+    row.questions_words = questions_words
     row.contact_name = columns.seal(account, None, "study.contact_name", contact_name)
     row.contact_email = columns.seal(account, None, "study.contact_email", contact_email)
     subject = f"study:{study}"
@@ -101,6 +117,25 @@ async def new_consent_text(db: Db, *, study: UUID, text: str, by: str = SYSTEM) 
     return version
 
 
+async def close_study(db: Db, *, study: UUID, by: str) -> None:
+    """No new sessions and invitations; what is planned still takes place, and what was recorded is kept until
+    its date. Safe to run twice. Raises NotThere."""
+    row = await find_study(db, study)
+    await db.refresh(row, with_for_update=True)
+    if row.closed_at is None:
+        row.closed_at = await now_in(db)
+        await record(db, account=row.account_id, actor=by, action=Action.STUDY_CLOSED, subject=f"study:{study}")
+
+
+async def reopen_study(db: Db, *, study: UUID, by: str) -> None:
+    """Safe to run twice. Raises NotThere."""
+    row = await find_study(db, study)
+    await db.refresh(row, with_for_update=True)
+    if row.closed_at is not None:
+        row.closed_at = None
+        await record(db, account=row.account_id, actor=by, action=Action.STUDY_REOPENED, subject=f"study:{study}")
+
+
 async def find_study(db: Db, study: UUID) -> Study:
     """The study of this account. Raises NotThere."""
     row = await db.get(Study, study)
@@ -119,6 +154,29 @@ async def newest_consent_text(db: Db, study: UUID) -> ConsentText:
         select(ConsentText).where(ConsentText.study_id == study).order_by(ConsentText.version.desc()).limit(1)
     )
     return found.one()
+
+
+async def consent_texts(db: Db, columns: SealedColumns, study: UUID) -> list[ConsentVersion]:
+    """Every version, newest first, and who wrote it as audit recorded it."""
+    texts = await db.scalars(
+        select(ConsentText).where(ConsentText.study_id == study).order_by(ConsentText.version.desc())
+    )
+    events = await db.scalars(
+        select(AuditEvent).where(
+            AuditEvent.subject == f"study:{study}", AuditEvent.action == Action.CONSENT_TEXT_CHANGED
+        )
+    )
+    writers = {event.facts["version"]: event.actor for event in events}
+    names = {f"member:{member}": name for member, name in (await member_names(db, columns)).items()}
+    return [
+        ConsentVersion(
+            version=text.version,
+            text=text.text,
+            created_at=text.created_at,
+            written_by=names.get(writers.get(text.version, ""), ""),
+        )
+        for text in texts
+    ]
 
 
 def contact_of(columns: SealedColumns, study: Study) -> Contact:

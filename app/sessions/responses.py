@@ -1,0 +1,241 @@
+"""Verbs of answers after a session: save, read, list. Each response is sealed under a key of its own beneath the
+person's, so that it can be erased alone and closes old database pages and backups with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
+
+from app.audit import Action, record
+from app.database import Db, now_in
+from app.errors import Conflict, Gone
+from app.participants.models import Participant
+from app.participants.service import NAME_FIELD
+from app.sealed_columns import ERASED, SealedColumns
+from app.sessions.answering import ResponseFacts, Value, answers_readable, from_json, to_json
+from app.sessions.models import Recording, Session
+from app.sessions.policy import is_held, shortest
+from app.sessions.response_models import Answer, Response
+from app.sessions.service import recording_facts
+from app.studies.models import Question, Study
+from app.studies.questions import questions_of_study
+from recordings.encryption.keystore import KeyDestroyed, KeyPath
+from recordings.model import AccountId, PersonId
+
+
+class QuestionsChanged(Conflict):
+    """The questions have changed since you opened this page. What you entered is still here; please look again
+    before you save."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerLine:
+    """A wording that was asked, and what was answered to it."""
+
+    question: Question
+    value: Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """One participant's answers as members read them. name "" once erased; lines empty when refused, for `reason`."""
+
+    participant: PersonId
+    name: str
+    answered_at: datetime
+    changed_at: datetime | None
+    lines: tuple[AnswerLine, ...]
+    reason: str = ""
+
+
+def response_item(response: UUID) -> str:
+    return f"response-{response}"
+
+
+def response_key_path(row: Response) -> KeyPath:
+    """The key of everything in one response."""
+    return KeyPath(AccountId(row.account_id), PersonId(row.participant_id), response_item(row.id))
+
+
+def answers_kept_days(study: Study, session: Session) -> int | None:
+    """As for recordings: the shortest clock wins; None: until someone asks."""
+    return shortest(study.retention_days, session.retention_days)
+
+
+async def response_of(db: Db, *, session: UUID, participant: PersonId) -> Response | None:
+    return await db.scalar(
+        select(Response).where(Response.session_id == session, Response.participant_id == participant)
+    )
+
+
+async def facts_of(db: Db, rows: Iterable[Response], now: datetime) -> dict[UUID, ResponseFacts]:
+    """What the rules look at, by response: its session's end, and holds and restrictions of what was recorded of
+    the same person in the same session."""
+    rows = list(rows)
+    sessions = {row.session_id for row in rows}
+    ends = {one.id: one for one in await db.scalars(select(Session).where(Session.id.in_(sessions)))}
+    people = {row.participant_id for row in rows}
+    recordings = (
+        await db.scalars(
+            select(Recording).where(
+                Recording.session_id.in_(sessions), Recording.person_id.in_(people), Recording.erased_at.is_(None)
+            )
+        )
+    ).all()
+    found = {}
+    for row in rows:
+        mine = [one for one in recordings if (one.session_id, one.person_id) == (row.session_id, row.participant_id)]
+        session = ends[row.session_id]
+        holds = [one.held_until for one in mine if is_held(recording_facts(one, session), now)]
+        lasting = [until for until in holds if until is not None]
+        found[row.id] = ResponseFacts(
+            answered_at=row.answered_at,
+            session_ended_at=session.ended_at,
+            hidden_at=row.hidden_at,
+            erased_at=row.erased_at,
+            held=bool(holds),
+            held_until=max(lasting) if holds and len(lasting) == len(holds) else None,
+            restricted=any(one.restricted_at is not None for one in mine),
+        )
+    return found
+
+
+async def answers_of(db: Db, columns: SealedColumns, rows: Iterable[Response]) -> dict[UUID, list[AnswerLine]]:
+    """By response, in the order of the questions, each with the wording that was answered. Nothing of what is
+    being erased."""
+    shown = {row.id: row for row in rows if row.hidden_at is None and row.erased_at is None}
+    found = await db.execute(
+        select(Answer, Question)
+        .join(Question, Question.id == Answer.question_id)
+        .where(Answer.response_id.in_(shown))
+        .order_by(Question.position, Question.created_at)
+    )
+    lines: dict[UUID, list[AnswerLine]] = {}
+    for answer, question in found.all():
+        value = _open(columns, shown[answer.response_id], answer)
+        lines.setdefault(answer.response_id, []).append(AnswerLine(question=question, value=value))
+    return lines
+
+
+async def questions_for(db: Db, study: UUID, answered: Sequence[AnswerLine]) -> list[Question]:
+    """What this person is asked: the wordings they answered, and of the rest what is asked now."""
+    known = {line.question.origin_id for line in answered}
+    new = [question for question in await questions_of_study(db, study) if question.origin_id not in known]
+    return sorted([*(line.question for line in answered), *new], key=lambda one: (one.position, one.created_at))
+
+
+async def save_answers(
+    db: Db, columns: SealedColumns, *, session: Session, participant: PersonId, values: Mapping[UUID, Value]
+) -> Response:
+    """All answers of one participant to one session as they stand now, in place of those before. The caller has
+    locked the participant and asked may_answer. values: question -> answer, of questions that are being asked.
+    Raises Gone when they are being erased, QuestionsChanged when a wording is not asked any more."""
+    account = AccountId(session.account_id)
+    now = await now_in(db)
+    asked = await _locked(db, values)
+    row = await _row(db, account, session, participant)
+    if row.hidden_at is not None or row.erased_at is not None:
+        raise Gone
+    if row.answered_at != now:
+        row.changed_at = now
+    item = response_item(row.id)
+    try:
+        columns.make_item_key(account, participant, item)
+    except KeyDestroyed:
+        raise Gone from None
+    await db.execute(delete(Answer).where(Answer.response_id == row.id))
+    for question in asked:
+        question.answered_at = question.answered_at or now
+        sealed = columns.seal(account, participant, _field(question.id), to_json(values[question.id]), item=item)
+        db.add(Answer(account_id=account, response_id=row.id, question_id=question.id, value=sealed))
+    await db.flush()
+    await record(
+        db,
+        account=account,
+        actor=f"participant:{participant}",
+        action=Action.ANSWERS_GIVEN,
+        subject=f"session:{session.id}",
+        facts={"response": row.id, "answers": len(values)},
+    )
+    return row
+
+
+async def answers_of_session(db: Db, columns: SealedColumns, *, session: Session, study: Study) -> list[Answered]:
+    """Everybody who answered, in the order of answering; who was erased is left out."""
+    rows = (
+        await db.execute(
+            select(Response, Participant)
+            .join(Participant, Participant.id == Response.participant_id)
+            .where(Response.session_id == session.id, Response.erased_at.is_(None))
+            .order_by(Response.answered_at, Response.id)
+        )
+    ).all()
+    now = await now_in(db)
+    facts = await facts_of(db, [row for row, _ in rows], now)
+    lines = await answers_of(db, columns, [row for row, _ in rows])
+    days = answers_kept_days(study, session)
+    found = []
+    for row, person in rows:
+        decision = answers_readable(facts[row.id], days, now)
+        account, participant = AccountId(row.account_id), PersonId(row.participant_id)
+        found.append(
+            Answered(
+                participant=participant,
+                name=columns.open(account, participant, NAME_FIELD, person.name),
+                answered_at=row.answered_at,
+                changed_at=row.changed_at,
+                lines=tuple(lines.get(row.id, ())) if decision else (),
+                reason=decision.reason,
+            )
+        )
+    return found
+
+
+async def count_answered(db: Db, *, session: UUID) -> int:
+    """How many participants have answered and not been erased."""
+    found = select(Response.id).where(Response.session_id == session, Response.erased_at.is_(None))
+    return len((await db.scalars(found)).all())
+
+
+async def _locked(db: Db, values: Mapping[UUID, Value]) -> Sequence[Question]:
+    """The wordings answered; none is changed until this is committed."""
+    found = select(Question).where(Question.id.in_(values)).order_by(Question.id)
+    asked = (await db.scalars(found.with_for_update().execution_options(populate_existing=True))).all()
+    if len(asked) != len(values):
+        raise QuestionsChanged
+    return asked
+
+
+async def _row(db: Db, account: AccountId, session: Session, participant: PersonId) -> Response:
+    row = await response_of(db, session=session.id, participant=participant)
+    if row is not None:
+        await db.refresh(row, with_for_update=True)
+        return row
+    row = Response(
+        id=uuid4(),
+        account_id=account,
+        session_id=session.id,
+        participant_id=participant,
+        answered_at=await now_in(db),
+        changed_at=None,
+        hidden_at=None,
+        erased_at=None,
+    )
+    db.add(row)
+    await db.flush()
+    return row
+
+
+def _open(columns: SealedColumns, row: Response, answer: Answer) -> Value:
+    account, participant = AccountId(row.account_id), PersonId(row.participant_id)
+    item = response_item(row.id)
+    text = columns.open(account, participant, _field(answer.question_id), answer.value, item=item)
+    return "" if text == ERASED else from_json(text)  # an answer of that text would stand in quotes
+
+
+def _field(question: UUID) -> str:
+    return f"answer.value:{question}"
