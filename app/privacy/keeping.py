@@ -21,6 +21,7 @@ from app.sessions.models import Note, Recording, Session
 from app.sessions.policy import RecordingFacts, due, is_held, shortest
 from app.sessions.service import find_session, recording_facts
 from app.studies.models import Study
+from app.studies.retention import shortens
 from app.studies.service import find_study
 from recordings.model import AccountId
 
@@ -64,11 +65,6 @@ class Preview:
     @property
     def notes(self) -> int:
         return sum(one.notes for one in self.at_once)
-
-
-def shortens(before: int | None, after: int | None) -> bool:
-    """Does something go earlier than before?"""
-    return after is not None and (before is None or after < before)
 
 
 async def preview(db: Db, change: Change, now: datetime) -> Preview:

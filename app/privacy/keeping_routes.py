@@ -16,10 +16,11 @@ from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.pages import page
 from app.privacy.holds import reviews_due
-from app.privacy.keeping import Change, Preview, days_now, keep, preview, shortens
+from app.privacy.keeping import Change, Preview, days_now, keep, preview
 from app.privacy.overview import overview
 from app.sessions.service import find_session
 from app.studies.forms import LONGEST_DAYS
+from app.studies.retention import shortens
 from app.studies.service import find_study
 
 AnyRequest = Request[Any, Any, Any]

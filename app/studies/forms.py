@@ -28,8 +28,8 @@ class StudyInput:
     questions_words: str = ""
 
 
-def read_study(form: Form) -> StudyInput | None:
-    """None when something does not fit; the form then says what."""
+def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
+    """None when something does not fit; the form then says what. longest: days no study of the account may exceed."""
     kinds = [ConsentKind(kind) for kind in form.choices("kinds", ConsentKind)]
     if not kinds and "kinds" not in form.errors:
         form.errors["kinds"] = "Please choose at least one kind to record."
@@ -38,6 +38,9 @@ def read_study(form: Form) -> StudyInput | None:
     days: int | None = None
     if form.choice("retention", RETENTION) == "days":
         days = form.number("retention_days", at_least=1, at_most=LONGEST_DAYS)
+    if longest is not None and (days is None or days > longest):
+        name = "retention" if days is None else "retention_days"
+        form.errors.setdefault(name, f"Your account keeps nothing longer than {longest} days.")
     read = StudyInput(
         title=form.line("title"),
         contact_name=form.line("contact_name"),

@@ -17,6 +17,7 @@ from app.pages import page
 from app.studies import question_routes
 from app.studies.forms import LANGUAGES, RETENTION, read_study, shown_study
 from app.studies.models import ConsentKind
+from app.studies.retention import limits_of, shortens
 from app.studies.service import (
     change_study,
     close_study,
@@ -67,14 +68,16 @@ async def show_studies(
 @get("/studies/new")
 async def show_new(request: Request[Any, Any, Any], db: Db, login: Login) -> Template:
     member = require_member(login, Role.OWNER, Role.RESEARCHER)
-    return _form_page(request, shown_study(contact_name=member.name, consent_text=EXAMPLE_CONSENT), study=None)
+    default = (await limits_of(db, member.account)).default
+    shown = shown_study(contact_name=member.name, consent_text=EXAMPLE_CONSENT, retention_days=default)
+    return _form_page(request, shown, study=None)
 
 
 @post("/studies")
 async def create(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login) -> Template | Redirect:
     member = require_member(login, Role.OWNER, Role.RESEARCHER)
     form = await read_form(request)
-    typed = read_study(form)
+    typed = read_study(form, longest=(await limits_of(db, member.account)).longest)
     if typed is None:
         return _form_page(request, form, study=None, status=422)
     study = await create_study(
@@ -123,9 +126,10 @@ async def update(
     if not owner:  # how long things are kept is the owner's instruction
         kept = shown_study(retention_days=row.retention_days).values
         form.values = {**form.values, "retention": kept["retention"], "retention_days": kept["retention_days"]}
-    typed = read_study(form)
+    typed = read_study(form, longest=(await limits_of(db, member.account)).longest if owner else None)
     if typed is None:
         return _form_page(request, form, study=study, owner=owner, status=422)
+    shorter = shortens(row.retention_days, typed.retention_days)  # first lists what it erases, then takes effect
     await change_study(
         db,
         wiring.columns,
@@ -136,10 +140,12 @@ async def update(
         consent_text=typed.consent_text,
         kinds=typed.kinds,
         language=typed.language,
-        retention_days=typed.retention_days,
+        retention_days=row.retention_days if shorter else typed.retention_days,
         questions_words=typed.questions_words,
         by=member.actor,
     )
+    if shorter:
+        return Redirect(f"/studies/{study}/retention?days={typed.retention_days}", status_code=303)
     return Redirect(f"/studies/{study}", status_code=303)
 
 
