@@ -41,6 +41,7 @@ SAY_SECONDS = 4.0  # at least this often, so that a dead connection is noticed (
 HERE_SECONDS = 2.0
 ASK_AGAIN_SECONDS = 15.0  # whether the login still stands
 NOT_YOURS = 4403
+MOST_MESSAGES = 100  # of one connection
 
 log = logging.getLogger("junier.room")
 
@@ -212,9 +213,9 @@ async def _tell(socket: WebSocket[Any, Any, Any], watch: Watch, person: PersonId
 
 
 async def _until_closed(socket: WebSocket[Any, Any, Any]) -> None:
-    """The page says nothing here; commands are HTTP."""
+    """The page says nothing here; commands are HTTP. Whoever talks on and on is not our page."""
     with suppress(WebSocketDisconnect):
-        while True:
+        for _ in range(MOST_MESSAGES):
             await socket.receive_text()
 
 

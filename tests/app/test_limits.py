@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -16,9 +18,11 @@ from litestar.handlers.http_handlers import HTTPRouteHandler
 from sqlalchemy import func, select, text
 
 from app import limits
+from app.invitations.models import Invitation
 from app.limited_routes import RULES, UNLIMITED, By, Rule, asker, at_most
 from app.limits import Limit, Limited, Rate, client_address, spend
 from app.main import create_app
+from app.sessions.service import schedule
 from app.settings import Settings
 from app.wiring import Wiring
 from tests.app.room_stage import free_port
@@ -243,3 +247,32 @@ async def test_a_forged_address_counts_only_when_a_proxy_of_ours_says_it(
     server.should_exit = True
     await serving
     assert [answer.status_code for answer in answers] == expected
+
+
+async def test_an_account_invites_so_many_a_day_and_a_list_that_is_too_long_invites_nobody(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.invitations.service.INVITATIONS", Limit(name="test", times=3, per=timedelta(days=1)))
+    async with cast.wiring.database.transaction(cast.account) as db:
+        session = await schedule(db, account=cast.account, study=cast.study, title="Class", group=True)
+    owner = await cast.browser("owner")
+    path, people = f"/sessions/{session}/invitations/list", "Cem;cem@home.example\nDora;dora@home.example"
+    seen = re.search(r'name="seen" value="(\w+)"', (await owner.post(path, data={"people": people})).text)
+    assert seen is not None
+    form = {"people": people, "step": "invite", "seen": seen[1]}
+    for name in ("Ann", "Bea"):
+        invited = {"name": name, "email": f"{name}@home.example"}
+        assert (await owner.post(f"/sessions/{session}/invitations", data=invited)).status_code == 303
+    assert (await owner.post(path, data=form)).status_code == 429
+    assert await invited_to(cast, session) == 2
+    last = {"name": "Cem", "email": "cem@home.example"}
+    assert (await owner.post(f"/sessions/{session}/invitations", data=last)).status_code == 303
+    assert (
+        await owner.post(f"/sessions/{session}/invitations", data=last | {"email": "e@e.example"})
+    ).status_code == 429
+    assert await invited_to(cast, session) == 3
+
+
+async def invited_to(cast: Cast, session: UUID) -> int:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        return await db.scalar(select(func.count()).where(Invitation.session_id == session)) or 0
