@@ -83,6 +83,7 @@ def web(with_parent: bool) -> None:
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
         server_header=False,
+        ws_max_size=64_000,  # bytes; our page says nothing on its WebSocket
         timeout_graceful_shutdown=5,
     )
 
