@@ -144,21 +144,32 @@ def migrate() -> None:
 
 
 @cli.command()
-def doctor() -> None:
-    """Check settings, database, storage and its region, keys, mail, TURN, speech model and media process.
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+def doctor(as_json: bool) -> None:
+    """Check everything the platform needs, from settings to what is due for erasure.
 
     Says in plain words what is wrong and how to mend it; exit status 1 when something is broken.
     """
+    import json
+    from dataclasses import asdict
+
     from rich.console import Console
 
-    from app.doctor import State, examine
+    from app.doctor import examine
+    from app.findings import State
     from workers.whisper import model_place
 
     settings = _settings()
+    findings = examine(settings, speech_model=lambda: model_place(settings.speech_model))
+    if as_json:
+        found = list(findings)
+        wrong = sum(finding.state is State.BROKEN for finding in found)
+        click.echo(json.dumps({"broken": wrong, "findings": [asdict(finding) for finding in found]}))
+        sys.exit(1 if wrong else 0)
     console = Console(highlight=False, soft_wrap=True)
     marks = {State.GOOD: "[green]good  [/]", State.NOTE: "[yellow]note  [/]", State.BROKEN: "[bold]BROKEN[/]"}
     broken = 0
-    for finding in examine(settings, speech_model=lambda: model_place(settings.speech_model)):
+    for finding in findings:
         broken += finding.state is State.BROKEN
         console.print(f"{marks[finding.state]}  {finding.about}: ", end="")
         console.print(finding.says, markup=False)

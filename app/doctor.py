@@ -9,64 +9,34 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from app import doctor_running as running
+from app.findings import Broken, Finding, Note, look
 from app.settings import Settings, SettingsError
 
 CONNECT_LIMIT_S = 5.0
 STUN_COOKIE = bytes.fromhex("2112a442")  # RFC 8489, section 5
 
 
-class State(StrEnum):
-    GOOD = "good"
-    NOTE = "note"  # works, but read this
-    BROKEN = "broken"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What was looked at, how it is, and how to mend it."""
-
-    about: str
-    state: State
-    says: str
-    mend: str = ""
-
-
-class Broken(Exception):
-    """Raised by a check; `mend` says what to do."""
-
-    def __init__(self, says: str, mend: str) -> None:
-        super().__init__(says)
-        self.mend = mend
-
-
-class Note(Broken):
-    """As Broken, but the platform works."""
-
-
 def examine(settings: Settings, *, speech_model: Callable[[], str]) -> Iterator[Finding]:
     """One finding per check, as soon as it is known. speech_model: says where the model is, or raises."""
-    yield _look("Settings", lambda: check_settings(settings))
-    yield _look("Data folder", lambda: check_data_dir(settings))
-    yield _look("Database", lambda: check_database(settings))
-    yield _look("Storage", lambda: check_storage(settings))
-    yield _look("Keys", lambda: check_keys(settings))
-    yield _look("Mail", lambda: check_mail(settings))
-    yield _look("TURN", lambda: check_turn(settings))
-    yield _look("Speech model", lambda: check_speech(speech_model))
-    yield _look("Media process", lambda: check_media(settings))
-
-
-def _look(about: str, check: Callable[[], str]) -> Finding:
-    try:
-        return Finding(about=about, state=State.GOOD, says=check())
-    except Note as note:
-        return Finding(about=about, state=State.NOTE, says=str(note), mend=note.mend)
-    except Broken as broken:
-        return Finding(about=about, state=State.BROKEN, says=str(broken), mend=broken.mend)
+    yield look("Settings", lambda: check_settings(settings))
+    yield look("Data folder", lambda: check_data_dir(settings))
+    yield look("Database", lambda: check_database(settings))
+    yield look("Storage", lambda: check_storage(settings))
+    yield look("Keys", lambda: check_keys(settings))
+    yield look("Mail", lambda: check_mail(settings))
+    yield look("TURN", lambda: check_turn(settings))
+    yield look("Speech model", lambda: check_speech(speech_model))
+    yield look("Media process", lambda: check_media(settings))
+    yield look("Public address", lambda: running.check_public_address(settings))
+    yield look("UDP", lambda: running.check_udp(settings))
+    yield look("Disk", lambda: running.check_disk(settings))
+    yield look("Clock", lambda: running.check_clock(settings))
+    yield look("Erasing", lambda: running.check_erasing(settings))
+    yield look("Jobs", lambda: running.check_jobs(settings))
 
 
 def check_settings(settings: Settings) -> str:
@@ -191,12 +161,17 @@ def check_turn(settings: Settings) -> str:
 
 def check_speech(speech_model: Callable[[], str]) -> str:
     try:
-        return f"loaded from {speech_model()} when a transcript is due"
+        place = speech_model()
     except Exception as error:  # whatever the engine says, it is shown here
         raise Broken(
             str(error) or type(error).__name__,
             "set JUNIER_SPEECH_MODEL to a faster-whisper model folder or name, e.g. small",
         ) from None
+    if "/" not in place:
+        return f"the model {place}, fetched when the first transcript is due unless it is here already"
+    if not (Path(place) / "model.bin").exists():
+        raise Broken(f"there is no model in {place}", "name a folder with a faster-whisper model, or a model by name")
+    return f"loaded from {place} when a transcript is due"
 
 
 def check_media(settings: Settings) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from app import doctor
-from app.doctor import Broken, Note, State, examine
+from app.doctor import examine
+from app.findings import Broken, Note, State
 from app.migrations import run
 from app.settings import Mode, Settings
 
