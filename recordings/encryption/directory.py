@@ -147,9 +147,10 @@ class DirectoryKeyStore:
 
     @contextmanager
     def _locked(self, account: AccountId, mode: int) -> Iterator[None]:
-        if not self._folder(account).is_dir():
+        folder = self._place(account)
+        if not os.path.isdir(folder):
             raise KeyMissing()
-        with _flock(self._folder(account) / "lock", mode):
+        with _flock(f"{folder}/lock", mode):
             if mode == fcntl.LOCK_EX:
                 self._sweep(account)
             yield
@@ -168,16 +169,22 @@ class DirectoryKeyStore:
             _sync_folder(self._folder(account))
 
     def _refuse_destroyed(self, path: KeyPath) -> None:
-        if any(self._tombstone(above).exists() for above in path.line):
+        destroyed = f"{self._place(path.account)}/destroyed"
+        if any(os.path.exists(f"{destroyed}/{_name(above)}") for above in path.line):
             raise KeyDestroyed()
 
     def _open(self, path: KeyPath) -> bytes:
-        parent = self._parent_key(path)
-        try:
-            wrapped = self._file(path).read_bytes()
-        except FileNotFoundError as error:
-            raise KeyMissing() from error
-        return _unwrapped(parent, wrapped, path.account, _name(path))
+        """From the master key down the line. Pages open a key for each name they show, so this is plain text and no
+        Path: a page of fifty people spends half of its time otherwise on putting paths together."""
+        epoch, key = self._epoch_name(path.account), self._master
+        for above in reversed(path.line):
+            try:
+                with open(self._file_name(above, epoch), "rb") as file:
+                    wrapped = file.read()
+            except FileNotFoundError as error:
+                raise KeyMissing() from error
+            key = _unwrapped(key, wrapped, path.account, _name(above))
+        return key
 
     def _parent_key(self, path: KeyPath) -> bytes:
         return self._open(path.parent) if path.parent else self._master
@@ -194,17 +201,26 @@ class DirectoryKeyStore:
         if path.parent is None:
             yield from (file for file in self._epoch(path.account).glob("*") if file not in whole)
 
+    def _place(self, account: AccountId) -> str:
+        return f"{self._root}/{account}"
+
     def _folder(self, account: AccountId) -> Path:
         return self._root / str(account)
 
+    def _epoch_name(self, account: AccountId) -> str:
+        names = [name for name in os.listdir(self._place(account)) if _EPOCH.fullmatch(name)]
+        return max(names, default="epoch-00001")
+
     def _epoch(self, account: AccountId) -> Path:
-        names = [name for name in os.listdir(self._folder(account)) if _EPOCH.fullmatch(name)]
-        return self._folder(account) / max(names, default="epoch-00001")
+        return self._folder(account) / self._epoch_name(account)
+
+    def _file_name(self, path: KeyPath, epoch: str) -> str:
+        if path.person is not None and path.item is not None:
+            return f"{self._place(path.account)}/persons/{path.person}/{path.item}"
+        return f"{self._place(path.account)}/{epoch}/{_name(path)}"
 
     def _file(self, path: KeyPath) -> Path:
-        if path.person is not None and path.item is not None:
-            return self._folder(path.account) / "persons" / str(path.person) / path.item
-        return self._epoch(path.account) / _name(path)
+        return Path(self._file_name(path, self._epoch_name(path.account)))
 
     def _tombstone(self, path: KeyPath) -> Path:
         return self._folder(path.account) / "destroyed" / _name(path)
@@ -229,7 +245,7 @@ def _unwrapped(parent: bytes, wrapped: bytes, account: AccountId, name: str) -> 
 
 
 @contextmanager
-def _flock(file: Path, mode: int) -> Iterator[None]:
+def _flock(file: Path | str, mode: int) -> Iterator[None]:
     """Each call opens the file anew, so threads of one process exclude each other as well."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
