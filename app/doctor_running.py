@@ -32,6 +32,7 @@ LEAST_FREE_BYTES = 1_000_000_000
 CLOCK_NOTE_S, CLOCK_BROKEN_S = 2.0, 60.0
 SWEPT_WITHIN_S = 900
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+NOTHING_YET = "nothing to look at before the first start"
 GIVEN_UP_JOBS = "SELECT count(*) FROM jobs.procrastinate_jobs WHERE status = 'failed'"
 REFUSED_MAILS = "SELECT sum(count) FROM platform_counts() WHERE what = 'mail' AND state = 'failed'"
 _Found = TypeVar("_Found")
@@ -187,6 +188,8 @@ def _store_ahead(settings: Settings) -> float | None:
 
 def check_erasing(settings: Settings) -> str:
     """Whether everything that is due is gone, and somebody looks for what is due."""
+    if _never_started(settings):
+        return NOTHING_YET
     late = _ask(settings, lambda database: overdue(database, datetime.now(UTC)))
     if late is not None:
         raise Broken(
@@ -207,6 +210,8 @@ def check_erasing(settings: Settings) -> str:
 
 def check_jobs(settings: Settings) -> str:
     """What was given up: it shows its reason on its own page, and stays until somebody acts."""
+    if _never_started(settings):
+        return NOTHING_YET
     jobs = _ask(settings, lambda database: _count(database, GIVEN_UP_JOBS))
     mails = _ask(settings, lambda database: _count(database, REFUSED_MAILS))
     if jobs or mails:
@@ -228,6 +233,10 @@ async def _swept_at(database: Database) -> datetime | None:
         return at
 
 
+def _never_started(settings: Settings) -> bool:
+    return not settings.database_url and not (settings.data_dir / "junier.lock").exists()
+
+
 def _ask(settings: Settings, question: Callable[[Database], Awaitable[_Found]]) -> _Found:
     """Raises Note where there is no database to ask, which the check of the database explains."""
     from app.embedded import database_urls
@@ -240,8 +249,6 @@ def _ask(settings: Settings, question: Callable[[Database], Awaitable[_Found]]) 
         finally:
             await database.close()
 
-    if not settings.database_url and not (settings.data_dir / "junier.lock").exists():
-        raise Note("not looked at before the first start", "start the platform")
     try:
         with database_urls(settings) as urls:
             return asyncio.run(ask(urls.app))

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from litestar import Request, get
+from litestar import MediaType, Request, get
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.privacy.overdue import overdue
@@ -35,7 +35,7 @@ async def health(request: Request[Any, Any, Any], wiring: Wiring) -> dict[str, s
     return {"web": "ok"} | ({"sweep": "late"} if state.get("sweep_late") else {})
 
 
-@get("/.well-known/security.txt", sync_to_thread=False, media_type="text/plain; charset=utf-8")
+@get("/.well-known/security.txt", sync_to_thread=False, media_type=MediaType.TEXT)
 def security_txt(wiring: Wiring) -> str:
     """Whom to tell about a weakness."""
     return security_text(wiring.settings, datetime.now(UTC))
