@@ -1,7 +1,7 @@
 """Packets as they come -> packets in order, with what to ask for again and what to give up (pure: `now` comes in).
 
-Asked for at once, again every 75 ms (then slower), given up after the buffer's patience. A gap so long
-that asking for all of it would be a storm of its own (a cut network) is given up at once.
+Asked for at once, again when the answer should have come (then slower), given up after the buffer's patience. A gap
+so long that asking for all of it would be a storm of its own (a cut network) is given up at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from recordings.capture.assembly import MediaPacket
 from recordings.timing import unwrap_sequence
 
 ASK_AGAIN_AFTER_S = 0.06
-MAX_ASKS = 12
+MAX_ASKS = 20
 LONGEST_REPAIR = 512
 """Packets; senders keep about 600 to 1,000 packets to send again, 2.5 s of 720p video."""
 MOST_WAITING = 1_024
@@ -31,6 +31,7 @@ class Gap(Enum):
 class _Asked:
     since: float
     ask_at: float
+    asked_at: float = 0.0
     times: int = 0
 
 
@@ -43,6 +44,7 @@ class ReorderBuffer:
         self._highest = 0
         self._waiting: dict[int, MediaPacket] = {}
         self._missing: dict[int, _Asked] = {}
+        self._answered_after_s = 0.0
         self.first = 0
         self.received = 0
         self.recovered = 0
@@ -61,6 +63,13 @@ class ReorderBuffer:
         """True if this 16-bit sequence number is waited for."""
         return bool(self._missing) and self.unwrap(sequence) in self._missing
 
+    def begin_before(self, sequence: int, count: int, now: float) -> None:
+        """The stream began up to `count` packets before its first one seen, `sequence`: those are waited for too."""
+        self.first = self._highest = sequence
+        self._next = sequence - count
+        for lost in range(sequence - count, sequence):
+            self._missing[lost] = _Asked(since=now, ask_at=now)
+
     def add(self, packet: MediaPacket, now: float) -> Iterable[MediaPacket | Gap]:
         """Takes a packet in; gives what can go on, in order. Duplicates and what came too late are dropped."""
         sequence = packet.sequence
@@ -69,8 +78,10 @@ class ReorderBuffer:
         if sequence < self._next or sequence in self._waiting:
             return ()
         self.received += 1
-        if self._missing and self._missing.pop(sequence, None) is not None:
+        if self._missing and (asked := self._missing.pop(sequence, None)) is not None:
             self.recovered += 1
+            if asked.times == 1:  # which of several was answered cannot be known
+                self._answered_after_s += (now - asked.asked_at - self._answered_after_s) / 4
         if sequence == self._next:
             self._next = sequence + 1
             if sequence > self._highest:
@@ -84,7 +95,9 @@ class ReorderBuffer:
         for sequence in due:
             asked = self._missing[sequence]
             asked.times += 1
-            asked.ask_at = now + ASK_AGAIN_AFTER_S * (1 if asked.times < 4 else 2)
+            asked.asked_at = now
+            patience = max(ASK_AGAIN_AFTER_S, 1.25 * self._answered_after_s)
+            asked.ask_at = now + patience * (1 if asked.times < 4 else 2)
         return due
 
     def expire(self, now: float) -> Iterable[MediaPacket | Gap]:

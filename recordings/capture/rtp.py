@@ -15,19 +15,18 @@ from typing import NamedTuple, Protocol
 
 from recordings.capture import rtcp
 from recordings.capture.assembly import EncodedFrame, MediaPacket, OpusAssembly, Vp8Assembly, vp8_starts_key_frame
+from recordings.capture.bandwidth import Bandwidth
 from recordings.capture.red import read_red
 from recordings.capture.reorder import Gap, ReorderBuffer
 from recordings.model import Frame, Hole, SenderReport, TrackKind
-from recordings.timing import TickCount, ntp_seconds
+from recordings.timing import TickCount, ntp_seconds, unwrap_ticks
 
-VIDEO_PATIENCE_S = 1.0
-AUDIO_PATIENCE_S = 0.5
+VIDEO_PATIENCE_S = 2.0
+AUDIO_PATIENCE_S = 1.0
 KEY_FRAME_PAUSE_S = 0.3
 FIRST_MISSED = 32
 """Packets before the first one seen that are asked for; a stream begins with a key frame of many packets."""
 REPORT_EVERY_S = 1.0
-MAX_BITS_PER_SECOND = 4_000_000
-MIN_BITS_PER_SECOND = 150_000
 
 
 class Sink(Protocol):
@@ -109,14 +108,6 @@ def read_header(packet: bytes) -> _Header | None:
     )
 
 
-def next_allowed_bitrate(current: int, fraction_lost: float) -> int:
-    """Starts high and follows loss, as a sender's own loss-based control would: above 10 % down by half
-    the loss, below 2 % up by 8 %, between them unchanged."""
-    if fraction_lost > 0.10:
-        return max(MIN_BITS_PER_SECOND, int(current * (1 - 0.5 * fraction_lost)))
-    return min(MAX_BITS_PER_SECOND, int(current * 1.08)) if fraction_lost < 0.02 else current
-
-
 class _IncomingTrack:
     """One SSRC from its first packet on."""
 
@@ -133,6 +124,7 @@ class _IncomingTrack:
         self._sink = sink
         self._last_frame: int | None = None
         self._hole = False
+        self._newest: int | None = None
 
     def take(self, items: Iterable[MediaPacket | Gap], now: float, utc: float) -> None:
         for item in items:
@@ -167,6 +159,11 @@ class _IncomingTrack:
                 height=encoded.height,
             )
         )
+
+    def travelled(self, timestamp: int, now: float) -> float:
+        """Seconds from RTP timestamp to arrival, but for a constant."""
+        self._newest = timestamp if self._newest is None else unwrap_ticks(timestamp, self._newest)
+        return now - self._newest / self.kind.clock_rate
 
     def report_block(self, now: float) -> rtcp.ReportBlock:
         """Closes the interval since the last block (RFC 3550 §A.3)."""
@@ -212,7 +209,7 @@ class Reception:
         self._send = send
         self._now = now
         self._utc = utc
-        self._allowed_bitrate = MAX_BITS_PER_SECOND
+        self._bandwidth = Bandwidth()
         self._reported_at = now()
         self._key_frame_asked_at = float("-inf")
         self._key_frame_wanted = False
@@ -232,6 +229,7 @@ class Reception:
         )
 
     def on_rtp(self, packet: bytes) -> None:
+        self._bandwidth.packet(len(packet))
         header = read_header(packet)
         if header is None:
             self.ignored += 1
@@ -250,6 +248,7 @@ class Reception:
             self.ignored += 1
             return
         track.received += 1
+        self._bandwidth.travelled(track.ssrc, track.travelled(header.timestamp, self._now()))
         if carried == header.payload_type:
             self._take(track, header.sequence, header.timestamp, header.marker, header.payload)
         else:
@@ -275,7 +274,8 @@ class Reception:
         for track in self._tracks.values():
             track.take(track.buffer.expire(now), now, self._utc())
         self._ask_for_key_frame(now)
-        if self._tracks and now - self._reported_at >= REPORT_EVERY_S:
+        lowered = self._bandwidth.assess(now)
+        if self._tracks and (lowered or now - self._reported_at >= REPORT_EVERY_S):
             self._reported_at = now
             self._answer(now)
 
@@ -343,8 +343,8 @@ class Reception:
     def _answer(self, now: float) -> None:
         blocks = [track.report_block(now) for track in self._tracks.values()]
         worst = max(block.fraction_lost for block in blocks) / 256
-        self._allowed_bitrate = next_allowed_bitrate(self._allowed_bitrate, worst)
+        self._bandwidth.lost(worst, now)
         ssrcs = [track.ssrc for track in self._tracks.values()]
         self._send(
-            rtcp.receiver_report(self._ssrc, blocks) + rtcp.allowed_bitrate(self._ssrc, self._allowed_bitrate, ssrcs)
+            rtcp.receiver_report(self._ssrc, blocks) + rtcp.allowed_bitrate(self._ssrc, self._bandwidth.allowed, ssrcs)
         )

@@ -112,3 +112,16 @@ def test_any_order_comes_out_rising_with_a_gap_where_something_is_lost(order: li
     for before, item, after in zip(seen, seen[1:], seen[2:], strict=False):
         if item is Gap.GAP:
             assert isinstance(before, int) and isinstance(after, int) and after > before + 1
+
+
+def test_over_a_long_way_it_is_asked_again_when_the_answer_should_have_come() -> None:
+    buffer = ReorderBuffer(patience_s=10)
+    buffer.add(packet(1), 0)
+    for n in range(1, 20):  # each second one is lost and comes back after 0.4 s
+        buffer.add(packet(2 * n + 1), n)
+        assert buffer.ask(n) == [2 * n]
+        buffer.add(packet(2 * n), n + 0.4)
+    buffer.add(packet(41), 30)
+    assert buffer.ask(30) == [40]
+    assert buffer.ask(30.45) == []
+    assert buffer.ask(30.55) == [40]

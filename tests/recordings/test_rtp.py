@@ -21,14 +21,12 @@ from hypothesis import strategies as st
 
 from recordings.capture import rtcp
 from recordings.capture.assembly import MediaPacket
+from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
 from recordings.capture.rtp import (
     AUDIO_PATIENCE_S,
-    MAX_BITS_PER_SECOND,
-    MIN_BITS_PER_SECOND,
     VIDEO_PATIENCE_S,
     Reception,
     TrackFormat,
-    next_allowed_bitrate,
     read_header,
 )
 from recordings.model import Frame, Hole, SenderReport, TrackKind
@@ -262,20 +260,6 @@ def test_no_packet_raises(rest: bytes, second: int) -> None:
     scene.pass_time(2)
 
 
-@pytest.mark.parametrize(
-    "current, lost, expected",
-    [
-        (MAX_BITS_PER_SECOND, 0.0, MAX_BITS_PER_SECOND),
-        (1_000_000, 0.0, 1_080_000),
-        (1_000_000, 0.05, 1_000_000),
-        (1_000_000, 0.20, 900_000),
-        (MIN_BITS_PER_SECOND, 0.9, MIN_BITS_PER_SECOND),
-    ],
-)
-def test_what_is_allowed_follows_loss(current: int, lost: float, expected: int) -> None:
-    assert next_allowed_bitrate(current, lost) == expected
-
-
 def test_nacks_are_packed_and_split_over_the_wrap() -> None:
     (message,) = rtcp.nack(9, 1, [65_534, 65_535, 65_536, 65_540])
     (parsed,) = RtcpPacket.parse(message)
@@ -359,3 +343,13 @@ def test_redundancy_that_makes_no_sense_is_ignored(payload: bytes) -> None:
 def test_no_redundancy_raises(payload: bytes) -> None:
     scene = Scene()
     scene.take(rtp(1, payload=b"a", pt=OPUS, ssrc=2), rtp(4, payload=payload, pt=RED, ssrc=2))
+
+
+def test_a_stream_whose_first_packets_were_overtaken_begins_with_its_first_frame() -> None:
+    scene = Scene()
+    scene.take(rtp(12, payload=b"\x00end of the key frame", marker=True))
+    (nack,) = scene.answers(RtcpRtpfbPacket)
+    assert isinstance(nack, RtcpRtpfbPacket) and {10, 11} <= {lost & 0xFFFF for lost in nack.lost}
+    scene.take(rtp(11, payload=b"\x00middle", marker=False), rtp(10, payload=KEY, marker=False))
+    scene.pass_time(VIDEO_PATIENCE_S + 0.1)  # what was before can only be known by waiting
+    assert [frame.key for frame in scene.frames] == [True] and scene.holes == []
