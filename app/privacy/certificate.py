@@ -48,7 +48,8 @@ class ErasedObject:
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateFacts:
-    """All that a certificate says. recordings None: the whole person; kinds None: whole recordings.
+    """All that a certificate says. recordings None: the whole person; responses: answers beside the recordings named;
+    kinds None: whole recordings.
 
     verified: what was looked at again and found gone; reasons: what could not be verified, in plain
     words (then the certificate is partial)."""
@@ -60,6 +61,7 @@ class CertificateFacts:
     account: UUID
     person: UUID
     recordings: Sequence[UUID] | None
+    responses: Sequence[UUID] | None = None
     kinds: Sequence[str] | None
     reason: str
     instruction: str
@@ -106,6 +108,7 @@ def document(facts: CertificateFacts) -> Document:
             "account": str(facts.account),
             "person": str(facts.person),
             "recordings": None if facts.recordings is None else sorted(str(r) for r in facts.recordings),
+            "responses": None if facts.responses is None else sorted(str(r) for r in facts.responses),
             "kinds": None if facts.kinds is None else sorted(facts.kinds),
         },
         "erased": {

@@ -41,6 +41,7 @@ async def certify(
     """Rows say erased only when every key is gone; until then they stay hidden and the erasure is tried again."""
     unverified = [*silent, *destroyed.reasons]
     held = [f"A hold keeps recording {recording}; it is erased when the hold is released" for recording in plan.held]
+    held += [f"A hold keeps response {one}; it is erased when the hold is released" for one in plan.held_responses]
     key = await asyncio.to_thread(signing_key, wiring.settings.data_dir)
     async with wiring.database.transaction(account) as db:
         erasure = await db.get_one(Erasure, erasure_id, with_for_update=True)
@@ -97,10 +98,13 @@ def _facts(
 ) -> CertificateFacts:
     checked = [
         f"{_count(len(plan.keys), 'key')} tried again: none opens any more",
-        f"{_count(len(plan.prefixes), 'place')} in the object store listed again, with versions and open uploads: "
-        "nothing is left",
-        f"{_count(len(plan.nodes), 'media process', 'media processes')} asked: nothing is captured or to be stored",
     ]
+    if plan.prefixes:
+        checked += [
+            f"{_count(len(plan.prefixes), 'place')} in the object store listed again, with versions and open uploads: "
+            "nothing is left",
+            f"{_count(len(plan.nodes), 'media process', 'media processes')} asked: nothing is captured or to be stored",
+        ]
     return CertificateFacts(
         certificate=uuid4(),
         erasure=erasure.id,
@@ -109,6 +113,7 @@ def _facts(
         account=erasure.account_id,
         person=erasure.person_id,
         recordings=erasure.recording_ids,
+        responses=erasure.response_ids,
         kinds=erasure.track_kinds,
         reason=erasure.reason,
         instruction=erasure.instruction,

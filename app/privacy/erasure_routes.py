@@ -4,6 +4,7 @@ recording or a session is erased."""
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from app.privacy.service import ask_erasure
 from app.sessions.models import Recording, RecordingState, Session, SessionState
 from app.sessions.notes import count_notes, erase_notes
 from app.sessions.policy import is_held
+from app.sessions.responses import responses_of_session
 from app.sessions.service import find_session, recording_facts
 from app.studies.service import find_study
 from app.wiring import Wiring
@@ -112,6 +114,7 @@ async def confirm_erase_session(request: AnyRequest, db: Db, login: Login, sessi
         study=await find_study(db, row.study_id),
         count=len(await _recordings_of(db, row)),
         notes=await count_notes(db, session=session),
+        answered=len(await responses_of_session(db, session=session)),
         held=await _holds(db, row),
         live=row.state == SessionState.LIVE,
     )
@@ -119,10 +122,11 @@ async def confirm_erase_session(request: AnyRequest, db: Db, login: Login, sessi
 
 @post("/sessions/{session:uuid}/erase")
 async def erase_session(db: Db, login: Login, session: UUID) -> Redirect:
-    """All recordings of a session that is over; one erasure, and so one certificate, per person. Its notes go
-    at once, unless a hold keeps a recording they may belong to."""
+    """All recordings of a session that is over, and what was answered after it; one erasure, and so one
+    certificate, per person. Its notes go at once, unless a hold keeps a recording they may belong to."""
     owner = require_member(login, Role.OWNER)
     row = await find_session(db, session)
+    await db.refresh(row, with_for_update=True)  # answers that are being saved right now go too
     if row.state == SessionState.LIVE:
         raise Conflict("The session is still going on. End it first, then erase its recordings.")
     people: dict[UUID, list[UUID]] = defaultdict(list)
@@ -130,14 +134,26 @@ async def erase_session(db: Db, login: Login, session: UUID) -> Redirect:
         if recording.restricted_at is not None:
             raise Conflict(RESTRICTED)
         people[recording.person_id].append(recording.id)
-    for person, recordings in people.items():
-        await _ask(db, owner, PersonId(person), recordings, f"owner erased session {session}")
+    answers: dict[UUID, list[UUID]] = defaultdict(list)
+    for response in await responses_of_session(db, session=session):
+        answers[response.participant_id].append(response.id)
+    asked = {**people, **answers}
+    for person in asked:
+        instruction = f"owner erased session {session}"
+        await _ask(db, owner, PersonId(person), people.get(person, []), instruction, answers.get(person, []))
     if not await _holds(db, row):
         await erase_notes(db, session=row, by=owner.actor)
-    return Redirect("/erasures" if people else f"/sessions/{session}", status_code=303)
+    return Redirect("/erasures" if asked else f"/sessions/{session}", status_code=303)
 
 
-async def _ask(db: Db, owner: SignedIn, person: PersonId, recordings: list[UUID], instruction: str) -> Erasure:
+async def _ask(
+    db: Db,
+    owner: SignedIn,
+    person: PersonId,
+    recordings: list[UUID],
+    instruction: str,
+    responses: Collection[UUID] = (),
+) -> Erasure:
     return await ask_erasure(
         db,
         account=owner.account,
@@ -146,6 +162,7 @@ async def _ask(db: Db, owner: SignedIn, person: PersonId, recordings: list[UUID]
         asked_by=owner.actor,
         instruction=instruction,
         recordings=recordings,
+        responses=responses,
     )
 
 

@@ -4,7 +4,7 @@ A database restored from a backup knows nothing of what was erased since; the le
 erasure is written here before the first key is destroyed, and once more when it is finished.
 
     {"at": time, "event": "begun", "erasure": id, "account": id, "person": id,
-     "recordings": [ids] or null, "kinds": [names] or null}
+     "recordings": [ids] or null, "responses": [ids] or null, "kinds": [names] or null}
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class LedgerEvent(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
-    """One line. recordings None: the whole person; kinds None: whole recordings."""
+    """One line. recordings None: the whole person; responses: answers beside the recordings named; kinds None: whole
+    recordings."""
 
     at: datetime
     event: LedgerEvent
@@ -35,6 +36,7 @@ class LedgerEntry:
     account: UUID
     person: UUID
     recordings: Sequence[UUID] | None
+    responses: Sequence[UUID] | None = None
     kinds: Sequence[str] | None
 
 
@@ -79,6 +81,7 @@ def _line(entry: LedgerEntry) -> bytes:
         "account": str(entry.account),
         "person": str(entry.person),
         "recordings": None if entry.recordings is None else [str(r) for r in entry.recordings],
+        "responses": None if entry.responses is None else [str(r) for r in entry.responses],
         "kinds": None if entry.kinds is None else list(entry.kinds),
     }
     return json.dumps(fields).encode() + b"\n"
@@ -96,6 +99,7 @@ def _entry(line: bytes) -> LedgerEntry | None:
         account=UUID(fields["account"]),
         person=UUID(fields["person"]),
         recordings=None if fields["recordings"] is None else [UUID(r) for r in fields["recordings"]],
+        responses=None if fields.get("responses") is None else [UUID(r) for r in fields["responses"]],
         kinds=fields["kinds"],
     )
 

@@ -23,6 +23,8 @@ from app.privacy.service import ask_erasure
 from app.sessions.models import Recording, Session
 from app.sessions.notes import erase_due_notes
 from app.sessions.policy import due
+from app.sessions.response_models import Response
+from app.sessions.responses import due_responses
 from app.sessions.service import recording_facts
 from app.studies.models import Study
 from app.wiring import Wiring
@@ -40,8 +42,10 @@ async def sweep(wiring: Wiring, now: datetime) -> int:
     for account, notes in (await _by_account(wiring, "due_notes(:now, :limit)", now)).items():
         async with wiring.database.transaction(account) as db:
             await erase_due_notes(db, notes=notes, now=now, by=SYSTEM)
-    for account, recordings in (await _by_account(wiring, "due_recordings(:now, :limit)", now)).items():
-        asked += await _ask_due(wiring, account, recordings, now)
+    recordings = await _by_account(wiring, "due_recordings(:now, :limit)", now)
+    responses = await _by_account(wiring, "due_responses(:now, :limit)", now)
+    for account in {**recordings, **responses}:
+        asked += await _ask_due(wiring, account, recordings.get(account, []), responses.get(account, []), now)
     for account, soon in (await _by_account(wiring, f"recordings_due_soon(:now, {_UNTIL}, :limit)", now)).items():
         async with wiring.database.transaction(account) as db:
             await remind(db, wiring, account=account, recordings=soon, now=now)
@@ -64,9 +68,12 @@ async def _by_account(wiring: Wiring, function: str, now: datetime) -> dict[Acco
     return found
 
 
-async def _ask_due(wiring: Wiring, account: AccountId, recordings: Sequence[UUID], now: datetime) -> int:
-    """One erasure per person and retention policy."""
+async def _ask_due(
+    wiring: Wiring, account: AccountId, recordings: Sequence[UUID], responses: Sequence[UUID], now: datetime
+) -> int:
+    """One erasure per person and retention policy, of recordings and answers."""
     groups: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
+    answers: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
     async with wiring.database.transaction(account) as db:
         rows = await db.execute(
             select(Recording, Session, Study)
@@ -79,9 +86,11 @@ async def _ask_due(wiring: Wiring, account: AccountId, recordings: Sequence[UUID
         for recording, session, study in rows:
             until = due(recording_facts(recording, session), study.retention_days, now)
             if until is not None and until <= now and not asked(recording):
-                policy = f"retention policy version {study.retention_version} of study {study.id}"
-                groups[recording.person_id, policy].append(recording.id)
-        for (person, policy), ids in groups.items():
+                groups[recording.person_id, _policy(study)].append(recording.id)
+        for response, study in await due_responses(db, responses, now):
+            if not asked(response):
+                answers[response.participant_id, _policy(study)].append(response.id)
+        for person, policy in {**groups, **answers}:
             await ask_erasure(
                 db,
                 account=account,
@@ -89,19 +98,30 @@ async def _ask_due(wiring: Wiring, account: AccountId, recordings: Sequence[UUID
                 reason=ErasureReason.RETENTION,
                 asked_by=SYSTEM,
                 instruction=policy,
-                recordings=ids,
+                recordings=groups.get((person, policy), []),
+                responses=answers.get((person, policy), []),
             )
-    return len(groups)
+    return len({**groups, **answers})
 
 
-async def _asked_already(db: Db) -> Callable[[Recording], bool]:
-    """Whether an erasure that is still going on covers a recording as a whole."""
+def _policy(study: Study) -> str:
+    """The instruction an erasure by date follows."""
+    return f"retention policy version {study.retention_version} of study {study.id}"
+
+
+async def _asked_already(db: Db) -> Callable[[Recording | Response], bool]:
+    """Whether an erasure that is still going on covers a recording as a whole, or a response."""
     unfinished = (
         await db.scalars(select(Erasure).where(Erasure.state.in_(OPEN_STATES), Erasure.track_kinds.is_(None)))
     ).all()
     people = {erasure.person_id for erasure in unfinished if erasure.recording_ids is None}
-    named = {one for erasure in unfinished for one in erasure.recording_ids or ()}
-    return lambda recording: recording.person_id in people or recording.id in named
+    named = {one for erasure in unfinished for one in [*(erasure.recording_ids or ()), *(erasure.response_ids or ())]}
+
+    def asked(row: Recording | Response) -> bool:
+        person = row.person_id if isinstance(row, Recording) else row.participant_id
+        return person in people or row.id in named
+
+    return asked
 
 
 async def _take_up(wiring: Wiring, account: AccountId, erasures: Sequence[UUID], now: datetime) -> int:

@@ -19,6 +19,7 @@ from app.participants.models import DataCode, Participant
 from app.privacy.models import DataRequest, RequestState
 from app.privacy.scope import Plan
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
+from app.sessions.response_models import Answer, Response
 from recordings.model import PersonId
 
 
@@ -29,6 +30,9 @@ async def hide(db: Db, plan: Plan, now: datetime) -> None:
     )
     await db.execute(update(Track).where(Track.id.in_(plan.tracks), Track.closed_at.is_(None)).values(closed_at=now))
     await db.execute(update(Transcript).where(Transcript.id.in_(plan.transcripts)).values(state=TranscriptState.ERASED))
+    await db.execute(
+        update(Response).where(Response.id.in_(plan.responses), Response.hidden_at.is_(None)).values(hidden_at=now)
+    )
     if plan.leaving:
         await _hide_held(db, plan, now)
         await db.execute(
@@ -44,11 +48,13 @@ async def _hide_held(db: Db, plan: Plan, now: datetime) -> None:
     """What a hold keeps is kept, not shown; no more of it is captured."""
     held = Recording.id.in_(plan.held)
     await db.execute(update(Recording).where(held, Recording.hidden_at.is_(None)).values(hidden_at=now))
+    answers = Response.id.in_(plan.held_responses)
+    await db.execute(update(Response).where(answers, Response.hidden_at.is_(None)).values(hidden_at=now))
 
 
 async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
-    """Say of recordings, tracks and transcripts that they are erased; what remains of a recording gets a
-    new index. Returns how many of each the plan names."""
+    """Say of recordings, tracks, transcripts and responses that they are erased; what remains of a recording gets
+    a new index. Returns how many of each the plan names, and how many answers were deleted."""
     await db.execute(
         update(Recording)
         .where(Recording.id.in_(plan.recordings))
@@ -78,11 +84,18 @@ async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
             failure_reason=None,
         )
     )
+    await db.execute(
+        update(Response)
+        .where(Response.id.in_(plan.responses))
+        .values(erased_at=func.coalesce(Response.erased_at, now), hidden_at=func.coalesce(Response.hidden_at, now))
+    )
+    answers = await _run(db, delete(Answer).where(Answer.response_id.in_(plan.responses)))
     await _reindex(db, plan)
     return {
         "recordings": len(plan.recordings),
         "tracks": len(plan.tracks),
         "transcripts": len(plan.transcripts),
+        "answers": answers,
     }
 
 

@@ -18,6 +18,8 @@ from app.privacy.models import Erasure
 from app.privacy.policy import TRANSCRIPT
 from app.sessions.models import Node, Recording, RecordingState, Session, SessionState, Take, Track, Transcript
 from app.sessions.policy import is_held
+from app.sessions.response_models import Response
+from app.sessions.responses import facts_of, response_key_path
 from app.sessions.service import recording_facts, recording_ref, track_ref
 from recordings.encryption.keystore import KeyPath
 from recordings.model import AccountId, PersonId, RecordingRef, SessionId
@@ -53,7 +55,8 @@ class Plan:
     """whole_person: contact data and everything else goes too. leaving: the whole person was asked for, though a hold
     may keep a part: they take part in nothing more. keys: all keys known to lie in the targets.
     stop: prefixes the media processes drop. indexes: prefixes of indexes that name erased tracks.
-    reindex: recordings of which the rest plays on. held: recordings a hold keeps."""
+    reindex: recordings of which the rest plays on. responses: answers that go. held, held_responses: what a hold
+    keeps."""
 
     account: AccountId
     person: PersonId
@@ -68,7 +71,9 @@ class Plan:
     tracks: tuple[UUID, ...]
     transcripts: tuple[UUID, ...]
     reindex: tuple[UUID, ...]
+    responses: tuple[UUID, ...]
     held: tuple[UUID, ...]
+    held_responses: tuple[UUID, ...]
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -78,7 +83,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of the recordings in question."""
+    """The rows of the recordings and answers in question."""
 
     recordings: tuple[Recording, ...]
     tracks: tuple[Track, ...]
@@ -86,6 +91,8 @@ class _Rows:
     takes: tuple[Take, ...]
     live: frozenset[UUID]  # recordings whose session goes on
     held: tuple[UUID, ...]  # recordings a hold keeps
+    responses: tuple[Response, ...]
+    held_responses: tuple[UUID, ...]
 
     def tracks_of(self, recording: UUID) -> list[Track]:
         return [track for track in self.tracks if track.recording_id == recording]
@@ -100,6 +107,7 @@ async def plan_erasure(db: Db, erasure: Erasure, now: datetime) -> Plan:
     rows = await _rows(db, erasure, now)
     held = rows.held
     free = [row for row in rows.recordings if row.id not in held]
+    responses = [row for row in rows.responses if row.id not in rows.held_responses]
     if erasure.recording_ids is None and erasure.track_kinds is None and not held:
         return await _whole_person(db, account, person, rows)
     whole: list[Recording] = []
@@ -115,6 +123,7 @@ async def plan_erasure(db: Db, erasure: Erasure, now: datetime) -> Plan:
         ref = recording_ref(recording)
         targets += [_track_target(ref, track) for track in tracks]
         targets += [_transcript_target(ref, transcript) for transcript in transcripts]
+    targets += [_response_target(row) for row in responses]
     reindex = [recording for recording, tracks, _ in parts if tracks]
     return Plan(
         account=account,
@@ -143,7 +152,9 @@ async def plan_erasure(db: Db, erasure: Erasure, now: datetime) -> Plan:
             *(transcript.id for _, _, transcripts in parts for transcript in transcripts),
         ),
         reindex=tuple(recording.id for recording in reindex),
+        responses=tuple(row.id for row in responses),
         held=held,
+        held_responses=rows.held_responses,
     )
 
 
@@ -159,7 +170,7 @@ async def _whole_person(db: Db, account: AccountId, person: PersonId, rows: _Row
         whole_person=True,
         leaving=True,
         targets=(Target(key=KeyPath(account, person), prefixes=prefixes),),
-        keys=(KeyPath(account, person), *below),
+        keys=(KeyPath(account, person), *below, *(response_key_path(row) for row in rows.responses)),
         stop=prefixes,
         nodes=await _nodes(db, rows, {row.id for row in rows.recordings}),
         indexes=(),
@@ -167,7 +178,9 @@ async def _whole_person(db: Db, account: AccountId, person: PersonId, rows: _Row
         tracks=tuple(row.id for row in rows.tracks),
         transcripts=tuple(row.id for row in rows.transcripts),
         reindex=(),
+        responses=tuple(row.id for row in rows.responses),
         held=(),
+        held_responses=(),
     )
 
 
@@ -211,6 +224,11 @@ def _transcript_target(ref: RecordingRef, row: Transcript) -> Target:
     return Target(key=transcript_key_path(ref, row.id), prefixes=(transcript_key(ref, row.id),))
 
 
+def _response_target(row: Response) -> Target:
+    """Answers lie in the database only: with their key every copy of the rows is closed."""
+    return Target(key=response_key_path(row), prefixes=())
+
+
 async def _rows(db: Db, erasure: Erasure, now: datetime) -> _Rows:
     query = select(Recording, Session).join(Session, Session.id == Recording.session_id)
     query = query.where(Recording.person_id == erasure.person_id)
@@ -218,6 +236,8 @@ async def _rows(db: Db, erasure: Erasure, now: datetime) -> _Rows:
         query = query.where(Recording.id.in_(erasure.recording_ids))
     pairs = [(row[0], row[1]) for row in await db.execute(query.order_by(Recording.created_at, Recording.id))]
     ids = [recording.id for recording, _ in pairs]
+    responses = await _responses(db, erasure)
+    facts = await facts_of(db, responses, now)
     return _Rows(
         recordings=tuple(recording for recording, _ in pairs),
         tracks=tuple(await db.scalars(select(Track).where(Track.recording_id.in_(ids)))),
@@ -229,7 +249,17 @@ async def _rows(db: Db, erasure: Erasure, now: datetime) -> _Rows:
             if session.state != SessionState.ENDED or recording.state == RecordingState.CAPTURING
         ),
         held=tuple(recording.id for recording, session in pairs if is_held(recording_facts(recording, session), now)),
+        responses=responses,
+        held_responses=tuple(row.id for row in responses if facts[row.id].held),
     )
+
+
+async def _responses(db: Db, erasure: Erasure) -> tuple[Response, ...]:
+    """All of a person who goes; else those named. What is withdrawn kind by kind takes no answers along."""
+    query = select(Response).where(Response.participant_id == erasure.person_id)
+    if erasure.recording_ids is not None or erasure.track_kinds is not None:
+        query = query.where(Response.id.in_(erasure.response_ids or ()))
+    return tuple(await db.scalars(query.order_by(Response.answered_at, Response.id)))
 
 
 async def _nodes(db: Db, rows: _Rows, recordings: Iterable[UUID]) -> tuple[NodePlace, ...]:

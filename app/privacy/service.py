@@ -65,18 +65,20 @@ async def ask_erasure(
     asked_by: str,
     instruction: str,
     recordings: Collection[UUID] | None = None,
+    responses: Collection[UUID] = (),
     kinds: Collection[str] | None = None,
 ) -> Erasure:
     """Make what is to go unreadable now and enqueue its erasure; asking for the same again returns the
     first one, so that nobody is locked out by having asked.
 
     recordings None: all of the person; kinds None: whole recordings, and with recordings None everything
-    about the person. kinds: track kinds or policy.TRANSCRIPT. Raises NotThere."""
+    about the person. responses: answers that go with the recordings named, or without any. kinds: track kinds or
+    policy.TRANSCRIPT. Raises NotThere."""
     if recordings is None and kinds is None and await db.get(Participant, person, with_for_update=True) is None:
         raise NotThere
     wanted = None if recordings is None else sorted(recordings, key=str)
     if kinds is None:
-        same = await _open_one(db, person, wanted)
+        same = await _open_one(db, person, wanted, sorted(responses, key=str))
         if same is not None:
             return same
     now = await now_in(db)
@@ -86,6 +88,7 @@ async def ask_erasure(
         reason=reason,
         person_id=person,
         recording_ids=wanted,
+        response_ids=sorted(responses, key=str) or None,
         track_kinds=None if kinds is None else sorted(kinds),
         asked_by=asked_by,
         instruction=instruction,
@@ -159,7 +162,9 @@ def ledger_of(settings: Settings) -> Ledger:
     return Ledger(settings.data_dir / "ledger" / "erasures.jsonl")
 
 
-async def _open_one(db: Db, person: PersonId, recordings: Sequence[UUID] | None) -> Erasure | None:
+async def _open_one(
+    db: Db, person: PersonId, recordings: Sequence[UUID] | None, responses: Sequence[UUID]
+) -> Erasure | None:
     """An unfinished erasure of the same extent."""
     unfinished = await db.execute(
         select(Erasure)
@@ -167,7 +172,8 @@ async def _open_one(db: Db, person: PersonId, recordings: Sequence[UUID] | None)
         .order_by(Erasure.asked_at)
     )
     for erasure in unfinished.scalars():
-        if (erasure.recording_ids and sorted(erasure.recording_ids, key=str)) == recordings:
+        same_answers = sorted(erasure.response_ids or (), key=str) == responses
+        if same_answers and (erasure.recording_ids and sorted(erasure.recording_ids, key=str)) == recordings:
             return erasure
     return None
 
@@ -225,5 +231,6 @@ def _ledger_entry(erasure: Erasure, event: LedgerEvent, at: datetime) -> LedgerE
         account=erasure.account_id,
         person=erasure.person_id,
         recordings=erasure.recording_ids,
+        responses=erasure.response_ids,
         kinds=erasure.track_kinds,
     )

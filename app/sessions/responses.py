@@ -3,7 +3,7 @@ person's, so that it can be erased alone and closes old database pages and backu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ from app.errors import Conflict, Gone
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
 from app.sealed_columns import ERASED, SealedColumns
-from app.sessions.answering import ResponseFacts, Value, answers_readable, from_json, to_json
+from app.sessions.answering import ResponseFacts, Value, answers_due, answers_readable, from_json, to_json
 from app.sessions.models import Recording, Session
 from app.sessions.policy import is_held, shortest
 from app.sessions.response_models import Answer, Response
@@ -195,10 +195,28 @@ async def answers_of_session(db: Db, columns: SealedColumns, *, session: Session
     return found
 
 
-async def count_answered(db: Db, *, session: UUID) -> int:
-    """How many participants have answered and not been erased."""
-    found = select(Response.id).where(Response.session_id == session, Response.erased_at.is_(None))
-    return len((await db.scalars(found)).all())
+async def responses_of_session(db: Db, *, session: UUID) -> list[Response]:
+    """Those not erased."""
+    return list(await db.scalars(select(Response).where(Response.session_id == session, Response.erased_at.is_(None))))
+
+
+async def due_responses(db: Db, responses: Collection[UUID], now: datetime) -> list[tuple[Response, Study]]:
+    """Of these, what is to be erased by its date, locked, each with its study."""
+    found = await db.execute(
+        select(Response, Session, Study)
+        .join(Session, Session.id == Response.session_id)
+        .join(Study, Study.id == Session.study_id)
+        .where(Response.id.in_(responses))
+        .with_for_update(of=Response, skip_locked=True)
+    )
+    rows = found.all()
+    facts = await facts_of(db, [response for response, _, _ in rows], now)
+    due = []
+    for response, session, study in rows:
+        until = answers_due(facts[response.id], answers_kept_days(study, session))
+        if until is not None and until <= now:
+            due.append((response, study))
+    return due
 
 
 async def _locked(db: Db, values: Mapping[UUID, Value]) -> Sequence[Question]:

@@ -1340,7 +1340,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'
-            AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
+            AND (held.restricted_at IS NOT NULL
+                 OR held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_))
       )
     ORDER BY due.answered_at
     LIMIT limit_
