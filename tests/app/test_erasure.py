@@ -144,5 +144,5 @@ async def test_the_ledger_outside_the_database_holds_ids_and_times_only(
     assert (begun.event, complete.event) == ("begun", "complete")
     assert begun.person == person and begun.recordings is None and begun.erasure == erasure.id
     lines = [json.loads(line) for line in ledger.path.read_text().splitlines()]
-    names = {"at", "event", "erasure", "account", "person", "recordings", "kinds"}
+    names = {"at", "event", "erasure", "account", "person", "recordings", "responses", "kinds"}
     assert all(set(line) == names for line in lines)
