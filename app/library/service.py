@@ -33,7 +33,6 @@ from recordings.playback import NothingToPlay, View, open_view
 from recordings.storage.layout import generation_of
 from recordings.storage.store import ObjectMissing
 
-
 LONGEST_MS = 10**9  # eleven days, longer than any session
 SHOWN_MS = 500  # nobody reads what is gone sooner
 

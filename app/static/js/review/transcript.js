@@ -1,6 +1,9 @@
 // The transcript beside the player: a word jumps to its moment, the spoken line and word are marked.
 // One tab stop for the whole list; arrows lead from line to line and from word to word.
 
+/** So many lines may begin while one goes on. */
+const AT_ONCE = 12;
+
 /**
  * @param {HTMLElement} list
  * @param {HTMLButtonElement} follow brings the list back to the spoken line
@@ -23,7 +26,7 @@ export function showTranscript(list, follow, player) {
     follow.hidden = on;
   };
 
-  /** The line begun last that is not over yet. @param {number} ms */
+  /** The line begun last that is not over yet; a gap only where nobody else speaks. @param {number} ms */
   const lineAt = (ms) => {
     let [low, high] = [0, lines.length];
     while (low < high) {
@@ -31,8 +34,9 @@ export function showTranscript(list, follow, player) {
       if (lines[middle].startMs <= ms) low = middle + 1;
       else high = middle;
     }
-    for (let i = low - 1; i >= Math.max(0, low - 12); i--) if (ms < lines[i].endMs) return lines[i].element;
-    return undefined;
+    const open = lines.slice(Math.max(0, low - AT_ONCE), low).filter((line) => ms < line.endMs);
+    const speaking = open.filter((line) => !line.element.classList.contains("gap"));
+    return (speaking.at(-1) ?? open.at(-1))?.element;
   };
 
   /** @param {number} ms */
