@@ -17,7 +17,8 @@ from app.accounts.models import Login, Role, Scope
 from app.audit import Action, AuditEvent, record, verify
 from app.demo.browser import Browser
 from app.participants.models import Participant
-from app.privacy.models import ErasureReason
+from app.privacy.models import ErasureReason, RequestKind
+from app.privacy.requests import ask as ask_request
 from app.privacy.service import ask_erasure
 from app.sessions.models import Recording
 from app.sessions.notes import write_note
@@ -50,6 +51,13 @@ async def addresses(world: World) -> list[tuple[str, str]]:
     """Every page of the application that names something of the lab, with the lab's own ids in it."""
     ref = await recorded(world)
     async with world.wiring.database.transaction(world.lab.account) as db:
+        request = await ask_request(
+            db,
+            world.wiring,
+            account=world.lab.account,
+            participant=world.ben.person,
+            kind=RequestKind.ACCESS,
+        )
         erasure = await ask_erasure(
             db,
             account=world.lab.account,
@@ -69,6 +77,7 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "invitation": world.anna.invitation,
         "participant": world.anna.person,
         "erasure": erasure.id,
+        "data_request": request.id,
         "member": world.lab.owner,
         "session_id": world.lab.session,
         "form": "vtt",
@@ -114,7 +123,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
     wrong = {}
     for method, path in await addresses(world):
         ours = [str(i) for i in (world.lab.study, world.lab.session)] + re.findall(r"/recordings/([0-9a-f-]{36})", path)
-        named = [one for one in UUIDS.findall(path) if one in ours or "/erasures/" in path]
+        named = [one for one in UUIDS.findall(path) if one in ours or "/erasures/" in path or "/requests/" in path]
         if not named:
             continue
         invented = UUIDS.sub(lambda m: str(uuid4()), path)
@@ -125,7 +134,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
 
 
 async def test_j4_08_participants_reach_no_page_of_the_account(world: World):
-    for_members = ("/studies", "/sessions", "/recordings", "/erasures", "/members")
+    for_members = ("/studies", "/sessions", "/recordings", "/erasures", "/requests", "/retention", "/holds", "/members")
     found = [(m, p) for m, p in await addresses(world) if p.startswith(for_members)]
     assert len(found) > 12
     for browser in (await world.guest(world.anna), await world.guest(world.anna, Scope.ROOM)):
