@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.fixtures.web",
     "tests.fixtures.erasing",
     "tests.fixtures.weed",
+    "tests.journeys.stage",
 ]

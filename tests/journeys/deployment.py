@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.embedded_place import find_place
 from app.settings import Settings
@@ -103,11 +104,12 @@ def postgres(service: Mapping[str, Any], folder: Path, port: int) -> Iterator[No
 @dataclass
 class Deployment:
     """The services built from this repository. services: as compose() gives them; folder: in place of the
-    volume they share; database_port: in place of PostgreSQL's own."""
+    volume they share; database_port: in place of PostgreSQL's own; private_ports: in place of theirs, by service."""
 
     services: Mapping[str, Any]
     folder: Path
     database_port: int
+    private_ports: Mapping[str, int] = field(default_factory=dict)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def environment(self, service: str) -> dict[str, str]:
@@ -119,7 +121,11 @@ class Deployment:
         told = {name: str(value) for name, value in self.services[service]["environment"].items()}
         for name in {"DATABASE_URL", "MIGRATION_DATABASE_URL"} & told.keys():
             told[name] = told[name].replace("@127.0.0.1:5432/", f"@127.0.0.1:{self.database_port}/")
-        return plain | image | told | {"JUNIER_DATA_DIR": str(self.folder)}
+        image["PATH"] = plain["PATH"]  # this machine's Python has the packages
+        moved = {"JUNIER_DATA_DIR": str(self.folder)}
+        if service in self.private_ports:
+            moved["JUNIER_METRICS_PORT"] = str(self.private_ports[service])
+        return plain | image | told | moved
 
     def settings(self, service: str = "web") -> Settings:
         return Settings.from_env(self.environment(service))
@@ -155,35 +161,49 @@ class Deployment:
         return self.folder / f"{service}.log"
 
     async def ready(self) -> None:
-        """Web and media answer, and nothing has ended."""
-        settings = self.settings()
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
-            for address in (settings.public_url, settings.node_url):
+        """Everything that runs says on its private port that it is ready, and nothing has ended."""
+        async with httpx.AsyncClient(trust_env=False, timeout=6) as http:
+            for name in list(self.running):
                 async with asyncio.timeout(LIMIT_SECONDS):
-                    while not await _answers(http, f"{address}/health"):
+                    while not await _answers(http, f"http://127.0.0.1:{self.private_ports[name]}/health/ready"):
                         for service, process in self.running.items():
                             assert process.poll() is None, self.log(service).read_text()
                         await asyncio.sleep(0.05)
 
-    def stop(self) -> dict[str, int]:
-        """Ask every process to stop, as `docker compose stop` does; exit status by service."""
-        for process in self.running.values():
+    async def restart(self, service: str) -> int:
+        """As `docker compose up -d` does with a new image; returns with what status the old one ended."""
+        [(_, ended)] = (await asyncio.to_thread(self.stop, service)).items()
+        self.start(service)
+        await self.ready()
+        return ended
+
+    async def numbers(self, service: str) -> dict[str, float]:
+        """What the service tells Prometheus, scraped: name with labels -> value."""
+        async with httpx.AsyncClient(trust_env=False, timeout=6) as http:
+            answer = await http.get(f"http://127.0.0.1:{self.private_ports[service]}/metrics")
+        assert answer.status_code == 200
+        samples = (sample for family in text_string_to_metric_families(answer.text) for sample in family.samples)
+        return {one.name + "".join(f" {v}" for _, v in sorted(one.labels.items())): one.value for one in samples}
+
+    def stop(self, *services: str) -> dict[str, int]:
+        """Ask these processes, or all, to stop, as `docker compose stop` does; exit status by service."""
+        stopping = {name: self.running.pop(name) for name in services or list(self.running)}
+        for process in stopping.values():
             process.terminate()
         deadline = time.monotonic() + LIMIT_SECONDS / 3
         ended = {}
-        for service, process in self.running.items():
+        for service, process in stopping.items():
             try:
                 ended[service] = process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 ended[service] = process.wait()
             print(f"--- {service}\n{self.log(service).read_text()}")  # shown when the test fails
-        self.running.clear()
         return ended
 
 
 async def _answers(http: httpx.AsyncClient, address: str) -> bool:
     try:
-        return (await http.get(address)).status_code < 500
+        return (await http.get(address)).status_code == 200
     except httpx.TransportError:
         return False

@@ -7,51 +7,29 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
-from email import message_from_bytes
-from email.policy import default
+from dataclasses import fields
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import click
 import psycopg
 import pytest
-from aiosmtpd.controller import Controller
 
 from app.__main__ import cli
 from app.demo import clips
-from app.demo.browser import Browser, DeadEnd
-from app.demo.clips import Clip
+from app.demo.browser import Browser
 from app.demo.inspection import inspect
-from app.demo.people import CODE, LINK, Guest, Owner
+from app.demo.people import Guest, Owner
 from app.demo.publisher import publish
 from app.demo.remains import Remains
 from app.demo.story import until
 from app.settings import Settings, SettingsError
 from recordings.storage.layout import checked_prefix
-from tests.app.test_serve import free_ports
 from tests.fixtures.weed import Weed
-from tests.journeys.deployment import Deployment, NotSet, compose, postgres
+from tests.journeys.deployment import Deployment, NotSet, compose
+from tests.journeys.stage import FILLED_IN, OWNER, PARTS, Mailbox, first_seconds, playable
 
-OURS = ("migrate", "web", "media", "worker")
+OURS = ("migrate", "web", "media", "worker", "transcriber", "transcriber-2")
 SECONDS = 8.0
-OWNER = "ada@studio.example"
-FILLED_IN = {
-    "JUNIER_PUBLIC_URL": "https://sessions.example.eu",
-    "JUNIER_PLATFORM_CONTACT": "help@sessions.example.eu",
-    "JUNIER_MAIL_FROM": "sessions@sessions.example.eu",
-    "JUNIER_S3_OWN_COUNTRY": "DE",
-    "JUNIER_S3_ACCESS_KEY": "access",
-    "JUNIER_S3_SECRET_KEY": "secret",
-    "JUNIER_NODE_SECRET": "a-node-secret",
-    "POSTGRES_PASSWORD": "the-superuser",
-    "JUNIER_OWNER_PASSWORD": "the'owner",
-    "JUNIER_APP_PASSWORD": "the-app",
-}
-"""The least an operator writes into .env."""
 
 
 @pytest.mark.parametrize("service", OURS)
@@ -86,78 +64,12 @@ def test_a_deployment_that_would_send_no_mail_or_be_open_to_all_does_not_start()
             Settings.from_env({name: str(value) for name, value in environment.items()})
 
 
-@dataclass
-class Mailbox:
-    """Everybody's mailbox: what came in by SMTP."""
-
-    came: list[tuple[list[str], str]] = field(default_factory=list)
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        body = message_from_bytes(envelope.content, policy=default).get_body(("plain",))
-        assert body is not None
-        self.came.append((envelope.rcpt_tos, str(body.get_content())))
-        return "250 accepted"
-
-    def newest(self, address: str, pattern: re.Pattern[str], containing: str = "") -> str:
-        """The newest match in mails to `address`. Raises DeadEnd."""
-        for to, text in reversed(self.came):
-            for found in pattern.findall(text) if address in to else ():
-                if containing in found:
-                    return str(found)
-        raise DeadEnd(f"no {containing or 'code'} mailed to {address}")
-
-    async def link(self, address: str, part: str) -> str:
-        return self.newest(address, LINK, part)
-
-    async def code(self, address: str) -> str:
-        return self.newest(address, CODE)
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, int]]:
-    [port] = free_ports(1)
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield box, port
-    controller.stop()
-
-
-@pytest.fixture
-def deployment(data_dir: Path, weed: Weed, mailbox: tuple[Mailbox, int]) -> Iterator[Deployment]:
-    """Database, objects and mail are there; nothing of ours runs yet. The bucket keeps versions."""
-    web, media, database = free_ports(3)
-    services = compose(
-        FILLED_IN
-        | {
-            "JUNIER_PUBLIC_URL": f"http://localhost:{web}",
-            "JUNIER_LISTEN_PORT": str(web),
-            "JUNIER_NODE_URL": f"http://127.0.0.1:{media}",
-            "JUNIER_MEDIA_ADDRESSES": "127.0.0.1",
-            "JUNIER_S3_ENDPOINT": weed.endpoint,
-            "JUNIER_S3_REGION": weed.region,
-            "JUNIER_S3_BUCKET": weed.versioned,
-            "JUNIER_S3_ACCESS_KEY": weed.access_key,
-            "JUNIER_S3_SECRET_KEY": weed.secret,
-            "JUNIER_MAIL": "smtp",
-            "JUNIER_SMTP_HOST": "127.0.0.1",
-            "JUNIER_SMTP_PORT": str(mailbox[1]),
-            "JUNIER_SMTP_TLS": "none",
-        }
-    )
-    made = Deployment(services=services, folder=data_dir, database_port=database)
-    with ExitStack() as cleanup:
-        cleanup.enter_context(postgres(services["postgres"], data_dir, database))
-        cleanup.callback(made.stop)
-        yield made
-
-
 async def test_a_short_session_goes_through_and_is_erased_to_the_last_version(
     deployment: Deployment, mailbox: tuple[Mailbox, int], weed: Weed
 ) -> None:
     box, settings = mailbox[0], deployment.settings()
     assert "brought to revision" in deployment.run("migrate")
-    deployment.start("web", "media", "worker")
+    deployment.start(*PARTS)
     await deployment.ready()
     assert "mailed to" in deployment.run(
         "web", "account", "create", "--name", "Studio", "--owner-name", "Ada", "--owner-email", OWNER
@@ -198,15 +110,25 @@ async def test_a_short_session_goes_through_and_is_erased_to_the_last_version(
     assert (await owner.browser.http.get(link)).status_code == 404
     for browser in (owner.browser, guest.browser):
         await browser.close()
+    await told_in_numbers(deployment, publication.frames_sent + publication.audio_packets_sent)
     by_signal = -signal.SIGTERM  # uvicorn passes the signal on once it has ended its requests
-    assert deployment.stop() == {"web": by_signal, "media": 0, "worker": 0}
+    assert deployment.stop() == {"web": by_signal, "media": 0, "worker": 0, "transcriber": 0}
 
 
-async def playable(owner: Owner) -> str | None:
-    for link in await owner.media_links():
-        if (await owner.browser.http.get(link, headers={"Range": "bytes=0-99"})).status_code == 206:
-            return link
-    return None
+async def told_in_numbers(deployment: Deployment, frames: int) -> None:
+    """What Prometheus would have scraped of it, from each process."""
+    media = await deployment.numbers("media")
+    assert media["junier_media_frames_kept_total"] == frames
+    assert media["junier_media_packets_total received"] >= frames
+    assert media["junier_media_packets_total lost"] == media["junier_media_spool_bytes"] == 0
+    assert media["junier_media_pieces_stored_total"] > 0
+    web = await deployment.numbers("web")
+    assert web["junier_requests_total GET /i/{token} 200"] == 1
+    assert web["junier_database_up"] == web["junier_recordings erased"] == 1
+    assert web["junier_jobs_waiting erase"] == web["junier_mails failed"] == web["junier_erasure_overdue_seconds"] == 0
+    assert web["junier_disk_free_bytes"] > 0
+    assert (await deployment.numbers("worker"))["junier_jobs_total done finalise"] == 1
+    assert (await deployment.numbers("transcriber"))["junier_jobs_total done transcribe"] == 1
 
 
 def versions(weed: Weed, prefix: str) -> list[str]:
@@ -216,10 +138,6 @@ def versions(weed: Weed, prefix: str) -> list[str]:
     uploads = client.list_multipart_uploads(Bucket=weed.versioned, Prefix=prefix)
     found = [*held.get("Versions", []), *held.get("DeleteMarkers", []), *uploads.get("Uploads", [])]
     return [one["Key"] for one in found]
-
-
-def first_seconds(clip: Clip, seconds: float) -> Clip:
-    return replace(clip, packets=tuple(p for p in clip.packets if p.ticks < seconds * clip.clock_hz))
 
 
 def test_the_roles_have_passwords_and_no_more_rights_than_they_need(deployment: Deployment) -> None:
