@@ -11,6 +11,7 @@ from typing import Any
 from litestar import Request
 
 from app.errors import JunierError
+from app.language import _
 
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 LINE_LENGTH = 200
@@ -45,36 +46,36 @@ class Form:
         """One line without control characters or invisible direction marks (they forge mail headers and names)."""
         text = unicodedata.normalize("NFC", self.values.get(name, "")).strip()
         if not text and required:
-            self.errors[name] = "Please fill this in."
+            self.errors[name] = _("Please fill this in.")
         elif len(text) > length:
-            self.errors[name] = f"Please use at most {length} characters."
+            self.errors[name] = _("Please use at most %(count)s characters.", count=length)
         elif not is_one_line(text):
-            self.errors[name] = "Line breaks, control characters and direction marks do not work here."
+            self.errors[name] = _("Line breaks, control characters and direction marks do not work here.")
         return text
 
     def text(self, name: str, *, required: bool = True, length: int = TEXT_LENGTH) -> str:
         """Several lines; line ends become \\n."""
         text = unicodedata.normalize("NFC", self.values.get(name, "")).replace("\r\n", "\n").replace("\r", "\n").strip()
         if not text and required:
-            self.errors[name] = "Please fill this in."
+            self.errors[name] = _("Please fill this in.")
         elif len(text) > length:
-            self.errors[name] = f"Please use at most {length:,} characters."
+            self.errors[name] = _("Please use at most %(count)s characters.", count=f"{length:,}")
         elif not all(is_one_line(line.replace("\t", " ")) for line in text.split("\n")):
-            self.errors[name] = "Control characters and direction marks do not work here."
+            self.errors[name] = _("Control characters and direction marks do not work here.")
         return text
 
     def email(self, name: str) -> str:
         """An e-mail address."""
         text = self.line(name, length=ADDRESS_LENGTH)
         if name not in self.errors and not is_address(text):
-            self.errors[name] = "This does not look like an e-mail address, such as anna@example.eu."
+            self.errors[name] = _("This does not look like an e-mail address, such as anna@example.eu.")
         return text
 
     def choice(self, name: str, allowed: Iterable[str]) -> str:
         """One of a fixed set."""
         value = self.values.get(name, "")
         if value not in set(allowed):
-            self.errors[name] = "Please choose one of the list."
+            self.errors[name] = _("Please choose one of the list.")
         return value
 
     def choices(self, name: str, allowed: Iterable[str]) -> list[str]:
@@ -82,14 +83,16 @@ class Form:
         chosen = set(self.lists.get(name, ()))
         known = list(allowed)
         if chosen - set(known):
-            self.errors[name] = "Please choose from the list."
+            self.errors[name] = _("Please choose from the list.")
         return [value for value in known if value in chosen]
 
     def number(self, name: str, *, at_least: int, at_most: int) -> int:
         """A whole number."""
         text = self.values.get(name, "").strip()
         if not re.fullmatch(r"[0-9]{1,9}", text) or not at_least <= int(text) <= at_most:
-            self.errors[name] = f"Please enter a whole number from {at_least} to {at_most}."
+            self.errors[name] = _(
+                "Please enter a whole number from %(least)s to %(most)s.", least=at_least, most=at_most
+            )
             return at_least
         return int(text)
 

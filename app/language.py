@@ -87,10 +87,14 @@ def speak_to(reader: Reader) -> None:
     _reader.set(reader)
 
 
+def reader() -> Reader:
+    """Whom this request speaks to, to be told more of them."""
+    return _reader.get() or Reader()
+
+
 def spoken() -> Language:
     """The language of this request; English until somebody was met."""
-    reader = _reader.get()
-    return reader.language if reader else Language.EN
+    return reader().language
 
 
 @contextmanager
@@ -166,6 +170,7 @@ def install(environment: Environment) -> None:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         translate_only, lambda singular, plural, n: translations(spoken()).ngettext(singular, plural, n), newstyle=True
     )
+    environment.policies["ext.i18n.trimmed"] = True
     environment.globals |= {"spoken": spoken, "spoken_languages": tuple(Language), "room_words": room_words}
     environment.filters |= {"translated": translate_only}
 

@@ -18,10 +18,14 @@ from app.accounts import routes as accounts
 from app.accounts.login import SignedIn, cookie_name, find_login
 from app.database import Db
 from app.invitations import routes as invitations
+from app.language import Language, Reader
 from app.library import routes as library
+from app.limited_routes import limited
 from app.logs import place_of
 from app.mail import routes as mail
 from app.pages import STATIC, error_answer, meet, template_config
+from app.participants import routes as participants
+from app.participants.models import Participant
 from app.privacy import routes as privacy
 from app.privacy.public_facts import health, security_txt
 from app.room import routes as room
@@ -46,6 +50,7 @@ def routers(wiring: Wiring) -> list[ControllerRouterHandler]:
         studies.router,
         sessions.router,
         invitations.router,
+        participants.router,
         library.router,
         *room.routers,
         *privacy.routers,
@@ -84,7 +89,7 @@ def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_cl
             "login": Provide(current_login, sync_to_thread=False),
         },
         state=State({"wiring": wiring, "node_client": node_client}),
-        guards=[plain_path, own_origin(settings)],
+        guards=[plain_path, own_origin(settings), limited(wiring, cookie_name(settings))],
         before_request=meet,
         before_send=[add_headers(settings)],
         exception_handlers={Exception: error_answer},
@@ -100,8 +105,20 @@ async def open_db(request: Request[Any, Any, Any], wiring: Wiring) -> AsyncGener
     """One transaction per request: returning commits, raising rolls back. A valid login cookie sets the account."""
     async with wiring.database.transaction() as db:
         token = request.cookies.get(cookie_name(wiring.settings))
-        request.scope["state"]["login"] = await find_login(db, wiring.columns, token) if token else None
+        login = await find_login(db, wiring.columns, token) if token else None
+        request.scope["state"]["login"] = login
+        if login is not None:
+            await _recognise(db, login, request.scope["state"]["reader"])
         yield db
+
+
+async def _recognise(db: Db, login: SignedIn, reader: Reader) -> None:
+    """Members read English; a participant what they chose before."""
+    if login.participant is None:
+        reader.explicit, reader.header = Language.EN, None
+    elif reader.header is not None or reader.explicit is not None:
+        row = await db.get(Participant, login.participant)
+        reader.stored = row.language if row else None
 
 
 def current_login(request: Request[Any, Any, Any], db: Db) -> SignedIn | None:

@@ -19,7 +19,7 @@ from litestar.template.config import TemplateConfig
 from markupsafe import Markup
 from sqlalchemy.exc import OperationalError
 
-from app.errors import JunierError, NotThere, Unavailable
+from app.errors import JunierError, NotThere, TooManyTries, Unavailable
 from app.language import N_, Reader, install, read_language, say_day, say_duration, say_moment, speak_to, translate_only
 from app.logs import place_of
 from app.settings import Settings
@@ -178,6 +178,8 @@ def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
         log.error("request failed: %s at %s, reference %s", type(error).__name__, place_of(error), reference)
     title, message = translate_only(TITLES.get(status, N_("Something went wrong"))), translate_only(message)
     headers = {"retry-after": "5"} if status == 503 else {}
+    if isinstance(error, TooManyTries):
+        headers = {"retry-after": str(error.retry_after_s)}
     if "text/html" not in request.headers.get("accept", ""):
         problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": message}
         if reference:

@@ -19,16 +19,24 @@ from app.forms import Form, read_form
 from app.invitations import list_routes
 from app.invitations.forms import read_invitation
 from app.invitations.models import Invitation
-from app.invitations.service import find_unsubscribe, invitations_of_session, invite, revoke, unsubscribe
+from app.invitations.service import (
+    count_against_limit,
+    find_unsubscribe,
+    invitations_of_session,
+    invite,
+    revoke,
+    unsubscribe,
+)
+from app.language import reader
 from app.mail.service import could_not_be_sent
-from app.pages import page
+from app.pages import FOR_PARTICIPANTS, page
 from app.participants.models import Participant
-from app.participants.service import EMAIL_FIELD, NAME_FIELD, study_notice
+from app.participants.service import EMAIL_FIELD, NAME_FIELD, foot
 from app.security import ANY_ORIGIN
 from app.sessions.listing import recordings_of_session
 from app.sessions.next_step import next_step
 from app.sessions.service import find_session
-from app.studies.service import contact_of, find_study
+from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
@@ -75,6 +83,7 @@ async def create_invitation(
             words=typed.words,
             by=member.member,
         )
+        await count_against_limit(db, wiring, account=member.account, people=1)
     except Conflict as error:
         form.errors["email"] = error.message
         return await _session_page(request, db, wiring, member, session, form, status=409)
@@ -88,13 +97,13 @@ async def revoke_invitation(db: Db, login: Login, session: UUID, invitation: UUI
     return Redirect(f"/sessions/{session}#people", status_code=303)
 
 
-@get("/unsubscribe/{token:str}")
+@get("/unsubscribe/{token:str}", opt=FOR_PARTICIPANTS)
 async def show_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
     """Shows, and changes nothing: mail scanners open every link."""
     return await _unsubscribe_page(request, db, wiring, token, done=False)
 
 
-@post("/unsubscribe/{token:str}", status_code=200, opt=ANY_ORIGIN)
+@post("/unsubscribe/{token:str}", status_code=200, opt=ANY_ORIGIN | FOR_PARTICIPANTS)
 async def act_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
     """By the page's button, or one-click by the mail program (RFC 8058 §3.2): no cookie, no redirect, any body."""
     await unsubscribe(db, token=token)
@@ -164,13 +173,15 @@ async def _unsubscribe_page(
     session = await find_session(db, invitation.session_id)
     study = await find_study(db, session.study_id)
     account = AccountId(invitation.account_id)
-    _, shown = await study_notice(db, wiring.columns, wiring.settings, account=account, study=study)
+    reader().study = study.language
+    told = await foot(db, wiring, account=account, study=study)
     return page(
         "invitations/unsubscribe.html",
         request,
-        contact=contact_of(wiring.columns, study),
-        notice_date=shown.dated,
+        contact=told.contact,
+        notice_date=told.notice_date,
         done=done,
+        here=f"/unsubscribe/{token}",
         token=token,
     )
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
@@ -15,9 +14,11 @@ from app.database import Db, door, now_in, set_account
 from app.errors import Conflict, NotThere
 from app.invitations.models import Invitation
 from app.invitations.policy import InviteFacts, LinkFacts, expires_at, may_invite, may_open, may_open_data
+from app.language import Language, say_moment, speaking
+from app.limits import Limit, spend
 from app.mail.service import is_suppressed, queue, stop_waiting, suppress
 from app.participants.models import Participant
-from app.participants.service import EMAIL_FIELD, NAME_FIELD, study_notice
+from app.participants.service import EMAIL_FIELD, NAME_FIELD, mail_language, study_notice
 from app.sessions.models import Session, SessionState
 from app.sessions.service import find_session
 from app.studies.service import find_study
@@ -27,6 +28,7 @@ from recordings.model import AccountId, PersonId
 
 PURPOSE = "invitation"
 UNSUBSCRIBE_PURPOSE = "unsubscribe"
+INVITATIONS = Limit(name="invitations of an account", times=20_000, per=timedelta(days=1))
 
 
 class LinkUnknown(NotThere):
@@ -99,9 +101,14 @@ async def invite(
     return Invited(invitation=invitation.id, participant=PersonId(participant.id), link=link)
 
 
+async def count_against_limit(db: Db, wiring: Wiring, *, account: AccountId, people: int) -> None:
+    """After inviting so many. Raises Limited when the account has invited too many today; its mails reach strangers."""
+    await spend(db, wiring.columns, INVITATIONS, str(account), times=people)
+
+
 async def find_by_token(db: Db, token: str, *, for_data: bool = False) -> Invitation:
     """The invitation behind a link; from here on its account is set. Raises LinkUnknown, or LinkClosed with
-    the reason. for_data: the way to *my data*, which an expired invitation still opens."""
+    the reason. for_data: the way to *my data*, which an expired or withdrawn invitation still opens."""
     found = await door(db, "find_invitation", token_hash=token_hash(token, PURPOSE))
     if found is None:
         raise LinkUnknown
@@ -237,6 +244,7 @@ async def _mail(
     account = AccountId(invitation.account_id)
     study = await find_study(db, session.study_id)
     facts, notice = await study_notice(db, wiring.columns, wiring.settings, account=account, study=study)
+    language = mail_language(await db.get_one(Participant, invitation.participant_id), study)
     if not (facts.contact_name.strip() and facts.contact_email.strip()):
         raise CannotInvite("This study names no contact whom participants could ask. Please add one first.")
     await queue(
@@ -248,13 +256,14 @@ async def _mail(
         template="invitation",
         key=_mail_key(invitation),
         optional=True,
+        language=language,
         context={
             "account_name": facts.account_name,
             "study_title": facts.title,
             "contact_name": facts.contact_name,
             "contact_email": facts.contact_email,
             "notice_date": notice.dated,
-            "when": _when(session.starts_at, session.time_zone),
+            "when": _when(session, language),
             "words": words,
             "link": link,
             "unsubscribe_link": unsubscribe_link,
@@ -271,8 +280,9 @@ async def _mail(
     )
 
 
-def _when(starts_at: datetime | None, zone: str) -> str:
-    if starts_at is None:
+def _when(session: Session, language: Language) -> str:
+    """In the session's own zone, since a mail cannot know its reader's."""
+    if session.starts_at is None:
         return ""
-    local = starts_at.astimezone(ZoneInfo(zone))
-    return f"{local:%A}, {local.day} {local:%B %Y, %H:%M} ({zone})"
+    with speaking(language):
+        return say_moment(session.starts_at, session.time_zone, weekday=True)

@@ -1,16 +1,16 @@
-"""Mail templates -> subject, text and HTML. Nothing a person typed can leave its place in a mail."""
+"""Mail templates -> subject, text and HTML, in the language spoken. What people typed stays in its place."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.forms import is_one_line
+from app.language import install, say_day
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -30,10 +30,6 @@ class Rendered:
     html: str
 
 
-def _day(at: date | datetime) -> str:
-    return f"{at.day} {at:%B %Y}"
-
-
 def _environment(autoescape: bool) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -42,8 +38,10 @@ def _environment(autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    environment.filters["day"] = _day
+    install(environment)
+    environment.filters["day"] = say_day
     return environment
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.database import Db
 from app.jobs import enqueue
+from app.language import Language, speaking
 from app.mail.models import MailState, OutgoingMail, Suppression
 from app.mail.render import header_safe, render
 from app.sealed_columns import SealedColumns
@@ -45,13 +46,15 @@ async def queue(
     to_name: str,
     to_email: str,
     headers: Mapping[str, str] | None = None,
+    language: Language = Language.EN,
 ) -> UUID | None:
     """Write one mail and its sending job; the same `key` again writes nothing and answers None.
 
-    optional: an invitation kind, which unsubscribing stops even when already queued.
+    optional: an invitation kind, which unsubscribing stops even when already queued; language: its reader's.
     Templates know `settings` and `to_name` besides `context`. Raises UnsafeHeader.
     """
-    rendered = render(template, {"settings": settings, "to_name": to_name, **context})
+    with speaking(language):
+        rendered = render(template, {"settings": settings, "to_name": to_name, **context})
     content = MailContent(
         to=header_safe(to_email),
         name=header_safe(to_name),

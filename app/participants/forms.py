@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from app.errors import BadInput
 from app.forms import Form
+from app.language import _
 from app.studies.models import ConsentKind
 
 REGISTRATION_FIELDS = frozenset({"name", "email"})
@@ -59,7 +60,7 @@ def read_code(form: Form) -> str | None:
     _refuse_others(form, {"code"})
     code = re.sub(r"[\s-]", "", form.values.get("code", ""))
     if not re.fullmatch(r"[0-9]{6}", code):
-        form.errors["code"] = "The code has six digits."
+        form.errors["code"] = _("The code has six digits.")
         return None
     return code
 

@@ -31,8 +31,8 @@ class Consent(Row):
 
     __tablename__ = "consent"
     number: Mapped[int] = mapped_column(BigInteger, Identity(always=True))  # order of the log
-    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"))
-    session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"))
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"), index=True)
     kind: Mapped[str]
     purpose: Mapped[str] = mapped_column(default="research")
     given: Mapped[bool]
@@ -46,7 +46,7 @@ class DataCode(Row):
     """A 6-digit code mailed to the registered address; opens stored data for 10 minutes."""
 
     __tablename__ = "data_code"
-    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"))
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
     code_hash: Mapped[bytes]
     expires_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from functools import lru_cache
 
 from sqlalchemy import delete, func, select
@@ -90,6 +91,20 @@ async def study_notice(
     return facts, notice(settings, facts, spoken())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Foot:
+    """What stands in the foot of every participant's page and mail: whom to ask, and the date of the notice."""
+
+    contact: Contact
+    notice_date: date
+
+
+async def foot(db: Db, wiring: Wiring, *, account: AccountId, study: Study) -> Foot:
+    """The foot of whatever is about this study."""
+    facts, shown = await study_notice(db, wiring.columns, wiring.settings, account=account, study=study)
+    return Foot(contact=Contact(name=facts.contact_name, email=facts.contact_email), notice_date=shown.dated)
+
+
 async def texts_now(
     db: Db, columns: SealedColumns, settings: Settings, *, account: AccountId, study: Study
 ) -> dict[str, bytes]:
@@ -109,10 +124,10 @@ def mail_language(participant: Participant, study: Study) -> Language:
     return choose(None, None, participant.language, study.language)
 
 
-async def ask_code(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, contact: Contact) -> None:
+async def ask_code(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, study: Study) -> None:
     """Mail a fresh code to the registered address; codes mailed before stop working. Raises TooManyTries.
 
-    contact: whom to ask, as every mail says."""
+    study: whose contact and notice the mail names, as every mail does."""
     row = await db.get(Participant, participant, with_for_update=True)
     if row is None or row.erased_at is not None or row.email is None:
         raise NotThere
@@ -140,6 +155,7 @@ async def ask_code(db: Db, wiring: Wiring, *, account: AccountId, participant: P
     db.add(entry)
     await db.flush()
     columns = wiring.columns
+    about = await foot(db, wiring, account=account, study=study)
     await queue(
         db,
         columns,
@@ -149,11 +165,13 @@ async def ask_code(db: Db, wiring: Wiring, *, account: AccountId, participant: P
         template="data_code",
         key=f"data-code-{entry.id}",
         optional=False,
+        language=mail_language(row, study),
         context={
             "code": code,
             "minutes": int(CODE_LIFE.total_seconds() // 60),
-            "contact_name": contact.name,
-            "contact_email": contact.email,
+            "contact_name": about.contact.name,
+            "contact_email": about.contact.email,
+            "notice_date": about.notice_date,
         },
         to_name=columns.open(account, participant, NAME_FIELD, row.name),
         to_email=columns.open(account, participant, EMAIL_FIELD, row.email),

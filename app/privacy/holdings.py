@@ -12,6 +12,7 @@ from sqlalchemy import select
 from app.accounts.models import Member, Role
 from app.database import Db, now_in
 from app.invitations.models import Invitation
+from app.language import N_
 from app.participants.consents import consent_log, standing_consents
 from app.participants.models import Consent, Participant
 from app.participants.notice import kind_words
@@ -120,7 +121,7 @@ async def _recording(db: Db, session: Session, study: Study, line: RecordingLine
         restricted=row.restricted_at is not None,
         asked=row.hidden_at is not None,
         line=line,
-        life=lifeline([("recorded", begun)], await now_in(db), ends_at=row.erased_at or line.keep_until),
+        life=lifeline([(N_("recorded"), begun)], await now_in(db), ends_at=row.erased_at or line.keep_until),
     )
 
 

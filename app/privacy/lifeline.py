@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.language import N_
+
 WIDTH = 1000  # of the drawing
 
 
@@ -31,7 +33,7 @@ class Lifeline:
 
 def lifeline(moments: Sequence[tuple[str, datetime]], now: datetime, *, ends_at: datetime | None) -> Lifeline:
     """moments: at least one label with its moment; ends_at: erasure, done or planned."""
-    known = sorted([*moments, *([("erased", ends_at)] if ends_at else [])], key=lambda one: one[1])
+    known = sorted([*moments, *([(N_("erased"), ends_at)] if ends_at else [])], key=lambda one: one[1])
     ended = ends_at is not None and ends_at <= now
     first, last = known[0][1], known[-1][1] if ended else max(known[-1][1], now)
     span = max((last - first).total_seconds(), 1.0)

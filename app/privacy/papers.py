@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from app.database import Db, now_in
 from app.errors import NotThere
+from app.language import N_
 from app.pages import page
 from app.privacy.certificate import certificate_file, key_fingerprint
 from app.privacy.lifeline import lifeline
@@ -47,7 +48,7 @@ async def certificate_page(
         erasure=erasure,
         certificate=certificate,
         fingerprint=key_fingerprint(certificate.public_key) if certificate else "",
-        life=lifeline([("asked", erasure.asked_at)], await now_in(db), ends_at=erasure.finished_at),
+        life=lifeline([(N_("asked"), erasure.asked_at)], await now_in(db), ends_at=erasure.finished_at),
         file=file,
         contact=contact,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
@@ -119,12 +120,14 @@ async def go_to_data(request: AnyRequest, db: Db, wiring: Wiring, token: str) ->
 async def show_consent(request: AnyRequest, db: Db, wiring: Wiring, login: Login, session: UUID) -> Template:
     invited = await invited_to(db, wiring, require_participant(login), session)
     log = await entries(db, session=SessionId(session), participant=invited.participant)
+    changed = outdated(log, invited.texts)
     return page(
         "participants/consent.html",
         request,
         given=current(log, invited.texts),
         decided=bool(log),
-        changed=outdated(log, invited.texts),
+        changed=changed,
+        changed_words=[kind_words(kind)[0] for kind in ConsentKind if kind in changed],
         **invited.context,
     )
 
@@ -231,7 +234,7 @@ async def _invitation_page(
     """Shows nothing of the person, not even the name: whoever was forwarded the mail would read it."""
     invited = await _invited(db, wiring, invitation)
     row = await db.get_one(Participant, invited.participant)
-    context = invited.context | {"notice_link": "#notice"}
+    context = invited.context | {"notice_link": "#notice", "here": f"/i/{quote(token)}"}
     return page(
         "participants/invitation.html",
         request,
@@ -244,7 +247,7 @@ async def _invitation_page(
 
 
 def _closed(request: AnyRequest, token: str) -> Template:
-    return page("participants/closed_link.html", request, status=404, token=token)
+    return page("participants/closed_link.html", request, status=404, token=token, here=f"/i/{quote(token)}")
 
 
 async def _come_in(db: Db, wiring: Wiring, invitation: Invitation, where: str) -> Redirect:

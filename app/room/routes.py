@@ -17,7 +17,8 @@ from app.errors import BadInput, Forbidden, NotThere
 from app.forms import read_form
 from app.invitations import service as invitations
 from app.invitations.models import Invitation
-from app.pages import page
+from app.language import N_, gettext
+from app.pages import FOR_PARTICIPANTS, page
 from app.participants.service import study_notice
 from app.room import tokens, whep, whip
 from app.room.events import events, watches_of
@@ -46,10 +47,10 @@ STEPS = {
 }
 SELF = {"record-me": True, "do-not-record-me": False}
 CONSENT_NAMES = {
-    ConsentKind.VIDEO: "the picture of your camera",
-    ConsentKind.AUDIO: "your voice",
-    ConsentKind.SCREEN: "your screen and its sound",
-    ConsentKind.TRANSCRIPT: "the transcript of what you say",
+    ConsentKind.VIDEO: N_("the picture of your camera"),
+    ConsentKind.AUDIO: N_("your voice"),
+    ConsentKind.SCREEN: N_("your screen and its sound"),
+    ConsentKind.TRANSCRIPT: N_("the transcript of what you say"),
 }
 
 
@@ -72,6 +73,7 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
             records_self=seat.person.records_self,
             notes=notes,
         )
+    again = seat.person.asked_again
     facts, notice = await study_notice(db, wiring.columns, wiring.settings, account=seat.account, study=study)
     return page(
         "room/participant.html",
@@ -80,7 +82,8 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
         study=study,
         name=wiring.columns.open(seat.account, seat.person.person, "participant.name", seat.person.name),
         kinds=sorted(kind for consent in seat.person.consents for kind in CONSENT_TRACKS[consent]),
-        consents=[(kind, CONSENT_NAMES[kind]) for kind in ConsentKind if kind in seat.person.consents],
+        consents=[(kind, gettext(CONSENT_NAMES[kind])) for kind in ConsentKind if kind in seat.person.consents | again],
+        asked_again=bool(again),
         consent_path=f"/take-part/{session}/consent",
         notice_link=f"/take-part/{session}/notice",
         contact={"name": facts.contact_name, "email": facts.contact_email},
@@ -181,5 +184,5 @@ async def _invitation(db: Db, session: UUID, participant: UUID) -> Invitation:
     return row
 
 
-router = Router(path="/", route_handlers=[show, tell_ice, make_token, lead, admit, events])
+router = Router(path="/", route_handlers=[show, tell_ice, make_token, lead, admit, events], opt=FOR_PARTICIPANTS)
 routers = [router, whip.router, whep.router]

@@ -20,6 +20,7 @@ class PersonTold(msgspec.Struct, frozen=True, kw_only=True):
     present: bool
     admitted: bool
     paused: bool
+    asked_again: bool
 
 
 class StreamTold(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class You(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     records_self: bool
     may_publish: list[TrackKind]
+    asked_again: bool
 
 
 class RoomTold(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="room"):
@@ -77,8 +79,9 @@ def told(facts: RoomFacts, media: SessionFacts | None, person: Person, names: Ma
             paused=person.paused,
             records_self=person.records_self,
             may_publish=sorted(publishable(person)) if inside else [],
+            asked_again=bool(person.asked_again),
         ),
-        people=[_person(other, names) for other in facts.people.values() if _knows(facts, person, other)],
+        people=[_person(other, names, person) for other in facts.people.values() if _knows(facts, person, other)],
         streams=streams,
         observers=sum(1 for other in facts.people.values() if other.role == OBSERVER and other.present),
         media=media is not None,
@@ -110,7 +113,7 @@ def _knows(facts: RoomFacts, viewer: Person, other: Person) -> bool:
     return facts.group and other.admitted and viewer.admitted and other.present
 
 
-def _person(person: Person, names: Mapping[PersonId, str]) -> PersonTold:
+def _person(person: Person, names: Mapping[PersonId, str], viewer: Person) -> PersonTold:
     return PersonTold(
         person=person.person,
         name=names.get(person.person, ""),
@@ -118,6 +121,7 @@ def _person(person: Person, names: Mapping[PersonId, str]) -> PersonTold:
         present=person.present,
         admitted=person.admitted,
         paused=person.paused,
+        asked_again=viewer.is_member and bool(person.asked_again),
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from app.accounts.login import Login
 from app.database import Db
 from app.errors import Conflict, Forbidden, NotThere
+from app.pages import FOR_PARTICIPANTS
 from app.room.node_client import Node as NodePort
 from app.room.node_messages import ViewAsk
 from app.room.room import may_see
@@ -70,4 +71,4 @@ async def _seat(db: Db, wiring: Wiring, login: Login, recording: UUID) -> tuple[
     return row, await seat_of(db, wiring, login, row.session_id)
 
 
-router = Router(path="/whep", route_handlers=[view, end_view])
+router = Router(path="/whep", route_handlers=[view, end_view], opt=FOR_PARTICIPANTS)

@@ -23,6 +23,7 @@ from sqlalchemy import select
 from app.accounts.login import Login
 from app.database import Db
 from app.errors import BadInput, Forbidden, JunierError, NotThere, SignInNeeded
+from app.pages import FOR_PARTICIPANTS
 from app.room.ice import ice_servers, links
 from app.room.node_client import Node as NodePort
 from app.room.node_messages import StreamAsk, TrackAsk
@@ -212,4 +213,4 @@ async def _place(request: AnyRequest, wiring: Wiring, db: Db, login: Login, reso
 
 
 # describe first: Litestar adds an OPTIONS of its own to a path that has none when its next handler is registered
-router = Router(path="/whip", route_handlers=[describe, publish, end, change])
+router = Router(path="/whip", route_handlers=[describe, publish, end, change], opt=FOR_PARTICIPANTS)

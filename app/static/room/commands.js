@@ -1,4 +1,5 @@
 // Commands to the server: a POST from our own page, with plain words when it is refused.
+import { _ } from "../js/words.js";
 
 /**
  * @param {string} path
@@ -14,8 +15,8 @@ export async function command(path, fields = {}) {
     });
     if (answer.ok) return "";
     const problem = await answer.json().catch(() => ({}));
-    return problem.detail ?? "That did not work. Please try again.";
+    return problem.detail ?? _("That did not work. Please try again.");
   } catch {
-    return "The server cannot be reached. Please try again in a moment.";
+    return _("The server cannot be reached. Please try again in a moment.");
   }
 }

@@ -1,4 +1,5 @@
 // One peer connection by one HTTP exchange (WHIP, RFC 9725, and its viewing twin), made anew whenever it is lost.
+import { _ } from "../js/words.js";
 import { Pace } from "./pace.js";
 
 /** @typedef {"connecting"|"connected"|"lost"|"refused"|"closed"} State */
@@ -86,9 +87,9 @@ export class Connection {
         this.#pace.reset();
         this.#onState("connected", "");
       });
-      return { retry: true, reason: "The connection was lost." };
+      return { retry: true, reason: _("The connection was lost.") };
     } catch {
-      return { retry: true, reason: "The server cannot be reached." };
+      return { retry: true, reason: _("The server cannot be reached.") };
     } finally {
       peer?.close();
       this.#peer = null;
@@ -105,7 +106,7 @@ export class Connection {
   /** @param {Response} answer */
   async #refusal(answer) {
     const problem = await answer.json().catch(() => ({}));
-    const reason = problem.detail ?? "The server refused this.";
+    const reason = problem.detail ?? _("The server refused this.");
     const retry = answer.status === 503 || answer.status === 409 || answer.status === 429;
     if (!retry) this.#onState("refused", reason);
     return { retry, reason, afterMs: Number(answer.headers.get("retry-after") ?? 0) * 1000 };

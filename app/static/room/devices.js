@@ -1,5 +1,7 @@
 // Camera and microphone of this browser: asked for, shown to their owner, and named in plain words when missing.
 
+import { _ } from "../js/words.js";
+
 /** @typedef {{media: MediaStream, trouble: string}} Devices */
 
 /**
@@ -12,7 +14,7 @@ export async function openDevices(wanted) {
   /** @type {string[]} */
   const troubles = [];
   if (!navigator.mediaDevices?.getUserMedia) {
-    return { media, trouble: "This browser gives no access to camera and microphone. Please try another browser." };
+    return { media, trouble: _("This browser gives no access to camera and microphone. Please try another browser.") };
   }
   if (wanted.video && wanted.audio && (await addTo(media, { video: VIDEO, audio: true })) === "") {
     return { media, trouble: "" };
@@ -39,13 +41,26 @@ async function addTo(media, constraints) {
   }
 }
 
-/** @param {string} device @param {string} error */
+/** Whole sentences, since a language may bend the words. */
+const TROUBLES = {
+  camera: {
+    NotAllowedError: _("The browser was not allowed to use the camera. Allow it at the address bar, then press “Try again”."),
+    NotFoundError: _("No camera was found. Plug one in, then press “Try again”."),
+    NotReadableError: _("Another program is using the camera. Close it, then press “Try again”."),
+    other: _("The camera cannot be used just now."),
+  },
+  microphone: {
+    NotAllowedError: _("The browser was not allowed to use the microphone. Allow it at the address bar, then press “Try again”."),
+    NotFoundError: _("No microphone was found. Plug one in, then press “Try again”."),
+    NotReadableError: _("Another program is using the microphone. Close it, then press “Try again”."),
+    other: _("The microphone cannot be used just now."),
+  },
+};
+
+/** @param {"camera"|"microphone"} device @param {string} error */
 function said(device, error) {
   if (!error) return "";
-  if (error === "NotAllowedError") {
-    return `The browser was not allowed to use the ${device}. Allow it at the address bar, then press “Try again”.`;
-  }
-  if (error === "NotFoundError") return `No ${device} was found. Plug one in, then press “Try again”.`;
-  if (error === "NotReadableError") return `Another program is using the ${device}. Close it, then press “Try again”.`;
-  return `The ${device} cannot be used just now.`;
+  /** @type {Record<string, string>} */
+  const words = TROUBLES[device];
+  return words[error] ?? TROUBLES[device].other;
 }

@@ -1,8 +1,10 @@
 // The recording indicator: the same words, place and red dot for everyone; it says what is true, not what was asked.
 
+import { _ } from "../js/words.js";
+
 /** @typedef {import("./protocol.js").Room} Room */
 
-const NAMES = { camera: "video", voice: "voice", screen: "screen", screen_sound: "sound of the screen" };
+const NAMES = { camera: _("video"), voice: _("voice"), screen: _("screen"), screen_sound: _("sound of the screen") };
 
 export class Indicator {
   #place;
@@ -26,7 +28,7 @@ export class Indicator {
     const recording = room.recording === "on" && room.session === "live" && kinds.length > 0;
     this.#place.dataset["state"] = recording ? "recording" : room.recording === "on" ? "expected" : "off";
     this.#since = recording && room.recording_since ? Date.parse(room.recording_since) : 0;
-    this.#say(recording ? `Recording: ${listed(kinds.map((kind) => NAMES[kind]))}` : why(room, everyone));
+    this.#say(recording ? _("Recording: %(kinds)s", { kinds: listed(kinds.map((kind) => NAMES[kind])) }) : why(room, everyone));
     this.#tick();
   }
 
@@ -34,7 +36,7 @@ export class Indicator {
   left() {
     this.#place.dataset["state"] = "off";
     this.#since = 0;
-    this.#say("You have left. Nothing of you is recorded.");
+    this.#say(_("You have left. Nothing of you is recorded."));
     this.#tick();
   }
 
@@ -42,7 +44,7 @@ export class Indicator {
   unknown() {
     this.#place.dataset["state"] = "unknown";
     this.#since = 0;
-    this.#say("Not connected. Recording stops by itself within two seconds when the server cannot be reached.");
+    this.#say(_("Not connected. Recording stops by itself within two seconds when the server cannot be reached."));
     this.#tick();
   }
 
@@ -62,15 +64,17 @@ export class Indicator {
 
 /** @param {Room} room @param {boolean} everyone */
 function why(room, everyone) {
-  if (room.session === "ended") return "The session has ended. Nothing is recorded.";
-  if (room.recording === "off") return "Not recording";
-  if (room.recording === "paused") return "Recording is paused";
-  if (!room.media) return "Recording is on, but the media server cannot be reached.";
-  if (!everyone && room.you.paused) return "You paused your recording";
-  return everyone ? "Recording is on, but nothing arrives at the moment." : "Recording is on; nothing of you is recorded now.";
+  if (room.session === "ended") return _("The session has ended. Nothing is recorded.");
+  if (room.recording === "off") return _("Not recording");
+  if (room.recording === "paused") return _("Recording is paused");
+  if (!room.media) return _("Recording is on, but the media server cannot be reached.");
+  if (!everyone && room.you.paused) return _("You paused your recording");
+  return everyone
+    ? _("Recording is on, but nothing arrives at the moment.")
+    : _("Recording is on; nothing of you is recorded now.");
 }
 
 /** @param {string[]} words */
 function listed(words) {
-  return words.length < 2 ? (words[0] ?? "") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+  return words.length < 2 ? (words[0] ?? "") : _("%(first)s and %(last)s", { first: words.slice(0, -1).join(", "), last: words.at(-1) });
 }

@@ -114,6 +114,7 @@ function personWords(now, one) {
   }
   if (!one.present) return `${one.name}: not here`;
   if (!one.admitted) return `${one.name}: in the waiting room`;
+  if (one.asked_again) return `${one.name}: has not yet agreed to the new text; what they agreed to before is not recorded now`;
   if (one.paused) return `${one.name}: paused their own recording`;
   return `${one.name}: ${recorded || "in the room, not recorded"}`;
 }

@@ -1,4 +1,5 @@
 // A participant's room: device check, waiting room, room. The server's word decides which part is shown.
+import { _, ngettext } from "../js/words.js";
 import { before, remember } from "./comeback.js";
 import { command } from "./commands.js";
 import { openDevices, VIDEO } from "./devices.js";
@@ -20,7 +21,7 @@ const indicator = new Indicator(box("recording"));
 const viewing = new Viewing(session, box("tiles"));
 const trouble = box("trouble");
 const events = new Events(`/rooms/${session}/events`, show, (connected) => {
-  say(box("connection"), connected ? "" : "The connection was lost. Trying again by itself; you need not do anything.");
+  say(box("connection"), connected ? "" : _("The connection was lost. Trying again by itself; you need not do anything."));
   if (!connected) indicator.unknown();
 });
 
@@ -54,10 +55,10 @@ async function check(cameraOff = false) {
 async function comeBack(/** @type {import("./comeback.js").Before} */ was) {
   await check(was.cameraOff);
   mute(was.muted);
-  if (was.cameraOff) pressed(button("camera"), true, "Camera on");
+  if (was.cameraOff) pressed(button("camera"), true, _("Camera on"));
   if (!box("device-trouble").hidden) return;
   goIn();
-  if (was.sharing) say(box("share-again"), "Your screen is not shared any more. To go on, press “Share my screen”.");
+  if (was.sharing) say(box("share-again"), _("Your screen is not shared any more. To go on, press “Share my screen”."));
 }
 
 function goIn() {
@@ -69,7 +70,7 @@ function goIn() {
 /** @param {number} level @param {boolean} silent */
 function showLevel(level, silent) {
   part("level", HTMLMeterElement).value = level;
-  const words = "We hear nothing from your microphone. Is it muted, or is another one chosen in the browser?";
+  const words = _("We hear nothing from your microphone. Is it muted, or is another one chosen in the browser?");
   say(box("silence"), silent && !muted() ? words : "");
 }
 
@@ -85,6 +86,7 @@ function show(now) {
   box("back").hidden = now.session === "ended";
   indicator.show(now, false);
   say(box("observers"), observers(now.observers));
+  box("asked-again").hidden = ended || !now.you.asked_again;
   say(box("others-recorded"), inside ? othersRecorded(now) : "");
   if (inside) enter(now);
   else if (ended) leave();
@@ -96,14 +98,17 @@ function enter(now) {
   const mine = now.streams.filter((stream) => stream.person === now.you.person);
   const others = now.streams.filter((stream) => stream.person !== now.you.person);
   const names = new Map(now.people.map((one) => [one.person, one.name]));
-  viewing.show(others, (one) => `${names.get(one.person) ?? "Someone"}${one.stream === "screen" ? " (screen)" : ""}`);
-  say(box("alone"), others.length ? "" : "You are connected. Nobody else shows a picture yet.");
+  viewing.show(others, (one) => {
+    const name = names.get(one.person) ?? _("Someone");
+    return one.stream === "screen" ? _("%(name)s (screen)", { name }) : name;
+  });
+  say(box("alone"), others.length ? "" : _("You are connected. Nobody else shows a picture yet."));
   stopWithdrawn(new Set(now.you.may_publish));
   if (!camera && media.getTracks().length) camera = publish();
   camera?.seen(mine.some((stream) => stream.stream === "camera"));
   share.show(now);
   if (share.on) say(box("share-again"), "");
-  pressed(button("pause"), now.you.paused, now.you.paused ? "Resume my recording" : "Pause my recording");
+  pressed(button("pause"), now.you.paused, now.you.paused ? _("Resume my recording") : _("Pause my recording"));
   showOwn("self");
 }
 
@@ -122,7 +127,8 @@ function publish() {
     tracks: media.getTracks(),
     onState: (state, reason) => {
       page.dataset["camera"] = state;
-      say(trouble, state === "refused" || state === "lost" ? `Your picture and voice do not arrive: ${reason}` : "");
+      const missing = state === "refused" || state === "lost";
+      say(trouble, missing ? _("Your picture and voice do not arrive: %(reason)s", { reason }) : "");
     },
   });
 }
@@ -161,7 +167,11 @@ function leave() {
 /** @param {number} count */
 function observers(count) {
   if (count === 0) return "";
-  return count === 1 ? "One person of the research team is watching." : `${count} people of the research team are watching.`;
+  return ngettext(
+    "One person of the research team is watching.",
+    "%(n)s people of the research team are watching.",
+    count,
+  );
 }
 
 const muted = () => media.getAudioTracks().every((track) => !track.enabled);
@@ -169,7 +179,7 @@ const muted = () => media.getAudioTracks().every((track) => !track.enabled);
 /** @param {boolean} on */
 function mute(on) {
   media.getAudioTracks().forEach((track) => (track.enabled = !on));
-  pressed(button("mute"), on, on ? "Unmute" : "Mute");
+  pressed(button("mute"), on, on ? _("Unmute") : _("Mute"));
 }
 
 button("again").onclick = () => void check();
@@ -184,12 +194,12 @@ button("camera").onclick = async () => {
   } else {
     const again = await navigator.mediaDevices.getUserMedia({ video: VIDEO }).catch(() => null);
     const track = again?.getVideoTracks()[0];
-    if (!track) return say(trouble, "The camera cannot be used just now.");
+    if (!track) return say(trouble, _("The camera cannot be used just now."));
     media.addTrack(track);
     if (camera) await camera.replace("video", track);
     else camera = publish();
   }
-  pressed(button("camera"), Boolean(old), old ? "Camera on" : "Camera off");
+  pressed(button("camera"), Boolean(old), old ? _("Camera on") : _("Camera off"));
 };
 button("pause").onclick = async () => {
   const path = room?.you.paused ? "resume-mine" : "pause-mine";
@@ -209,7 +219,7 @@ for (const form of document.querySelectorAll("form[data-withdraw]")) {
     const kind = one.dataset["withdraw"] ?? "";
     const refused = await command(one.action, { kind, given: "no" });
     if (refused) return say(trouble, refused);
-    one.replaceChildren(`Withdrawn: ${one.dataset["name"]}. What was recorded of it is being erased.`);
+    one.replaceChildren(_("Withdrawn: %(what)s. What was recorded of it is being erased.", { what: one.dataset["name"] }));
   });
 }
 button("share").hidden = !allowed.has("screen");

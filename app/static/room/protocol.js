@@ -12,6 +12,7 @@ import { Pace } from "./pace.js";
  * @property {boolean} present their page is open
  * @property {boolean} admitted
  * @property {boolean} paused they paused their own recording
+ * @property {boolean} asked_again they have not yet agreed to a text that changed
  */
 
 /**
@@ -33,7 +34,7 @@ import { Pace } from "./pace.js";
  * @property {"scheduled"|"live"|"ended"} session
  * @property {"off"|"on"|"paused"} recording
  * @property {string|null} recording_since
- * @property {{person: string, role: string, admitted: boolean, paused: boolean, records_self: boolean, may_publish: TrackKind[]}} you
+ * @property {{person: string, role: string, admitted: boolean, paused: boolean, records_self: boolean, may_publish: TrackKind[], asked_again: boolean}} you
  * @property {Person[]} people
  * @property {Stream[]} streams those you may see, and your own
  * @property {number} observers

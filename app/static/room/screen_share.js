@@ -1,4 +1,5 @@
 // Sharing a screen, a window or a tab with its sound, until it is stopped here, in the browser's own bar, or by the server.
+import { _ } from "../js/words.js";
 import { pressed, say } from "./page.js";
 import { Publishing } from "./publishing.js";
 
@@ -36,17 +37,17 @@ export class ScreenShare {
     this.#publishing = null;
     this.#media?.getTracks().forEach((track) => track.stop());
     this.#media = null;
-    pressed(this.#button, false, "Share my screen");
+    pressed(this.#button, false, _("Share my screen"));
   }
 
   async #start() {
     if (!navigator.mediaDevices?.getDisplayMedia) {
-      return say(this.#trouble, "This browser cannot share a screen. On a computer, Chrome, Edge or Firefox can.");
+      return say(this.#trouble, _("This browser cannot share a screen. On a computer, Chrome, Edge or Firefox can."));
     }
     try {
       this.#media = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: true });
     } catch {
-      return say(this.#trouble, "No screen is shared.");
+      return say(this.#trouble, _("No screen is shared."));
     }
     say(this.#trouble, "");
     const tracks = this.#media.getTracks();
@@ -56,10 +57,10 @@ export class ScreenShare {
       stream: "screen",
       tracks,
       onState: (state, reason) => {
-        if (state === "refused" || state === "lost") say(this.#trouble, `Your screen does not arrive: ${reason}`);
+        if (state === "refused" || state === "lost") say(this.#trouble, _("Your screen does not arrive: %(reason)s", { reason }));
         if (state === "refused") this.stop();
       },
     });
-    pressed(this.#button, true, "Stop sharing my screen");
+    pressed(this.#button, true, _("Stop sharing my screen"));
   }
 }

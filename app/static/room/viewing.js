@@ -1,4 +1,5 @@
 // Tiles: one peer connection and one picture per stream that we may see.
+import { _ } from "../js/words.js";
 import { Connection } from "./connection.js";
 
 /** @typedef {import("./protocol.js").Stream} Stream */
@@ -70,7 +71,7 @@ export class Viewing {
       onState: (state, reason) => {
         figure.dataset["state"] = state;
         trouble.hidden = state === "connected" || state === "connecting";
-        trouble.textContent = state === "refused" ? reason : "The picture was lost. Trying again.";
+        trouble.textContent = state === "refused" ? reason : _("The picture was lost. Trying again.");
       },
     });
     const tile = { take: stream.take, connection, figure, caption };
