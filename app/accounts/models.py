@@ -79,8 +79,8 @@ class Login(Row):
     __tablename__ = "login"
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     scope: Mapped[str]
-    member_id: Mapped[UUID | None]
-    participant_id: Mapped[UUID | None]
+    member_id: Mapped[UUID | None] = mapped_column(index=True)
+    participant_id: Mapped[UUID | None] = mapped_column(index=True)
     session_id: Mapped[UUID | None]  # scope room: the session of the invitation
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]

@@ -16,7 +16,7 @@ class Invitation(Row):
 
     __tablename__ = "invitation"
     session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"))
-    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"))
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     unsubscribe_hash: Mapped[bytes] = mapped_column(unique=True)  # can do nothing but unsubscribe, never expires
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -25,7 +25,7 @@ class OutgoingMail(Row):
     the person's key as field "mail"; erased with the person."""
 
     __tablename__ = "outgoing_mail"
-    person_id: Mapped[UUID]
+    person_id: Mapped[UUID] = mapped_column(index=True)
     template: Mapped[str]
     optional: Mapped[bool]  # True: an invitation kind that unsubscribing stops
     key: Mapped[str]  # idempotency key in ids, UNIQUE per account

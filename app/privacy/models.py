@@ -35,7 +35,7 @@ class Erasure(Row):
 
     __tablename__ = "erasure"
     reason: Mapped[str]
-    person_id: Mapped[UUID]
+    person_id: Mapped[UUID] = mapped_column(index=True)
     recording_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # None: the whole person
     response_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # answers that go beside the recordings named
     track_kinds: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # None: whole recordings
@@ -92,7 +92,7 @@ class Certificate(Row):
     """Signed JSON (Ed25519 over RFC 8785 canonical form): counts, bytes, keys, times, reason, verification."""
 
     __tablename__ = "certificate"
-    erasure_id: Mapped[UUID]
+    erasure_id: Mapped[UUID] = mapped_column(index=True)
     state: Mapped[str]  # complete | partial
     document: Mapped[dict[str, Any]] = mapped_column(JSONB)
     signature: Mapped[bytes]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, func
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -63,6 +63,7 @@ class Session(Row):
     recording_at: Mapped[datetime | None]  # when recording was started
     retention_days: Mapped[int | None]  # shorter than the study's; None: as the study
     ended_at: Mapped[datetime | None]
+    __table_args__ = (Index("session_of_study", "study_id", "created_at"),)
 
 
 class Recording(Row):
@@ -70,7 +71,7 @@ class Recording(Row):
 
     __tablename__ = "recording"
     session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"))
-    person_id: Mapped[UUID]
+    person_id: Mapped[UUID] = mapped_column(index=True)
     person_is_member: Mapped[bool] = mapped_column(default=False)
     stream: Mapped[str]
     state: Mapped[str] = mapped_column(default=RecordingState.CAPTURING)
@@ -110,7 +111,7 @@ class Track(Row):
     """One line of a recording with its own key `track-<id>`; closed tracks are erased on their own."""
 
     __tablename__ = "track"
-    recording_id: Mapped[UUID] = mapped_column(ForeignKey("recording.id"))
+    recording_id: Mapped[UUID] = mapped_column(ForeignKey("recording.id"), index=True)
     kind: Mapped[str]
     frames: Mapped[int] = mapped_column(default=0)
     bytes: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -127,7 +128,7 @@ class Take(Row):
     recording_id: Mapped[UUID] = mapped_column(ForeignKey("recording.id"))
     number: Mapped[int]
     node: Mapped[str]
-    resource: Mapped[str]
+    resource: Mapped[str] = mapped_column(index=True)
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ended_at: Mapped[datetime | None]  # stored completely
     interrupted: Mapped[bool] = mapped_column(default=False)

@@ -37,6 +37,7 @@ CREATE TABLE certificate (
 	PRIMARY KEY (id)
 );
 CREATE INDEX ix_certificate_account_id ON certificate (account_id);
+CREATE INDEX ix_certificate_erasure_id ON certificate (erasure_id);
 CREATE TABLE erasure (
 	reason VARCHAR NOT NULL,
 	person_id UUID NOT NULL,
@@ -57,6 +58,7 @@ CREATE TABLE erasure (
 	PRIMARY KEY (id)
 );
 CREATE INDEX ix_erasure_account_id ON erasure (account_id);
+CREATE INDEX ix_erasure_person_id ON erasure (person_id);
 CREATE TABLE job_failure (
 	id BIGINT GENERATED ALWAYS AS IDENTITY,
 	job_id BIGINT NOT NULL,
@@ -81,6 +83,8 @@ CREATE TABLE login (
 	UNIQUE (token_hash)
 );
 CREATE INDEX ix_login_account_id ON login (account_id);
+CREATE INDEX ix_login_member_id ON login (member_id);
+CREATE INDEX ix_login_participant_id ON login (participant_id);
 CREATE TABLE member (
 	role VARCHAR NOT NULL,
 	name BYTEA NOT NULL,
@@ -120,6 +124,7 @@ CREATE TABLE outgoing_mail (
 	UNIQUE (account_id, key)
 );
 CREATE INDEX ix_outgoing_mail_account_id ON outgoing_mail (account_id);
+CREATE INDEX ix_outgoing_mail_person_id ON outgoing_mail (person_id);
 CREATE TABLE participant (
 	name BYTEA,
 	email BYTEA,
@@ -200,6 +205,7 @@ CREATE TABLE data_code (
 	FOREIGN KEY(participant_id) REFERENCES participant (id)
 );
 CREATE INDEX ix_data_code_account_id ON data_code (account_id);
+CREATE INDEX ix_data_code_participant_id ON data_code (participant_id);
 CREATE TABLE data_request (
 	participant_id UUID NOT NULL,
 	kind VARCHAR NOT NULL,
@@ -265,6 +271,7 @@ CREATE TABLE session (
 	FOREIGN KEY(study_id) REFERENCES study (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_session_account_id ON session (account_id);
+CREATE INDEX session_of_study ON session (study_id, created_at);
 CREATE TABLE sign_in_link (
 	member_id UUID NOT NULL,
 	token_hash BYTEA NOT NULL,
@@ -295,6 +302,8 @@ CREATE TABLE consent (
 	FOREIGN KEY(session_id) REFERENCES session (id)
 );
 CREATE INDEX ix_consent_account_id ON consent (account_id);
+CREATE INDEX ix_consent_participant_id ON consent (participant_id);
+CREATE INDEX ix_consent_session_id ON consent (session_id);
 CREATE TABLE invitation (
 	session_id UUID NOT NULL,
 	participant_id UUID NOT NULL,
@@ -316,6 +325,7 @@ CREATE TABLE invitation (
 	UNIQUE (unsubscribe_hash)
 );
 CREATE INDEX ix_invitation_account_id ON invitation (account_id);
+CREATE INDEX ix_invitation_participant_id ON invitation (participant_id);
 CREATE TABLE member_switch (
 	session_id UUID NOT NULL,
 	member_id UUID NOT NULL,
@@ -382,6 +392,7 @@ CREATE TABLE recording (
 	FOREIGN KEY(session_id) REFERENCES session (id)
 );
 CREATE INDEX ix_recording_account_id ON recording (account_id);
+CREATE INDEX ix_recording_person_id ON recording (person_id);
 CREATE TABLE response (
 	session_id UUID NOT NULL,
 	participant_id UUID NOT NULL,
@@ -425,6 +436,7 @@ CREATE TABLE take (
 	FOREIGN KEY(recording_id) REFERENCES recording (id)
 );
 CREATE INDEX ix_take_account_id ON take (account_id);
+CREATE INDEX ix_take_resource ON take (resource);
 CREATE TABLE track (
 	recording_id UUID NOT NULL,
 	kind VARCHAR NOT NULL,
@@ -440,6 +452,7 @@ CREATE TABLE track (
 	FOREIGN KEY(recording_id) REFERENCES recording (id)
 );
 CREATE INDEX ix_track_account_id ON track (account_id);
+CREATE INDEX ix_track_recording_id ON track (recording_id);
 CREATE TABLE transcript (
 	recording_id UUID NOT NULL,
 	track_id UUID NOT NULL,
