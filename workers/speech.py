@@ -25,6 +25,9 @@ VOICE_PAD_MS = 400
 UNHEARD_MS = 1000
 """A voice without words for at least this long is shown as a gap of the transcript."""
 
+TURN_MS = 1500
+"""Whoever is silent for this long may have been answered: what they say next is a line of its own."""
+
 NO_SPEECH = 0.9
 LOW_PROBABILITY = -0.5
 REPETITIVE = 2.4  # compression ratio above which Whisper is repeating itself
@@ -105,7 +108,7 @@ def transcribe_stretches(
 
     for start_ms, samples in stretches:
         heard = transcriber.hear(samples, start_ms=start_ms, language=language, heard_until=heard_until)
-        cues.extend(heard.cues)
+        cues.extend(turn for cue in heard.cues for turn in turns(cue))
         speech.extend(heard.speech)
         heard_until(start_ms + len(samples) * 1000 // SAMPLE_RATE)
     with_words = [(c.start_ms - VOICE_PAD_MS, c.end_ms + VOICE_PAD_MS) for c in cues]
@@ -113,6 +116,34 @@ def transcribe_stretches(
         cues=tuple(cues),
         coverage=coverage(speech, with_words) if speech else None,
         unheard=unheard(speech, with_words),
+    )
+
+
+def turns(cue: Cue) -> tuple[Cue, ...]:
+    """A cue in parts, one for each turn of its speaker, so that the lines of several people read as a dialogue.
+    Together the parts say what the cue says."""
+    begins = [0]  # the first words of the turns, by number, and where they stand in the text
+    places = [0]
+    searched = 0
+    for number, word in enumerate(cue.words):
+        place = cue.text.find(word.text, searched)
+        if place < 0:
+            continue
+        searched = place + len(word.text)
+        if number and word.start_ms - cue.words[number - 1].end_ms >= TURN_MS:
+            begins.append(number)
+            places.append(place)
+    if len(begins) == 1:
+        return (cue,)
+    parts = zip(pairwise([*begins, len(cue.words)]), pairwise([*places, len(cue.text)]), strict=True)
+    return tuple(
+        Cue(
+            start_ms=cue.words[first].start_ms,
+            end_ms=cue.words[beyond - 1].end_ms,
+            text=cue.text[begin:end].strip(),
+            words=cue.words[first:beyond],
+        )
+        for (first, beyond), (begin, end) in parts
     )
 
 

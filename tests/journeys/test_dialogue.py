@@ -83,7 +83,7 @@ async def read(ada: Owner, mia: Guest, adas: Speech, mias: Speech) -> None:
 
     dialogue = await until(lines, "the words of both")
     turns = [name for name, _ in groupby(dialogue, key=lambda line: line[0])]
-    assert len(turns) >= 3, turns  # each has spoken more than once, one after the other
+    assert len(turns) >= 4, turns  # each has spoken more than once, one after the other
     for name, speech in ((OWNER_NAME, adas), (mia.name, mias)):
         said = " ".join(text for speaker, text in dialogue if speaker == name)
         assert speech.heard_in(said) >= LEAST_WORDS_HEARD, (name, said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.speech import coverage, trustworthy
+from workers.speech import TURN_MS, Cue, Word, coverage, trustworthy, turns
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,31 @@ def test_coverage_is_the_share_of_voice_that_words_cover(speech, cues, share) ->
 )
 def test_invented_lines_are_dropped(no_speech, log_probability, compression, kept) -> None:
     assert trustworthy(no_speech=no_speech, log_probability=log_probability, compression=compression) is kept
+
+
+def cue(text: str, *starts: int) -> Cue:
+    """Words of 200 ms each."""
+    words = tuple(Word(start_ms=at, end_ms=at + 200, text=word) for at, word in zip(starts, text.split(), strict=True))
+    return Cue(start_ms=starts[0], end_ms=starts[-1] + 200, text=text, words=words)
+
+
+def test_a_long_silence_makes_two_turns_of_a_line_and_a_short_one_does_not() -> None:
+    said = cue("Do you cook? Do you bake?", 0, 300, 600, 800 + TURN_MS, 1100 + TURN_MS, 1400 + TURN_MS)
+    first, second = turns(said)
+    assert (first.text, first.start_ms, first.end_ms) == ("Do you cook?", 0, 800)
+    assert (second.text, second.start_ms, second.end_ms) == ("Do you bake?", 800 + TURN_MS, said.end_ms)
+    assert first.words + second.words == said.words
+    hurried = cue("Do you cook?", 0, 300, 499 + TURN_MS)
+    assert turns(hurried) == (hurried,)
+
+
+def test_a_line_whose_words_are_unknown_or_elsewhere_stays_whole() -> None:
+    bare = Cue(start_ms=0, end_ms=9000, text="Yes.", words=())
+    assert turns(bare) == (bare,)
+    other = Cue(
+        start_ms=0,
+        end_ms=9000,
+        text="Yes. No.",
+        words=(Word(start_ms=0, end_ms=100, text="Yes."), Word(start_ms=8000, end_ms=8100, text="Never.")),
+    )
+    assert turns(other) == (other,)
