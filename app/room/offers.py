@@ -50,6 +50,8 @@ def read_offer(offer: str, *, sends: bool) -> list[sdp.Section]:
     """What the offer asks for, if it is something we answer: at most one video and one audio, on one transport."""
     if len(offer) > sdp.MAX_OFFER_BYTES or sdp.candidates(offer) > sdp.MAX_CANDIDATES:
         raise BadOffer("The browser's offer is too long.")
+    if not offer.startswith("v=0") or "\0" in offer:  # RFC 8866 §5.1, §9: what follows is no SDP
+        raise BadOffer
     try:
         sections = sdp.read_sections(offer)
     except (ValueError, IndexError) as broken:

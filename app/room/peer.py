@@ -13,6 +13,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 
 from aiortc import (
@@ -313,6 +314,8 @@ async def _answer(pc: RTCPeerConnection, offer: str, offer_addresses: Sequence[s
             await pc.setRemoteDescription(RTCSessionDescription(sdp=prepared, type="offer"))
         except Exception as broken:
             raise BadOffer from broken
+        if any(one.receiver.transport is None for one in pc.getTransceivers()):
+            raise BadOffer  # a section that its parser read otherwise than we did
         aiortc_internals.keep_media_out(pc)
         with aiortc_internals.gather_on(offer_addresses):
             await pc.setLocalDescription()
@@ -320,6 +323,7 @@ async def _answer(pc: RTCPeerConnection, offer: str, offer_addresses: Sequence[s
         if not sdp.candidates(answer):
             raise NoMediaAddress
     except BaseException:
-        await pc.close()
+        with suppress(AttributeError):  # aiortc closes what it had not made yet; nothing listened so far
+            await pc.close()
         raise
     return answer
