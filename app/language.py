@@ -97,6 +97,12 @@ def spoken() -> Language:
     return reader().language
 
 
+def kept_in_address() -> str:
+    """?language=de, for a page that will not know this reader, where the browser alone would not say it."""
+    alone = choose(reader().header, None, None)
+    return "" if alone is spoken() else f"?language={spoken()}"
+
+
 @contextmanager
 def speaking(language: Language) -> Iterator[None]:
     """`language` for what is rendered inside: a mail in its reader's language."""

@@ -20,6 +20,7 @@ from babel.messages.pofile import write_po
 import app
 from app.errors import JunierError
 from app.language import FOLDER, Language, catalogue
+from recordings.storage.regions import known_places
 
 ROOT = Path(app.__file__).parents[1]
 _METHODS = [
@@ -61,6 +62,8 @@ def marked() -> Catalog:
     for error in errors.values():
         source = Path(inspect.getfile(error)).relative_to(ROOT)
         found.add((error.__doc__ or "").strip(), locations=[(str(source), 0)])
+    for where in known_places():
+        found.add(where, locations=[("recordings/storage/regions.py", 0)])
     return found
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.accounts.models import Member, Role
 from app.database import Db, now_in
 from app.invitations.models import Invitation
-from app.language import N_
+from app.language import N_, _, ngettext
 from app.participants.consents import consent_log, standing_consents
 from app.participants.models import Consent, Participant
 from app.participants.notice import kind_words
@@ -26,6 +26,11 @@ from app.sessions.service import find_session, recording_facts
 from app.studies.models import ConsentKind, Study
 from app.studies.service import contact_of, find_study
 from recordings.model import AccountId, PersonId, SessionId
+
+_WATCHING = {
+    Role.OWNER: ("%(n)s owner", "%(n)s owners"),
+    Role.RESEARCHER: ("%(n)s researcher", "%(n)s researchers"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +134,7 @@ async def _watchers(db: Db) -> str:
     """1 owner and 2 researchers: the roles that open recordings. Observers see the live session only."""
     roles = Counter(await db.scalars(select(Member.role).where(Member.removed_at.is_(None))))
     seeing = [role for role in (Role.OWNER, Role.RESEARCHER) if roles[role]]
-    return " and ".join(f"{roles[role]} {role}{'' if roles[role] == 1 else 's'}" for role in seeing)
+    return _(" and ").join(ngettext(*_WATCHING[role], roles[role]) for role in seeing)
 
 
 def _consent(entry: Consent, titles: dict[UUID, str]) -> ConsentLine:

@@ -17,7 +17,7 @@ from app.database import Db, now_in
 from app.errors import NotThere
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
-from app.language import gettext
+from app.language import gettext, kept_in_address
 from app.mail.service import is_suppressed, stop_waiting, suppress
 from app.pages import FOR_PARTICIPANTS, page
 from app.participants.forms import read_change, read_code
@@ -64,7 +64,7 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         form=Form(),
         requests=await requests_of(db, wiring.columns, person.participant, await now_in(db)),
         restricted=any(one.restricted for session in held.sessions for one in session.recordings),
-        **await _foot(db, wiring, person),
+        **await foot_of(db, wiring, person),
     )
 
 
@@ -159,7 +159,7 @@ async def confirm_erase(request: AnyRequest, db: Db, wiring: Wiring, login: Logi
     assert person.participant is not None
     held = await holdings(db, wiring.columns, account=person.account, participant=person.participant)
     count = sum(len(session.recordings) for session in held.sessions)
-    return page("privacy/erase_me.html", request, count=count, **await _foot(db, wiring, person))
+    return page("privacy/erase_me.html", request, count=count, **await foot_of(db, wiring, person))
 
 
 @post("/my-data/erase")
@@ -184,7 +184,7 @@ async def erase_me(db: Db, wiring: Wiring, node: NodeClient | None, login: Login
         for session in sessions:
             await push_session(wiring, node, account=person.account, session=session)
     token = receipt_token(signing_key(wiring.settings.data_dir), person.account, erasure.id)
-    return Redirect(f"/receipt/{token}", status_code=303, cookies=[cookie])
+    return Redirect(f"/receipt/{token}{kept_in_address()}", status_code=303, cookies=[cookie])
 
 
 async def _code_page(
@@ -204,7 +204,7 @@ async def _code_page(
         status=status,
         form=form,
         sent=sent,
-        **await _foot(db, wiring, person),
+        **await foot_of(db, wiring, person),
     )
 
 
@@ -215,7 +215,8 @@ async def _study(db: Db, person: SignedIn) -> Study:
     return await find_study(db, (await find_session(db, person.session)).study_id)
 
 
-async def _foot(db: Db, wiring: Wiring, person: SignedIn) -> dict[str, Any]:
+async def foot_of(db: Db, wiring: Wiring, person: SignedIn) -> dict[str, Any]:
+    """The foot of every page about this person's data."""
     told = await foot(db, wiring, account=person.account, study=await _study(db, person))
     return {
         "contact": told.contact,

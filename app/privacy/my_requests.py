@@ -16,8 +16,8 @@ from app.language import gettext as _
 from app.pages import FOR_PARTICIPANTS, page
 from app.participants.forms import NAME_LENGTH
 from app.privacy.models import RequestKind
+from app.privacy.my_data import foot_of
 from app.privacy.requests import WORDS_LENGTH, ask, correct_name
-from app.privacy.telling import contact_for
 from app.wiring import Wiring
 from recordings.model import PersonId
 
@@ -93,7 +93,7 @@ async def _page(
             (RequestKind.RECTIFICATION, _("Something about me is wrong")),
             (RequestKind.OBJECTION, _("I object to the use of my recordings")),
         ],
-        contact=await contact_for(db, wiring, _participant(person)),
+        **await foot_of(db, wiring, person),
     )
 
 

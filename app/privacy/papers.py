@@ -16,7 +16,13 @@ from app.pages import page
 from app.privacy.certificate import certificate_file, key_fingerprint
 from app.privacy.lifeline import lifeline
 from app.privacy.models import Certificate, Erasure
-from app.studies.service import Contact
+
+TRANSLATED = (
+    *(N_("Recordings"), N_("Tracks"), N_("Transcripts"), N_("Answers"), N_("Contact"), N_("Mails"), N_("Codes")),
+    *(N_("Invitations"), N_("camera"), N_("voice"), N_("screen"), N_("screen sound"), N_("transcript")),
+    *(N_("video"), N_("audio"), N_("answers")),
+)
+"""What a certificate counts and the kinds it names; its page and My data show them in the reader's language."""
 
 
 async def find_erasure(db: Db, erasure: UUID) -> Erasure:
@@ -39,8 +45,9 @@ async def certificate_page(
     erasure: Erasure,
     *,
     file: str,
-    contact: Contact | None = None,
+    **foot: Any,
 ) -> Template:
+    """foot: contact and notice_date, for a participant."""
     certificate = await newest_certificate(db, erasure)
     return page(
         template,
@@ -50,7 +57,7 @@ async def certificate_page(
         fingerprint=key_fingerprint(certificate.public_key) if certificate else "",
         life=lifeline([(N_("asked"), erasure.asked_at)], await now_in(db), ends_at=erasure.finished_at),
         file=file,
-        contact=contact,
+        **foot,
     )
 
 

@@ -11,14 +11,28 @@ from sqlalchemy import select
 from app.database import Db, set_account
 from app.errors import NotThere
 from app.invitations.models import Invitation
-from app.privacy import erasure_routes, hold_routes, keeping_routes, my_data, my_requests, request_routes, take_part
+from app.language import reader
+from app.pages import FOR_PARTICIPANTS
+from app.participants.service import foot
+from app.privacy import (
+    answering,
+    erasure_routes,
+    hold_routes,
+    keeping_routes,
+    my_data,
+    my_requests,
+    request_routes,
+    take_part,
+    trail_routes,
+)
 from app.privacy.certificate import signing_key
 from app.privacy.models import Erasure
 from app.privacy.papers import certificate_page, download, find_erasure
 from app.privacy.receipts import read_receipt_token
 from app.sessions.service import find_session
-from app.studies.service import Contact, contact_of, find_study
+from app.studies.service import find_study
 from app.wiring import Wiring
+from recordings.model import AccountId
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -33,7 +47,7 @@ async def show_receipt(request: AnyRequest, db: Db, wiring: Wiring, token: str) 
         "privacy/receipt.html",
         erasure,
         file=f"/receipt/{token}/certificate.json",
-        contact=await _contact(db, wiring, erasure),
+        **await _foot(db, wiring, erasure),
     )
 
 
@@ -51,23 +65,28 @@ async def _of_receipt(db: Db, wiring: Wiring, token: str) -> Erasure:
     return await find_erasure(db, found[1])
 
 
-async def _contact(db: Db, wiring: Wiring, erasure: Erasure) -> Contact | None:
-    """Whom the person can still ask: the contact of the study they were last invited to."""
+async def _foot(db: Db, wiring: Wiring, erasure: Erasure) -> dict[str, Any]:
+    """Whom the person can still ask, and the notice: of the study they were last invited to."""
     invited = select(Invitation.session_id).where(Invitation.participant_id == erasure.person_id)
     session = await db.scalar(invited.order_by(Invitation.created_at.desc()).limit(1))
     if session is None:
-        return None
-    return contact_of(wiring.columns, await find_study(db, (await find_session(db, session)).study_id))
+        return {}
+    study = await find_study(db, (await find_session(db, session)).study_id)
+    reader().study = study.language
+    told = await foot(db, wiring, account=AccountId(erasure.account_id), study=study)
+    return {"contact": told.contact, "notice_date": told.notice_date}
 
 
-router = Router("/", route_handlers=[show_receipt, download_receipt])
+router = Router("/", route_handlers=[show_receipt, download_receipt], opt=FOR_PARTICIPANTS)
 routers = (
     take_part.router,
     my_data.router,
+    answering.router,
     my_requests.router,
     router,
     erasure_routes.router,
     keeping_routes.router,
     hold_routes.router,
     request_routes.router,
+    trail_routes.router,
 )

@@ -179,6 +179,11 @@ _PROVIDERS = (
 )
 
 
+def known_places() -> tuple[str, ...]:
+    """Where objects may be kept, in words, each once."""
+    return tuple(dict.fromkeys(where for provider in _PROVIDERS for where in provider.places.values()))
+
+
 def place_of(endpoint: str, region: str, *, loopback_allowed: bool = False) -> Place:
     """The allowed place that `endpoint` (a URL) and `region` name together. Raises PlaceRefused.
 
