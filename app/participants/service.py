@@ -22,6 +22,7 @@ from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_tr
 from app.sealed_columns import SealedColumns, normalise_address
 from app.settings import Settings
 from app.studies.models import ConsentKind, Study
+from app.studies.questions import has_questions
 from app.studies.service import Contact, contact_of, newest_consent_text
 from app.tokens import CODE_LIFE, new_code, same, token_hash
 from app.wiring import Wiring
@@ -74,6 +75,7 @@ async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, stu
         consent_version=text.version,
         consent_dated=text.created_at.date(),
         consent_language=text.language,
+        has_questions=await has_questions(db, study.id),
     )
 
 

@@ -18,6 +18,7 @@ from app.participants.models import Consent, Participant
 from app.participants.notice import kind_words
 from app.participants.service import EMAIL_FIELD, NAME_FIELD
 from app.privacy.lifeline import Lifeline, lifeline
+from app.privacy.my_answers import HeldAnswers, held_answers
 from app.sealed_columns import SealedColumns
 from app.sessions.listing import RecordingLine, recordings_of_session
 from app.sessions.models import Recording, Session
@@ -57,6 +58,7 @@ class HeldSession:
     contact_email: str
     given: tuple[ConsentKind, ...]
     recordings: tuple[HeldRecording, ...]
+    answers: HeldAnswers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,7 @@ async def _session(db: Db, columns: SealedColumns, participant: PersonId, sessio
         recordings=tuple(
             [await _recording(db, row, study, line) for line in listing.lines if line.person == participant]
         ),
+        answers=await held_answers(db, columns, session=row, study=study, participant=participant),
     )
 
 

@@ -28,8 +28,8 @@ from recordings.model import AccountId, PersonId
 
 
 class QuestionsChanged(Conflict):
-    """The questions have changed since you opened this page. What you entered is still here; please look again
-    before you save."""
+    """The questions have changed since you opened this page. What you entered for
+    the others is still here; please look again before you save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,13 @@ async def questions_for(db: Db, study: UUID, answered: Sequence[AnswerLine]) -> 
     known = {line.question.origin_id for line in answered}
     new = [question for question in await questions_of_study(db, study) if question.origin_id not in known]
     return sorted([*(line.question for line in answered), *new], key=lambda one: (one.position, one.created_at))
+
+
+async def count_questions(db: Db, *, study: UUID, session: UUID, participant: PersonId) -> int:
+    """How many wait for this participant; 0 once they have answered."""
+    if await response_of(db, session=session, participant=participant) is not None:
+        return 0
+    return len(await questions_of_study(db, study))
 
 
 async def save_answers(
