@@ -32,6 +32,7 @@ from app.sessions import recorded_members, service
 from app.sessions.models import Session
 from app.sessions.notes import notes_of_session
 from app.sessions.policy import CONSENT_TRACKS
+from app.sessions.responses import count_questions
 from app.studies.models import ConsentKind, Study
 from app.wiring import Wiring
 from recordings.model import PersonId, StreamKind
@@ -78,6 +79,7 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
     return page(
         "room/participant.html",
         request,
+        questions=await count_questions(db, study=study.id, session=session, participant=seat.person.person),
         session=row,
         study=study,
         name=wiring.columns.open(seat.account, seat.person.person, "participant.name", seat.person.name),
