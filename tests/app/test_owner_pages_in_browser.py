@@ -1,0 +1,147 @@
+"""The owner's pages of keeping, holds, requests and certificates in a real Chromium: readable for everyone, no wider
+than a phone, and used without JavaScript from the first press to the last."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+from sqlalchemy import select, update
+
+from app.database import now_in
+from app.privacy.models import Erasure, RequestKind
+from app.privacy.requests import ask as ask_request
+from app.privacy.service import run_erasure
+from app.sessions.models import Recording, Session, SessionState
+from app.sessions.service import schedule
+from app.studies.models import Study
+from recordings.model import StreamKind
+from tests.app.test_pages_in_browser import chromium, served, sign_in, wiring
+from tests.app.test_participant_pages_in_browser import Look
+from tests.fixtures.erasing import SpyNodes, ask
+from tests.fixtures.stored import stored_recording
+from tests.fixtures.web import Cast
+
+pytestmark = pytest.mark.browser
+__all__ = ["chromium", "served", "wiring"]  # fixtures used here
+
+LONG = "The participant's lawyer has announced a claim about the picture at minute 12; see our file 12/27."
+
+
+async def kept(cast: Cast, folder: Path) -> None:
+    """Sessions that go in two days, in three weeks, in months, past their date, and one without a date."""
+    first, second = cast.participant.participant, cast.other_participant.participant
+    await stored_recording(cast, folder / "a", person=first, transcript=True, seconds=1.0)
+    await stored_recording(cast, folder / "b", person=first, stream=StreamKind.SCREEN, seconds=1.0)
+    await stored_recording(cast, folder / "c", person=second, session=cast.other_session, seconds=1.0)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        now = await now_in(db)
+        sessions = [cast.session, cast.other_session]
+        for number in range(3):
+            sessions.append(await schedule(db, account=cast.account, study=cast.study, title=f"Pilot {number + 3}"))
+            camera = (await db.scalars(select(Recording).where(Recording.session_id == cast.other_session))).one()
+            copied = {c.name: getattr(camera, c.name) for c in Recording.__table__.columns if c.name != "id"}
+            db.add(Recording(**copied | {"session_id": sessions[-1]}))
+        for session, left in zip(sessions, (2, 20, 100, 101, -1), strict=True):
+            ended = now - timedelta(days=180 - left)
+            state = {"state": SessionState.ENDED, "ended_at": ended}
+            await db.execute(update(Session).where(Session.id == session).values(**state))
+            await db.execute(update(Recording).where(Recording.session_id == session).values(created_at=ended))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_is_readable_for_everyone(
+    cast: Cast, served: str, chromium: Browser, tmp_path: Path, scheme: str
+) -> None:
+    context = await chromium.new_context(color_scheme=scheme, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
+    page = await context.new_page()
+    await sign_in(page, cast, served)
+    look = Look(page, f"{scheme}")
+    for name in ("retention", "holds", "requests", "erasures"):
+        await page.goto(f"{served}/{name}")
+        await look.at(f"owner-{name}-empty")
+    await kept(cast, tmp_path)
+    await page.goto(f"{served}/retention/account")
+    await look.at("owner-retention-account")
+    await page.get_by_label("A number of days after the session").check()
+    await page.get_by_label("Days", exact=True).fill("90")
+    await page.get_by_role("button", name="Look what that means").click()
+    await look.at("owner-retention-listed")
+    await page.goto(f"{served}/sessions/{cast.session}/hold")
+    await page.get_by_role("button", name="Set the hold").click()
+    await look.at("owner-hold-wrong")
+    await page.get_by_label("What it is about").fill(LONG)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        soon = await now_in(db) + timedelta(days=9)
+    await page.get_by_label("Review by").fill(f"{soon:%Y-%m-%d}")
+    await page.get_by_role("button", name="Set the hold").click()
+    await look.at("owner-session-held")
+    await page.goto(f"{served}/holds")
+    await look.at("owner-holds")
+    await page.goto(f"{served}/retention")
+    await look.at("owner-retention")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        for kind in (RequestKind.OBJECTION, RequestKind.RECTIFICATION):
+            request = await ask_request(
+                db,
+                cast.wiring,
+                account=cast.account,
+                participant=cast.other_participant.participant,
+                kind=kind,
+                words="My name is spelt with two t.\nPlease correct it in the notes as well.",
+            )
+    erasure = await ask(cast, cast.participant.participant)
+    await run_erasure(cast.wiring, cast.account, erasure.id, nodes=SpyNodes())
+    other = await ask(cast, cast.other_participant.participant, recordings=[(await some_recording(cast))])
+    await run_erasure(cast.wiring, cast.account, other.id, nodes=SpyNodes(reachable=False))
+    await page.goto(f"{served}/requests")
+    await look.at("owner-requests")
+    await page.goto(f"{served}/requests/{request.id}")
+    await page.get_by_role("button", name="Send the answer").click()
+    await look.at("owner-request-wrong")
+    await page.goto(f"{served}/erasures")
+    await look.at("owner-erasures")
+    await page.goto(f"{served}/erasures/{erasure.id}")
+    await look.at("owner-erasure-held")
+    await context.close()
+    assert look.wrong == {}
+
+
+async def some_recording(cast: Cast) -> object:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        return (await db.scalars(select(Recording.id).where(Recording.session_id == cast.other_session))).one()
+
+
+async def test_a_shorter_time_a_hold_and_an_answer_without_javascript(
+    cast: Cast, served: str, chromium: Browser, tmp_path: Path
+) -> None:
+    await kept(cast, tmp_path)
+    context = await chromium.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await sign_in(page, cast, served)
+    await page.get_by_role("link", name="Retention").click()
+    await page.get_by_role("link", name="Hold Pilot 1").click()
+    await page.get_by_label("What it is about").fill(LONG)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        soon = await now_in(db) + timedelta(days=9)
+    await page.get_by_label("Review by").fill(f"{soon:%Y-%m-%d}")
+    await page.get_by_role("button", name="Set the hold").click()
+    await page.goto(f"{served}/studies/{cast.study}/edit")
+    await page.get_by_label("Days after the session").fill("90")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("heading", name="Keep only 90 days?")).to_be_visible()
+    await expect(page.get_by_role("table").get_by_role("link", name="Pilot 2")).to_be_visible()
+    await expect(page.get_by_role("table").get_by_role("link", name="Pilot 1")).to_have_count(0)
+    await page.get_by_role("button", name="and keep 90 days").click()
+    await page.get_by_role("link", name="Retention").click()
+    await expect(page.get_by_role("heading", name="Past its date")).to_be_visible()
+    await page.get_by_role("link", name="2 holds").click()
+    await page.get_by_role("button", name="Lift the hold of Pilot 1, camera").click()
+    await page.get_by_role("button", name="Lift the hold of Pilot 1, screen").click()
+    await expect(page.get_by_text("Nothing is held.")).to_be_visible()
+    async with cast.wiring.database.transaction(cast.account) as db:
+        assert (await db.scalars(select(Study.retention_days))).one() == 90
+        assert (await db.scalars(select(Erasure))).all() == []
+    await context.close()
