@@ -41,14 +41,16 @@ class RequestText:
 
 
 async def inbox(db: Db, columns: SealedColumns, now: datetime, *, limit: int, offset: int) -> list[RequestLine]:
-    """Open ones by due day, then those in force, then the rest, newest first."""
-    rank = case((DataRequest.state.in_((RequestState.OPEN, RequestState.LIFTING)), 0), else_=1)
+    """What waits for the owner by due day, what runs by itself, what is in force, then the rest, newest first."""
+    open_ = DataRequest.state == RequestState.OPEN
+    mine = open_ & DataRequest.erasure_id.is_(None)
+    rank = case((mine, 0), (open_ | (DataRequest.state == RequestState.LIFTING), 1), else_=2)
     rows = list(
         await db.scalars(
             select(DataRequest)
             .order_by(
                 rank,
-                case((rank == 0, DataRequest.due_on)),
+                case((rank < 2, DataRequest.due_on)),
                 (DataRequest.state != RequestState.IN_FORCE),
                 DataRequest.asked_at.desc(),
                 DataRequest.id,

@@ -136,7 +136,7 @@ async def test_a_shorter_time_a_hold_and_an_answer_without_javascript(
     await expect(page.get_by_role("table").get_by_role("link", name="Pilot 1")).to_have_count(0)
     await page.get_by_role("button", name="and keep 90 days").click()
     await page.get_by_role("link", name="Retention").click()
-    await expect(page.get_by_role("heading", name="Past its date")).to_be_visible()
+    await expect(page.get_by_role("rowheader", name="Past its date")).to_be_visible()
     await page.get_by_role("link", name="2 holds").click()
     await page.get_by_role("button", name="Lift the hold of Pilot 1, camera").click()
     await page.get_by_role("button", name="Lift the hold of Pilot 1, screen").click()
