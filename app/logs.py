@@ -28,9 +28,8 @@ ALLOWED = frozenset(
     ]
 )
 """Keys an event may have. An addition must be an id, a number or a word of our own code."""
-OURS = ("junier", "app.", "recordings.", "workers.")
-QUIET = ("httpx", "httpcore", "procrastinate", "alembic", "uvicorn", "aioice", "aiortc", "botocore", "asyncio")
-"""Their daily news is no news; warnings and errors stay."""
+OURS = ("junier", "app", "recordings", "workers")
+"""Roots of our own loggers; of all others only warnings and errors are told."""
 
 Event = MutableMapping[str, Any]
 
@@ -60,10 +59,10 @@ def start_log(*, readable: bool) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
@@ -72,7 +71,7 @@ def start_log(*, readable: bool) -> None:
 def without_foreign_words(_: Any, __: str, event: Event) -> Event:
     """Another library's event says where it was logged, not what; an error of the system also its number."""
     record: logging.LogRecord = event["_record"]
-    if event.get("_from_structlog") or record.name.startswith(OURS):
+    if event.get("_from_structlog") or record.name.split(".")[0] in OURS:
         return event
     error = record.msg if isinstance(record.msg, BaseException) else (record.exc_info or (None, None))[1]
     event["event"] = f"{record.name} tells something"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
@@ -23,6 +24,8 @@ from app.privacy.retention import sweep
 from app.privacy.service import run_erasure
 from app.room.forsaken import close_forsaken
 from app.room.node_client import NodeClient
+from app.room.node_messages import LEASE_SECONDS
+from app.room.permission import push_loop
 from app.wiring import Wiring
 from recordings.model import AccountId
 from workers.finalise import finalise
@@ -34,6 +37,8 @@ from workers.transcribe import transcribe
 from workers.transcription_child import keep_transcribing
 
 LIGHT_CONCURRENCY = 8
+STAND_IN_SECONDS = LEASE_SECONDS / 2
+"""A light worker stands in for a web process that is being restarted: no lease of a room runs out meanwhile."""
 SWEEP_EVERY = "* * * * *"
 
 
@@ -89,7 +94,7 @@ async def run(wiring: Wiring, queues: Sequence[str], *, until_idle: bool = False
     chosen = [Queue(q) for q in queues]
     concurrency = LIGHT_CONCURRENCY if Queue.LIGHT in chosen else 1
     work = partial(_work, silent_s=wiring.settings.worker_silent_s, wait=not until_idle)
-    async with build(wiring).open_async() as engine:
+    async with build(wiring).open_async() as engine, _standing_in(wiring, Queue.LIGHT in chosen and not until_idle):
         if Queue.LIGHT in chosen and Queue.TRANSCRIPTION in chosen:  # a busy model must not hold up the rest
             together = asyncio.gather if until_idle else _until_first_ends  # asked to stop, the first ends both
             await together(
@@ -98,6 +103,29 @@ async def run(wiring: Wiring, queues: Sequence[str], *, until_idle: bool = False
             )
         else:
             await work(engine, chosen, concurrency=concurrency)
+
+
+@asynccontextmanager
+async def _standing_in(wiring: Wiring, wanted: bool) -> AsyncIterator[None]:
+    """Inside, permission is pushed to the rooms from here too."""
+    pushing = asyncio.create_task(_push_permission(wiring)) if wanted else None
+    try:
+        yield
+    finally:
+        if pushing is not None:
+            pushing.cancel()
+            await asyncio.gather(pushing, return_exceptions=True)
+
+
+async def _push_permission(wiring: Wiring) -> None:
+    """Until cancelled. Like the web process's own loops it may catch everything: the database may be away a while."""
+    push = push_loop(NodeClient(wiring.settings), every_s=STAND_IN_SECONDS)
+    while True:
+        try:
+            await push(wiring)
+        except Exception as error:
+            log.error("permission loop stopped", exception=type(error).__name__)
+            await asyncio.sleep(1)
 
 
 def _bodies(wiring: Wiring) -> dict[str, Body]:

@@ -1,7 +1,8 @@
 """Permission reaches the media process: at once after a change, and every half second while a room is live.
 
-What is pushed is computed from the database alone (room.permission), so several web processes may push
-the same; the newest reading wins. When nobody pushes, the media process stops capturing by itself.
+What is pushed is computed from the database alone (room.permission), so several processes may push the same: web
+processes, and light workers so that a web process may be started anew in the middle of a session. The newest reading
+wins. When nobody pushes, the media process stops capturing by itself.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ async def push_session(wiring: Wiring, node: NodeClient, *, account: AccountId, 
     return True
 
 
-def push_loop(node: NodeClient) -> Callable[[Wiring], Awaitable[None]]:
-    """A background coroutine of the web process."""
+def push_loop(node: NodeClient, *, every_s: float = PUSH_SECONDS) -> Callable[[Wiring], Awaitable[None]]:
+    """A background coroutine of a web process or, less often, of a light worker."""
 
     async def run(wiring: Wiring) -> None:
         while True:
             await push_all(wiring, node)
-            await asyncio.sleep(PUSH_SECONDS)
+            await asyncio.sleep(every_s)
 
     return run
 
