@@ -318,7 +318,10 @@ async def _answer(pc: RTCPeerConnection, offer: str, offer_addresses: Sequence[s
             raise BadOffer  # a section that its parser read otherwise than we did
         aiortc_internals.keep_media_out(pc)
         with aiortc_internals.gather_on(offer_addresses):
-            await pc.setLocalDescription()
+            try:
+                await pc.setLocalDescription()
+            except ValueError as broken:  # "media sections in answer do not match offer"
+                raise BadOffer from broken
         answer: str = pc.localDescription.sdp
         if not sdp.candidates(answer):
             raise NoMediaAddress
