@@ -49,7 +49,6 @@ class Action(StrEnum):
     ROOM_OPENED = "sessions:session:opened"
     SESSION_ENDED = "sessions:session:ended"
     TOKEN_ISSUED = "sessions:token:issued"
-    SELF_SWITCHED = "sessions:member:switched"  # whether a member is recorded
     NOTE_WRITTEN = "sessions:note:written"
     NOTE_DELETED = "sessions:note:deleted"
     NOTES_ERASED = "sessions:notes:erased"

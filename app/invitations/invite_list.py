@@ -14,7 +14,7 @@ from app.database import Db
 from app.errors import Conflict
 from app.invitations.models import Invitation
 from app.invitations.people_list import PersonRow
-from app.invitations.service import invite
+from app.invitations.service import count_against_limit, invite
 from app.mail.models import Suppression
 from app.participants.models import Participant
 from app.sessions.models import Session, SessionState
@@ -116,4 +116,5 @@ async def invite_list(
             await invite(
                 db, wiring, account=account, session=session, name=row.name, email=row.email, words=words, by=by
             )
+        await count_against_limit(db, wiring, account=account, people=len(people))
     return len(people)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +16,7 @@ from app.errors import Conflict
 from app.forms import Form, read_form
 from app.invitations import list_routes
 from app.invitations.forms import read_invitation
-from app.invitations.models import Invitation
+from app.invitations.guests import guests_of
 from app.invitations.service import (
     count_against_limit,
     find_unsubscribe,
@@ -28,10 +26,8 @@ from app.invitations.service import (
     unsubscribe,
 )
 from app.language import reader
-from app.mail.service import could_not_be_sent
 from app.pages import FOR_PARTICIPANTS, page
-from app.participants.models import Participant
-from app.participants.service import EMAIL_FIELD, NAME_FIELD, foot
+from app.participants.service import foot
 from app.security import ANY_ORIGIN
 from app.sessions.listing import recordings_of_session
 from app.sessions.next_step import next_step
@@ -39,19 +35,6 @@ from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guest:
-    """A line of the list of people."""
-
-    invitation: UUID
-    person: UUID
-    name: str
-    email: str
-    state: str
-    since: datetime
-    revocable: bool
 
 
 @get("/sessions/{session:uuid}")
@@ -121,7 +104,7 @@ async def _session_page(
 ) -> Template:
     row = await find_session(db, session)
     study = await find_study(db, row.study_id)
-    guests = [await _guest(db, wiring, invitation) for invitation in await invitations_of_session(db, session=session)]
+    guests = await guests_of(db, wiring.columns, await invitations_of_session(db, session=session))
     names = {PersonId(guest.person): guest.name for guest in guests} | await member_names(db, wiring.columns)
     shown = [guest for guest in guests if guest.state != "erased"]
     listing = await recordings_of_session(db, row, study, names)
@@ -137,32 +120,6 @@ async def _session_page(
         next_step=next_step(row, listing, invited=len(shown)),
         form=form,
         may_change=member.role in (Role.OWNER, Role.RESEARCHER),
-    )
-
-
-async def _guest(db: Db, wiring: Wiring, invitation: Invitation) -> Guest:
-    person = PersonId(invitation.participant_id)
-    account = AccountId(invitation.account_id)
-    row = await db.get_one(Participant, person)
-    state, since = "invited", invitation.created_at
-    if await could_not_be_sent(db, person=person):
-        state = "the mail could not be delivered"
-    if invitation.accepted_at is not None:
-        state, since = "registered", invitation.accepted_at
-    if invitation.admitted_at is not None:
-        state, since = "let in", invitation.admitted_at
-    if invitation.revoked_at is not None:
-        state, since = "invitation withdrawn", invitation.revoked_at
-    if row.erased_at is not None:
-        state, since = "erased", row.erased_at
-    return Guest(
-        invitation=invitation.id,
-        person=person,
-        name=wiring.columns.open(account, person, NAME_FIELD, row.name),
-        email=wiring.columns.open(account, person, EMAIL_FIELD, row.email),
-        state=state,
-        since=since,
-        revocable=invitation.revoked_at is None and row.erased_at is None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID, uuid4
 
 import msgspec
@@ -105,10 +105,15 @@ async def is_suppressed(db: Db, *, address_index: bytes) -> bool:
     return await db.scalar(select(Suppression.id).where(Suppression.address_index == address_index)) is not None
 
 
-async def could_not_be_sent(db: Db, *, person: PersonId) -> bool:
-    """Whether the newest invitation to this person was refused for good."""
-    newest = select(OutgoingMail.state).where(OutgoingMail.person_id == person, OutgoingMail.optional)
-    return await db.scalar(newest.order_by(OutgoingMail.created_at.desc()).limit(1)) == MailState.FAILED
+async def could_not_be_sent(db: Db, *, persons: Collection[PersonId]) -> set[UUID]:
+    """Those of these people to whom the newest invitation was refused for good."""
+    newest = await db.execute(
+        select(OutgoingMail.person_id, OutgoingMail.state)
+        .distinct(OutgoingMail.person_id)
+        .where(OutgoingMail.person_id.in_(persons), OutgoingMail.optional)
+        .order_by(OutgoingMail.person_id, OutgoingMail.created_at.desc())
+    )
+    return {person for person, state in newest if state == MailState.FAILED}
 
 
 async def stop_waiting(db: Db, *, person: PersonId, key: str | None = None) -> None:

@@ -80,6 +80,7 @@ async def send_code(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -
         participant=person.participant,
         study=await _study(db, person),
     )
+    await record(db, account=person.account, actor=person.actor, action=Action.CODE_ASKED, subject=person.actor)
     return await _code_page(request, db, wiring, person, Form(), sent=True)
 
 

@@ -139,7 +139,6 @@ async def lead(
     elif step in SELF:
         require_host(seat)
         await recorded_members.switch_self(db, session=session, member=seat.person.person, recorded=SELF[step])
-        await _note(db, seat, Action.SELF_SWITCHED, {"recorded": SELF[step]})
     elif step in ("pause-mine", "resume-mine"):
         require_guest(seat)
         invitation = await _invitation(db, session, seat.person.person)

@@ -1,0 +1,181 @@
+"""The audit log as the owner reads it: newest first, who did what to which thing, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.accounts.service import member_names
+from app.audit import SYSTEM, Action, AuditEvent
+from app.database import Db
+from app.participants.models import Participant
+from app.participants.service import NAME_FIELD
+from app.sealed_columns import ERASED, SealedColumns
+from app.sessions.models import Recording, Session
+from app.studies.models import Study
+from recordings.model import AccountId, PersonId
+
+KINDS = {
+    "accounts": "Members and signing in",
+    "studies": "Studies",
+    "sessions": "Sessions",
+    "invitations": "Invitations",
+    "participants": "Participants and consent",
+    "library": "Reading of recordings",
+    "privacy": "Requests and erasures",
+}
+"""First parts of the names of actions."""
+
+WORDS: dict[Action, str] = {
+    Action.ACCOUNT_CREATED: "made the account",
+    Action.MEMBER_INVITED: "added a member",
+    Action.MEMBER_ROLE_CHANGED: "changed a member's role",
+    Action.MEMBER_REMOVED: "removed a member",
+    Action.SIGNED_IN: "signed in",
+    Action.SIGNED_OUT: "signed out",
+    Action.STUDY_CREATED: "made a study",
+    Action.STUDY_CHANGED: "changed a study",
+    Action.STUDY_CLOSED: "closed a study",
+    Action.STUDY_REOPENED: "opened a study again",
+    Action.QUESTIONS_CHANGED: "changed a study's questions",
+    Action.CONSENT_TEXT_CHANGED: "wrote a version of a consent text",
+    Action.RETENTION_CHANGED: "changed how long things are kept",
+    Action.SESSION_SCHEDULED: "scheduled a session",
+    Action.ROOM_OPENED: "opened the room",
+    Action.SESSION_ENDED: "ended the session",
+    Action.TOKEN_ISSUED: "made a token to publish without a browser",
+    Action.NOTE_WRITTEN: "wrote a note",
+    Action.NOTE_DELETED: "deleted a note",
+    Action.NOTES_ERASED: "erased the notes",
+    Action.ANSWERS_GIVEN: "answered the questions",
+    Action.ANSWERS_READ: "read answers",
+    Action.ANSWERS_DOWNLOADED: "downloaded answers",
+    Action.RECORDING_STARTED: "started recording",
+    Action.RECORDING_PAUSED: "paused recording",
+    Action.RECORDING_RESUMED: "resumed recording",
+    Action.MEMBER_RECORDED: "let themselves be recorded",
+    Action.MEMBER_NOT_RECORDED: "took themselves out of the recording",
+    Action.RECORDING_HELD: "set a hold",
+    Action.RECORDING_RELEASED: "lifted a hold",
+    Action.RECORDING_RESTRICTED: "restricted a recording",
+    Action.RECORDING_UNRESTRICTED: "lifted a restriction",
+    Action.INVITED: "invited somebody",
+    Action.INVITATION_REVOKED: "withdrew an invitation",
+    Action.UNSUBSCRIBED: "unsubscribed from invitations",
+    Action.REGISTERED: "registered",
+    Action.ADMITTED: "let somebody in",
+    Action.CONSENT_GIVEN: "gave consent",
+    Action.CONSENT_WITHDRAWN: "took consent back",
+    Action.OWN_RECORDING_PAUSED: "paused their own recording",
+    Action.OWN_RECORDING_RESUMED: "resumed their own recording",
+    Action.CODE_ASKED: "asked for a code to see their data",
+    Action.DATA_OPENED: "opened their data with a code",
+    Action.SESSION_REVIEWED: "opened a review",
+    Action.RECORDING_TRIED_AGAIN: "had a recording made ready again",
+    Action.TRANSCRIPT_TRIED_AGAIN: "had a transcript written again",
+    Action.RECORDING_VIEWED: "watched a recording",
+    Action.RECORDING_DOWNLOADED: "downloaded a recording",
+    Action.TRANSCRIPT_READ: "downloaded a transcript",
+    Action.REQUEST_RECEIVED: "made a request",
+    Action.REQUEST_ANSWERED: "answered a request",
+    Action.ERASURE_ASKED: "asked for an erasure",
+    Action.ERASURE_RUNNING: "began an erasure",
+    Action.ERASURE_COMPLETE: "completed an erasure",
+    Action.ERASURE_PARTIAL: "could not complete an erasure",
+    Action.ERASURE_HELD: "found an erasure stopped by a hold",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrailLine:
+    """One event. who: a name, or what took its place; about: the thing, link: its page where it has one;
+    more: what the event says besides."""
+
+    number: int
+    at: datetime
+    who: str
+    words: str
+    about: str
+    link: str
+    more: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trail:
+    """older: the number to go on below, None at the beginning of the log."""
+
+    lines: tuple[TrailLine, ...]
+    older: int | None
+
+
+async def trail(db: Db, columns: SealedColumns, *, kind: str = "", below: int | None = None, rows: int = 50) -> Trail:
+    """Events with a number smaller than `below` (None: the newest), of one of KINDS or of all."""
+    query = select(AuditEvent).order_by(AuditEvent.number.desc()).limit(rows + 1)
+    if kind:
+        query = query.where(AuditEvent.action.in_([one.value for one in Action if one.startswith(f"{kind}:")]))
+    if below is not None:
+        query = query.where(AuditEvent.number < below)
+    events = (await db.scalars(query)).all()
+    shown = events[:rows]
+    names = await _names(db, columns, shown)
+    return Trail(
+        lines=tuple(_line(event, names) for event in shown),
+        older=shown[-1].number if len(events) > rows else None,
+    )
+
+
+async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -> dict[str, tuple[str, str]]:
+    """What things are called, and their page, by subject: a query for each sort of thing, however many events."""
+    ids: dict[str, set[UUID]] = {}
+    for event in events:
+        for said in (event.actor, event.subject, f"participant:{event.facts.get('participant', '')}"):
+            sort, _, text = said.partition(":")
+            if len(text) == 36:
+                ids.setdefault(sort, set()).add(UUID(text))
+    names = {
+        f"member:{person}": (name, f"/members/{person}") for person, name in (await member_names(db, columns)).items()
+    }
+    people = await db.scalars(select(Participant).where(Participant.id.in_(ids.get("participant", ()))))
+    for row in people:
+        name = columns.open(AccountId(row.account_id), PersonId(row.id), NAME_FIELD, row.name)
+        names[f"participant:{row.id}"] = (name if name not in ("", ERASED) else "an erased participant", "")
+    recordings = (await db.scalars(select(Recording).where(Recording.id.in_(ids.get("recording", ()))))).all()
+    wanted = ids.get("session", set()) | {row.session_id for row in recordings}
+    sessions = {row.id: row for row in await db.scalars(select(Session).where(Session.id.in_(wanted)))}
+    names |= {f"session:{row.id}": (row.title, f"/sessions/{row.id}") for row in sessions.values()}
+    for recording in recordings:
+        title = sessions[recording.session_id].title
+        names[f"recording:{recording.id}"] = (f"recording in {title}", f"/sessions/{recording.session_id}#recordings")
+    studies = await db.scalars(select(Study).where(Study.id.in_(ids.get("study", ()))))
+    names |= {f"study:{row.id}": (row.title, f"/studies/{row.id}") for row in studies}
+    names |= {f"erasure:{one}": ("erasure", f"/erasures/{one}") for one in ids.get("erasure", ())}
+    names |= {f"request:{one}": ("request", f"/requests/{one}") for one in ids.get("request", ())}
+    return names
+
+
+def _line(event: AuditEvent, names: dict[str, tuple[str, str]]) -> TrailLine:
+    who, _ = names.get(event.actor, ("Junier" if event.actor == SYSTEM else "somebody who is not here any more", ""))
+    about, link = names.get(event.subject, ("", ""))
+    if event.subject == event.actor:
+        about, link = "", ""
+    if not about and "participant" in event.facts:
+        about, link = names.get(f"participant:{event.facts['participant']}", ("", ""))
+    return TrailLine(
+        number=event.number,
+        at=event.at,
+        who=who,
+        words=WORDS[Action(event.action)],
+        about=about,
+        link=link,
+        more=_more(event),
+    )
+
+
+def _more(event: AuditEvent) -> str:
+    """Facts that are words or counts; ids and hashes stay in the log."""
+    said = {name: str(value).replace("_", " ") for name, value in event.facts.items() if value is not None}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items() if len(value) < 32)
