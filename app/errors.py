@@ -12,7 +12,7 @@ class JunierError(Exception):
     status = 400
 
     def __init__(self, message: str | None = None) -> None:
-        self.message = message or (self.__doc__ or "").strip()
+        self.message = message or " ".join((self.__doc__ or "").split())
         super().__init__(self.message)
 
 

@@ -118,6 +118,11 @@ def N_(message: str) -> str:
     return message
 
 
+def NN_(singular: str, plural: str) -> tuple[str, str]:
+    """Marks a text in two forms, for ngettext(*…, n)."""
+    return singular, plural
+
+
 def gettext(message: str, /, **values: object) -> str:
     """The message in the language spoken, with %(name)s filled in when there are values."""
     translated = translate_only(message)

@@ -10,7 +10,6 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -61,7 +60,7 @@ def marked() -> Catalog:
             found.add(message, locations=[(f"{folder}/{file}", line)], auto_comments=comments, context=context)
     for error in errors.values():
         source = Path(inspect.getfile(error)).relative_to(ROOT)
-        found.add((error.__doc__ or "").strip(), locations=[(str(source), 0)])
+        found.add(" ".join((error.__doc__ or "").split()), locations=[(str(source), 0)])
     for where in known_places():
         found.add(where, locations=[("recordings/storage/regions.py", 0)])
     return found
@@ -88,15 +87,23 @@ def _errors() -> Iterator[tuple[str, type[JunierError]]]:
             yield error.__name__, error
 
 
+def write(updated: Catalog, language: Language) -> None:
+    updated.fuzzy, updated.project, updated.version = False, "Junier", "1"
+    updated.last_translator, updated.language_team, updated.msgid_bugs_address = "Junier", "Junier", "-"
+    updated.header_comment = (
+        f"# What Junier says, in {language.own_name}. `make messages` adds new texts and drops old ones."
+    )
+    file = FOLDER / language / "LC_MESSAGES/junier.po"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as out:
+        write_po(out, updated, width=120, sort_by_file=True, include_lineno=False)
+
+
 if __name__ == "__main__":
     for language in Language:
         if language is Language.EN:
             continue
         updated = update(language)
-        updated.revision_date = datetime.now(UTC)
-        file = FOLDER / language / "LC_MESSAGES/junier.po"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("wb") as out:
-            write_po(out, updated, width=120, sort_by_file=True, include_lineno=False, omit_header=False)
+        write(updated, language)
         untold = sum(1 for message in updated if message.id and not message.string)
         print(f"{language}: {len(updated)} texts, {untold} without a translation (shown in English)")

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.accounts.models import Member, Role
 from app.database import Db, now_in
 from app.invitations.models import Invitation
-from app.language import N_, _, ngettext
+from app.language import N_, NN_, _, ngettext
 from app.participants.consents import consent_log, standing_consents
 from app.participants.models import Consent, Participant
 from app.participants.notice import kind_words
@@ -29,8 +29,8 @@ from app.studies.service import contact_of, find_study
 from recordings.model import AccountId, PersonId, SessionId
 
 _WATCHING = {
-    Role.OWNER: ("%(n)s owner", "%(n)s owners"),
-    Role.RESEARCHER: ("%(n)s researcher", "%(n)s researchers"),
+    Role.OWNER: NN_("%(n)s owner", "%(n)s owners"),
+    Role.RESEARCHER: NN_("%(n)s researcher", "%(n)s researchers"),
 }
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.decisions import ALLOWED, Decision, refused
+from app.language import N_
 from app.room.node_messages import Permission
 from app.sessions.models import SessionState
 from app.sessions.policy import JoinFacts, Switch, allowed_kinds, consented_tracks, may_join, may_publish
@@ -86,7 +87,9 @@ def may_be_inside(facts: RoomFacts, person: Person) -> Decision:
         return may_join(person.join, facts.as_of)
     if facts.state is SessionState.LIVE:
         return ALLOWED
-    return refused("This session has ended." if facts.state is SessionState.ENDED else "The room is not open yet.")
+    return refused(
+        N_("This session has ended.") if facts.state is SessionState.ENDED else N_("The room is not open yet.")
+    )
 
 
 def publishable(person: Person) -> frozenset[TrackKind]:

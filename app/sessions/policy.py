@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.decisions import ALLOWED, Decision, refused
+from app.language import N_
 from app.sessions.models import RecordingState, SessionState
 from app.studies.models import ConsentKind
 from recordings.model import STREAM_TRACKS, StreamKind, TrackKind
@@ -79,9 +80,9 @@ def next_standing(step: Step, now_standing: Standing) -> Standing | Decision:
         return refused("The room is already open.")
     return refused(
         {
-            Switch.OFF: "Nothing is being recorded yet.",
-            Switch.ON: "This session is being recorded already.",
-            Switch.PAUSED: "The recording is paused; resume it instead.",
+            Switch.OFF: N_("Nothing is being recorded yet."),
+            Switch.ON: N_("This session is being recorded already."),
+            Switch.PAUSED: N_("The recording is paused; resume it instead."),
         }[now_standing.recording]
     )
 
@@ -258,9 +259,9 @@ def readable(facts: RecordingFacts, retention_days: int | None, now: datetime) -
         return ALLOWED
     return refused(
         {
-            RecordingState.CAPTURING: "This is still being recorded.",
-            RecordingState.CAPTURED: "This recording is being made ready.",
-            RecordingState.EMPTY: "Nothing was recorded here.",
-            RecordingState.FAILED: "This recording could not be made ready.",
+            RecordingState.CAPTURING: N_("This is still being recorded."),
+            RecordingState.CAPTURED: N_("This recording is being made ready."),
+            RecordingState.EMPTY: N_("Nothing was recorded here."),
+            RecordingState.FAILED: N_("This recording could not be made ready."),
         }[facts.state]
     )

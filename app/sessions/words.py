@@ -71,8 +71,10 @@ def running_words(share: float, began_at: datetime | None, now: datetime) -> str
         return said
     minutes = ceil(left / timedelta(minutes=1))
     if minutes <= 1:
-        return f"{said}, {_('less than a minute left')}"
-    return f"{said}, {ngettext('about %(n)s minute left', 'about %(n)s minutes left', minutes)}"
+        more = _("less than a minute left")
+    else:
+        more = ngettext("about %(n)s minute left", "about %(n)s minutes left", minutes)
+    return f"{said}, {more}"
 
 
 def time_left(share: float, running: timedelta) -> timedelta | None:
@@ -91,5 +93,7 @@ def ready_words(words: int, coverage: float | None) -> str:
     if coverage is None:
         return said
     if coverage >= 1:
-        return f"{said}, {_('found in all of the speech')}"
-    return f"{said}, {_('found in %(percent)s %% of the speech', percent=floor(coverage * 100))}"
+        found = _("found in all of the speech")
+    else:
+        found = _("found in %(percent)s %% of the speech", percent=floor(coverage * 100))
+    return f"{said}, {found}"
