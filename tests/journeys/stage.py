@@ -41,9 +41,16 @@ FILLED_IN = {
 
 @dataclass
 class Mailbox:
-    """Everybody's mailbox: what came in by SMTP."""
+    """Everybody's mailbox: what came in by SMTP. refused: addresses that it does not take just now."""
 
     came: list[tuple[list[str], str]] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        if address in self.refused:
+            return f"451 {address} is over quota, try again"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         body = message_from_bytes(envelope.content, policy=default).get_body(("plain",))
