@@ -10,7 +10,7 @@ GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
-GRANT SELECT (id, account_id, session_id, participant_id, answered_at, erased_at) ON response TO junier_doors;
+GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricted_at, erased_at) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
@@ -108,13 +108,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT due.account_id, due.id FROM public.response AS due
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
-    WHERE due.erased_at IS NULL
+    WHERE due.erased_at IS NULL AND due.restricted_at IS NULL
       AND due.answered_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'
-            AND (held.restricted_at IS NOT NULL
-                 OR held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_))
+            AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
       )
     ORDER BY due.answered_at
     LIMIT limit_

@@ -136,6 +136,8 @@ async def erase_session(db: Db, login: Login, session: UUID) -> Redirect:
         people[recording.person_id].append(recording.id)
     answers: dict[UUID, list[UUID]] = defaultdict(list)
     for response in await responses_of_session(db, session=session):
+        if response.restricted_at is not None:
+            raise Conflict(RESTRICTED)
         answers[response.participant_id].append(response.id)
     asked = {**people, **answers}
     for person in asked:

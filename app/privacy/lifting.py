@@ -13,6 +13,7 @@ from app.mail.models import MailState, OutgoingMail
 from app.privacy.models import DataRequest, RequestState
 from app.privacy.requests import RESTRICTING
 from app.sessions.models import Recording, Transcript, TranscriptState
+from app.sessions.response_models import Response
 
 
 async def lift_when_told(db: Db, request: UUID) -> bool:
@@ -31,6 +32,7 @@ async def lift_when_told(db: Db, request: UUID) -> bool:
     await db.flush()
     if await _another_stands(db, row):
         return True
+    await db.execute(update(Response).where(Response.participant_id == row.participant_id).values(restricted_at=None))
     lifted = (
         await db.scalars(
             update(Recording)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.audit import Action, record
 from app.database import Db, now_in
@@ -20,6 +20,7 @@ from app.privacy.policy import receipt_number
 from app.privacy.telling import tell_owners, tell_participant
 from app.sealed_columns import SealedColumns
 from app.sessions.models import Recording
+from app.sessions.response_models import Response
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
@@ -200,7 +201,12 @@ async def _answered(
 
 
 async def _restrict(db: Db, account: AccountId, participant: PersonId, now: datetime) -> None:
-    """Everything recorded of them so far is unreadable with this commit, and stays stored."""
+    """Everything recorded of them and answered by them so far is unreadable with this commit, and stays stored."""
+    await db.execute(
+        update(Response)
+        .where(Response.participant_id == participant, Response.erased_at.is_(None), Response.hidden_at.is_(None))
+        .values(restricted_at=func.coalesce(Response.restricted_at, now))
+    )
     kept = (
         update(Recording)
         .where(

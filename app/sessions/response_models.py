@@ -20,6 +20,7 @@ class Response(Row):
     participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
     answered_at: Mapped[datetime] = mapped_column(server_default=func.now())
     changed_at: Mapped[datetime | None]
+    restricted_at: Mapped[datetime | None]  # kept but not used (GDPR Art. 18), until it is lifted
     hidden_at: Mapped[datetime | None]  # its erasure was asked for: unreadable from that moment
     erased_at: Mapped[datetime | None]
     __table_args__ = (UniqueConstraint("session_id", "participant_id"),)

@@ -73,8 +73,8 @@ async def response_of(db: Db, *, session: UUID, participant: PersonId) -> Respon
 
 
 async def facts_of(db: Db, rows: Iterable[Response], now: datetime) -> dict[UUID, ResponseFacts]:
-    """What the rules look at, by response: its session's end, and holds and restrictions of what was recorded of
-    the same person in the same session."""
+    """What the rules look at, by response: its session's end, and holds on what was recorded of the same
+    person in the same session."""
     rows = list(rows)
     sessions = {row.session_id for row in rows}
     ends = {one.id: one for one in await db.scalars(select(Session).where(Session.id.in_(sessions)))}
@@ -99,7 +99,7 @@ async def facts_of(db: Db, rows: Iterable[Response], now: datetime) -> dict[UUID
             erased_at=row.erased_at,
             held=bool(holds),
             held_until=max(lasting) if holds and len(lasting) == len(holds) else None,
-            restricted=any(one.restricted_at is not None for one in mine),
+            restricted=row.restricted_at is not None,
         )
     return found
 
@@ -247,6 +247,7 @@ async def _row(db: Db, account: AccountId, session: Session, participant: Person
         participant_id=participant,
         answered_at=await now_in(db),
         changed_at=None,
+        restricted_at=None,
         hidden_at=None,
         erased_at=None,
     )

@@ -606,3 +606,21 @@ async def test_taking_back_a_kind_takes_no_answers_along(cast: Cast, tmp_path: P
         db.add(erasure)
     await run_all(cast)
     assert len(await answers(cast)) == 3
+
+
+async def test_restricted_answers_are_kept_and_neither_read_nor_erased_by_date_or_owner(cast: Cast) -> None:
+    """GDPR Art. 18(2); nothing needs to have been recorded for it. The participant can still erase them."""
+    await answered(cast)
+    browser = await proven(cast)
+    await browser.post("/my-data/restrict")
+    owner = await cast.browser("owner")
+    for path in ("answers", "answers.csv"):
+        assert SAID not in (await owner.get(f"/sessions/{cast.session}/{path}")).text
+    assert SAID in (await browser.get("/my-data")).text
+    assert (await owner.post(f"/sessions/{cast.session}/erase")).status_code == 409
+    await age(cast, 400 * DAY)
+    assert await sweep(cast.wiring, datetime.now(UTC)) == 0
+    assert len(await answers(cast)) == 3
+    assert (await browser.post(f"/my-data/{cast.session}/answers/erase")).status_code == 303
+    await run_all(cast)
+    assert await closed(cast)
