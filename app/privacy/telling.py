@@ -10,11 +10,13 @@ from sqlalchemy import select
 from app.accounts.models import Account, Member, Role
 from app.database import Db
 from app.invitations.models import Invitation
+from app.language import Language
 from app.mail.service import queue
 from app.participants.models import Participant
-from app.participants.service import EMAIL_FIELD, NAME_FIELD
+from app.participants.service import EMAIL_FIELD, NAME_FIELD, foot, mail_language
 from app.sessions.service import find_session
-from app.studies.service import Contact, contact_of, find_study
+from app.studies.models import Study
+from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
@@ -54,7 +56,9 @@ async def tell_participant(
     row = await db.get(Participant, participant)
     if row is None or row.email is None:
         return None
-    account, contact = AccountId(row.account_id), await contact_for(db, wiring, participant)
+    account = AccountId(row.account_id)
+    study = await study_of(db, participant)
+    foot_ = await foot(db, wiring, account=account, study=study) if study else None
     return await queue(
         db,
         wiring.columns,
@@ -64,10 +68,12 @@ async def tell_participant(
         template=template,
         key=key,
         optional=False,
+        language=mail_language(row, study) if study else Language.EN,
         context={
             "account_name": (await db.get_one(Account, account)).name,
-            "contact_name": contact.name if contact else "",
-            "contact_email": contact.email if contact else "",
+            "contact_name": foot_.contact.name if foot_ else "",
+            "contact_email": foot_.contact.email if foot_ else "",
+            "notice_date": foot_.notice_date if foot_ else None,
             **context,
         },
         to_name=wiring.columns.open(account, participant, NAME_FIELD, row.name),
@@ -75,10 +81,8 @@ async def tell_participant(
     )
 
 
-async def contact_for(db: Db, wiring: Wiring, participant: UUID) -> Contact | None:
-    """Whom the person can ask: the contact of the study they were last invited to."""
+async def study_of(db: Db, participant: UUID) -> Study | None:
+    """The study they were last invited to: whose contact they can ask, and whose language they are written in."""
     invited = select(Invitation.session_id).where(Invitation.participant_id == participant)
     session = await db.scalar(invited.order_by(Invitation.created_at.desc()).limit(1))
-    if session is None:
-        return None
-    return contact_of(wiring.columns, await find_study(db, (await find_session(db, session)).study_id))
+    return None if session is None else await find_study(db, (await find_session(db, session)).study_id)

@@ -1,0 +1,228 @@
+"""Requests of participants: who may ask and who may answer, bad input, and what a restriction does to queued work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select, text, update
+
+from app.accounts.login import start_login
+from app.accounts.models import Scope
+from app.audit import Action, AuditEvent
+from app.database import now_in
+from app.mail.models import MailState, OutgoingMail
+from app.participants.models import Participant
+from app.privacy.models import DataRequest, RequestKind, RequestState
+from app.privacy.requests import ask, may_answer, may_lift
+from app.privacy.retention import sweep
+from app.sessions.models import Recording, Transcript, TranscriptState
+from recordings.model import RecordingId
+from tests.fixtures.stored import stored_recording
+from tests.fixtures.web import EVERYONE, Cast, mails
+
+FORMS = ("/my-data/requests", "/my-data/restrict", "/my-data/object", "/my-data/name")
+
+
+async def inside(cast: Cast) -> httpx.AsyncClient:
+    """The participant, with stored data open."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        cookie = await start_login(
+            db,
+            cast.wiring.settings,
+            account=cast.account,
+            scope=Scope.DATA,
+            participant=cast.participant.participant,
+            session=cast.session,
+        )
+    return await cast.web.browser(cookie.value)
+
+
+async def requests(cast: Cast) -> list[DataRequest]:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        return list(await db.scalars(select(DataRequest).order_by(DataRequest.asked_at)))
+
+
+async def asked(cast: Cast, kind: RequestKind) -> DataRequest:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        return await ask(
+            db, cast.wiring, account=cast.account, participant=cast.participant.participant, kind=kind, words="Please."
+        )
+
+
+@pytest.fixture
+async def recording(cast: Cast, tmp_path: Path) -> RecordingId:
+    return await stored_recording(cast, tmp_path, person=cast.participant.participant, transcript=True, seconds=1.0)
+
+
+async def test_nobody_asks_for_another_person_or_without_the_fresh_code(cast: Cast) -> None:
+    seen = {}
+    for who in EVERYONE:
+        browser = await cast.browser(who)
+        seen[who] = [(await browser.post(path, data={"name": "X", "kind": "access"})).status_code for path in FORMS]
+        seen[who].append((await browser.get("/my-data/requests")).status_code)
+    assert seen == {who: [401] * 5 for who in EVERYONE}
+    assert await requests(cast) == []
+
+
+async def test_only_the_owner_sees_and_answers(cast: Cast) -> None:
+    request = await asked(cast, RequestKind.ACCESS)
+    standing = await asked(cast, RequestKind.RESTRICTION)
+    where, words = f"/requests/{request.id}", {"outcome": "granted", "words": "Done."}
+    seen = {}
+    for who in EVERYONE:
+        browser = await cast.browser(who)
+        seen[who] = [
+            (await browser.get("/requests")).status_code,
+            (await browser.get(where)).status_code,
+            (await browser.post(f"{where}/answer", data=words)).status_code,
+            (await browser.post(f"/requests/{standing.id}/lift", data=words)).status_code,
+        ]
+    assert seen == {
+        "owner": [200, 200, 303, 303],
+        "researcher": [403] * 4,
+        "observer": [403] * 4,
+        "other_owner": [200, 404, 404, 404],
+        "participant": [401] * 4,
+        "other_participant": [401] * 4,
+        "stranger": [401] * 4,
+    }
+    assert request.receipt not in (await (await cast.browser("other_owner")).get("/requests")).text
+    assert [one.state for one in await requests(cast)] == [RequestState.DONE, RequestState.LIFTING]
+    owner = await cast.browser("owner")
+    assert (await owner.post(f"{where}/answer", data=words)).status_code == 409, "answered"
+    assert (await owner.post(f"/requests/{standing.id}/answer", data=words)).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "said"),
+    [
+        ("/my-data/name", {"name": ""}, "Please fill this in"),
+        ("/my-data/name", {"name": "x" * 10_000}, "at most 100 characters"),
+        ("/my-data/name", {"name": "Anna\r\nBcc: b@c.example"}, "Line breaks"),
+        ("/my-data/name", {"name": "An\u202ena"}, "Line breaks"),
+        ("/my-data/requests", {"kind": "money"}, "Please choose one of the list"),
+        ("/my-data/requests", {"kind": "erasure"}, "Please choose one of the list"),
+        ("/my-data/requests", {}, "Please choose one of the list"),
+        ("/my-data/requests", {"kind": "rectification"}, "Please fill this in"),
+        ("/my-data/requests", {"kind": "access", "words": "x" * 10_001}, "at most 10,000 characters"),
+        ("/my-data/object", {"words": "\x00"}, "Control characters"),
+    ],
+)
+async def test_what_does_not_fit_is_said_and_changes_nothing(
+    cast: Cast, path: str, values: dict[str, str], said: str
+) -> None:
+    answer = await (await inside(cast)).post(path, data=values)
+    assert answer.status_code == 422 and said in answer.text
+    assert await requests(cast) == []
+
+
+@pytest.mark.parametrize("name", ["<b>Anna</b>", "{{ 7 * 7 }}", "=cmd()", "O'Neill & Söhne", "安娜"])
+async def test_a_name_is_a_name_whatever_it_looks_like(cast: Cast, name: str) -> None:
+    browser = await inside(cast)
+    assert (await browser.post("/my-data/name", data={"name": name})).status_code == 303
+    async with cast.wiring.database.transaction(cast.account) as db:
+        row = await db.get_one(Participant, cast.participant.participant)
+        assert (
+            cast.wiring.columns.open(cast.account, cast.participant.participant, "participant.name", row.name) == name
+        )
+    page = (await browser.get("/my-data")).text
+    assert "<b>Anna" not in page and "49" not in page.split("Kept by")[0]
+    assert (await browser.post("/my-data/name", data={"name": name})).status_code == 303
+    assert len(await requests(cast)) == 1, "the same name again is no second correction"
+
+
+@pytest.mark.parametrize(("values", "said"), [({}, "Please fill this in"), ({"words": "x" * 5_001}, "at most 5,000")])
+async def test_an_answer_needs_words(cast: Cast, values: dict[str, str], said: str) -> None:
+    request = await asked(cast, RequestKind.OBJECTION)
+    owner = await cast.browser("owner")
+    answer = await owner.post(f"/requests/{request.id}/answer", data=values | {"outcome": "refused"})
+    assert answer.status_code == 422 and said in answer.text
+    assert [one.state for one in await requests(cast)] == [RequestState.OPEN]
+
+
+async def test_a_restriction_whose_mail_cannot_be_sent_stays_in_force(cast: Cast, recording: RecordingId) -> None:
+    request = await asked(cast, RequestKind.RESTRICTION)
+    owner = await cast.browser("owner")
+    await owner.post(f"/requests/{request.id}/lift", data={"words": "It is over."})
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(OutgoingMail).values(state=MailState.FAILED))
+        now = await now_in(db)
+    await sweep(cast.wiring, now)
+    assert [one.state for one in await requests(cast)] == [RequestState.IN_FORCE]
+    assert (await owner.get(f"/recordings/{recording}/media")).status_code == 404
+
+
+async def test_two_reasons_to_restrict_are_lifted_by_the_second(cast: Cast, recording: RecordingId) -> None:
+    owner = await cast.browser("owner")
+    for kind in (RequestKind.RESTRICTION, RequestKind.OBJECTION):
+        await asked(cast, kind)
+    first, second = await requests(cast)
+    await owner.post(f"/requests/{first.id}/lift", data={"words": "Over."})
+    await told(cast)
+    assert (await owner.get(f"/recordings/{recording}/media")).status_code == 404, "the objection stands"
+    await owner.post(f"/requests/{second.id}/answer", data={"outcome": "refused", "words": "We do not agree."})
+    await told(cast)
+    assert (await owner.get(f"/recordings/{recording}/media")).status_code == 200
+    async with cast.wiring.database.transaction(cast.account) as db:
+        lifted = select(AuditEvent).where(AuditEvent.action == Action.RECORDING_UNRESTRICTED)
+        assert [event.subject for event in await db.scalars(lifted)] == [f"recording:{recording}"]
+
+
+async def told(cast: Cast) -> None:
+    """Every mail went out, and the sweep came by."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(OutgoingMail).values(state=MailState.SENT))
+        now = await now_in(db)
+    await sweep(cast.wiring, now)
+
+
+async def test_a_transcript_that_waited_is_written_after_the_restriction(cast: Cast, recording: RecordingId) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Transcript).values(state=TranscriptState.WAITING))
+    request = await asked(cast, RequestKind.RESTRICTION)
+    await (await cast.browser("owner")).post(f"/requests/{request.id}/lift", data={"words": "Over."})
+    await told(cast)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        jobs = "SELECT count(*) FROM jobs.procrastinate_jobs WHERE task_name = 'transcribe' AND status = 'todo'"
+        assert (await db.execute(text(jobs))).scalar_one() >= 1
+        assert (await db.scalars(select(Recording.restricted_at))).one() is None
+
+
+async def test_an_erased_person_leaves_the_request_without_words(cast: Cast) -> None:
+    from app.privacy.models import Erasure
+    from app.privacy.service import run_erasure
+    from tests.fixtures.erasing import SpyNodes
+
+    await asked(cast, RequestKind.ACCESS)
+    browser = await inside(cast)
+    await browser.post("/my-data/erase")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        erasure = (await db.scalars(select(Erasure.id))).one()
+    await run_erasure(cast.wiring, cast.account, erasure, nodes=SpyNodes())
+    rows = await requests(cast)
+    assert {(one.kind, one.state, one.words) for one in rows} == {("access", "done", None), ("erasure", "done", None)}
+    page = (await (await cast.browser("owner")).get("/requests")).text
+    assert rows[0].receipt in page and "Anna" not in page
+
+
+async def test_the_answer_speaks_the_readers_language_and_names_whom_to_ask(cast: Cast) -> None:
+    request = await asked(cast, RequestKind.ACCESS)
+    await (await cast.browser("owner")).post(
+        f"/requests/{request.id}/answer", data={"outcome": "granted", "words": "It is in the post."}
+    )
+    sent = next(mail for row, mail in await mails(cast.wiring) if row.template == "request_answered")
+    assert sent is not None and sent.to == "anna@home.example" and "study@lab.example" in sent.text
+    assert "It is in the post." in sent.text and "It is in the post." in sent.html
+    owner = [mail for row, mail in await mails(cast.wiring) if row.template == "request_received"]
+    assert len(owner) == 1 and owner[0] and owner[0].to == "olga@lab.example" and "anna" not in owner[0].text.lower()
+
+
+def test_what_runs_by_itself_needs_no_answer() -> None:
+    assert not may_answer(RequestKind.ERASURE, RequestState.OPEN)
+    assert not may_answer(RequestKind.WITHDRAWAL, RequestState.OPEN)
+    for kind in (RequestKind.ACCESS, RequestKind.OBJECTION, RequestKind.RECTIFICATION):
+        assert may_answer(kind, RequestState.OPEN)
+        assert not any(may_answer(kind, state) for state in RequestState if state is not RequestState.OPEN)
+    assert [state for state in RequestState if may_lift(state)] == [RequestState.IN_FORCE]
