@@ -38,6 +38,7 @@ _MARKS: dict[str, tuple[int, ...] | None] = {
     "N_": None,
     "gettext": None,
     "ngettext": (1, 2),
+    "NN_": (1, 2),
     "refused": None,
 }
 _WITHOUT_PAGES = {"app.__main__", "app.demo", "app.migrations"}
