@@ -45,9 +45,11 @@ def serve() -> None:
     that dies is started again within a second. Ctrl-C or SIGTERM stops everything in order.
     """
     from app import parent
+    from app.wiring import place_of_store
 
     settings = _settings()
     _start_log(settings)
+    _told(lambda: place_of_store(settings))  # before anything is made or started
     _told(lambda: parent.serve(settings, started=lambda urls, seconds: _say_ready(settings, urls, seconds)))
 
 
@@ -251,9 +253,12 @@ def _told(action: Callable[[], _Result]) -> _Result:
     from app.embedded_place import EmbeddedError
     from app.errors import JunierError
     from app.parent import CannotServe
+    from recordings.storage.regions import PlaceRefused
 
     try:
         return action()
+    except PlaceRefused as error:
+        raise click.ClickException(f"JUNIER_S3_ENDPOINT and JUNIER_S3_REGION: {error}") from None
     except (CannotServe, EmbeddedError, JunierError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -312,7 +317,7 @@ def _wiring(settings: Settings) -> Wiring:
     found = run.current(url)
     if not run.serves(found):
         raise click.ClickException(f"The database is at {found}, needed is {run.head()}; run: junier migrate")
-    return open_wiring(settings, url)
+    return _told(lambda: open_wiring(settings, url))
 
 
 def _await_database(settings: Settings) -> str:

@@ -218,7 +218,7 @@ def status_and_message(error: Exception) -> tuple[int, str]:
                 409,
                 N_("What is stored here was changed or damaged, so it is not shown. Please tell the account's owner."),
             )
-        case StoreError(retry=True) | KeyStoreError(retry=True) | OperationalError():
+        case StoreError() | KeyStoreError(retry=True) | OperationalError():
             return 503, Unavailable().message
         case _:
             return 500, FAULT

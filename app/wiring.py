@@ -8,6 +8,7 @@ from app.database import Database
 from app.sealed_columns import SealedColumns
 from app.settings import Settings
 from recordings.encryption.keystore import KeyStore
+from recordings.storage.regions import Place, place_of
 from recordings.storage.store import ObjectStore
 
 
@@ -25,17 +26,20 @@ class Wiring:
         return SealedColumns(self.keys)
 
 
+def place_of_store(settings: Settings) -> Place | None:
+    """Where an S3 service keeps objects; None for the local folder. Raises PlaceRefused outside the EU list."""
+    if settings.object_store != "s3":
+        return None
+    loopback_allowed = settings.development or bool(settings.s3_own_country)
+    return place_of(settings.s3_endpoint, settings.s3_region, loopback_allowed=loopback_allowed)
+
+
 def open_store(settings: Settings) -> ObjectStore:
     """The object store the settings name."""
-    if settings.object_store == "s3":
-        from recordings.storage.regions import place_of
+    place = place_of_store(settings)
+    if place is not None:
         from recordings.storage.s3 import S3Store
 
-        place = place_of(
-            settings.s3_endpoint,
-            settings.s3_region,
-            loopback_allowed=settings.development or bool(settings.s3_own_country),
-        )
         return S3Store(
             place, bucket=settings.s3_bucket, access_key=settings.s3_access_key, secret=settings.s3_secret_key
         )
