@@ -1,6 +1,6 @@
 """`make bench`: measure the numbers the product promises, on this machine, and say plainly which are met.
 
-Everything runs in a temporary folder on loopback. A whole run takes some six minutes and wants the machine for itself;
+Everything runs in a temporary folder on loopback. A whole run takes eight minutes and wants the machine for itself;
 it writes bench/results.json, the last measured result.
 """
 
@@ -20,13 +20,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import capture, playable, serving, transcripts
+from bench import capture, pages, playable, serving, transcripts
 from bench.figures import Figure, Part, Verdict
 from bench.machine import Machine, this_machine
 
 RESULTS = Path(__file__).parent / "results.json"
 COLOURS = {Verdict.MET: "green", Verdict.MISSED: "bold red", Verdict.INFORMATION: "dim"}
-PARTS = ("serving", "playable", "capture", "transcripts")
+PARTS = ("serving", "pages", "playable", "capture", "transcripts")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,6 +55,7 @@ def main(parts: Sequence[str], speech: Path | None, write: bool | None) -> None:
 def _measured(name: str, speech: Path | None, console: Console) -> Part:
     measures: dict[str, Callable[[Path], list[Figure]]] = {
         "serving": serving.measure,
+        "pages": pages.measure,
         "playable": playable.measure,
         "capture": capture.measure,
         "transcripts": lambda folder: transcripts.measure(folder, speech_dir=speech),

@@ -15,8 +15,9 @@ from app.accounts.service import create_account
 from app.database import Db
 from app.embedded import running
 from app.invitations.service import accept, admit, invitation_of, invite
+from app.participants.consents import give_consent
 from app.participants.forms import Registration
-from app.participants.service import give_consent, register, study_notice
+from app.participants.service import register, study_notice
 from app.room import tokens
 from app.room.seat import token_key
 from app.sessions.service import schedule

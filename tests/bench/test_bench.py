@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from app.demo import clips
 from app.demo.figures import word_error_rate
 from bench import __main__ as bench
-from bench import capture, playable, serving, transcripts
+from bench import capture, pages, playable, serving, transcripts
 from bench.figures import Figure, Verdict
 from bench.machine import this_machine
 from bench.media import encode_720p, lasting, repeated
@@ -46,7 +46,7 @@ def test_a_miss_is_printed_as_a_miss_and_nothing_is_written(monkeypatch):
 
 
 def test_a_whole_run_is_written_with_its_machine(monkeypatch, tmp_path):
-    for part in (serving, playable, capture):
+    for part in (serving, pages, playable, capture):
         monkeypatch.setattr(part, "measure", lambda folder: [Figure(name="f", unit="s", runs=(1.0,), at_most=4.0)])
     monkeypatch.setattr(transcripts, "measure", lambda folder, speech_dir: [])
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results.json")
@@ -111,3 +111,12 @@ def test_everything_published_to_the_whole_platform_is_found_again(tmp_path, dat
     assert outcome.sent == Sent(frames=len(pair[0].packets), audio_packets=len(pair[1].packets))
     assert outcome.kept == outcome.sent
     assert platform.processes() == []
+
+
+def test_the_pages_of_a_grown_account_are_asked_and_told_with_their_growth(tmp_path: Path):
+    tmp_path.chmod(0o755)
+    figures = {figure.name: figure for figure in pages.measure(tmp_path, sizes=(60, 80, 100), asked=2)}
+    assert len(figures) > 9
+    assert all(figure.value > 0 for figure in figures.values())
+    assert figures["review, p95"].at_most == pages.P95_MS
+    assert figures["growth of the slowest grower, 60 to 100 participants"].at_most == pages.FLAT
