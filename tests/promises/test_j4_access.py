@@ -22,6 +22,8 @@ from app.privacy.requests import ask as ask_request
 from app.privacy.service import ask_erasure
 from app.sessions.models import Recording
 from app.sessions.notes import write_note
+from app.studies.models import QuestionKind
+from app.studies.questions import QuestionInput, add_question
 from recordings.model import RecordingRef
 from tests.promises.world import World
 
@@ -70,6 +72,8 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         note = await write_note(
             db, columns, session=world.lab.session, member=owner, text="Hesitates", writing=timedelta(0)
         )
+        asked = QuestionInput(kind=QuestionKind.TEXT, prompt="How was it?", required=False)
+        question = await add_question(db, study=world.lab.study, asked=asked, by=f"member:{owner}")
     ids = {
         "study": world.lab.study,
         "session": world.lab.session,
@@ -87,6 +91,7 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "view_name": "x" * 43,
         "mail": uuid4(),
         "note": note.id,
+        "question": question.id,
     }
     found = []
     for method, path in pages(world.app):

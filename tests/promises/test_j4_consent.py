@@ -30,12 +30,12 @@ from workers.speech import Samples
 from workers.transcribe import transcribe
 
 SEALED = {
-    "member.name", "member.email", "note.text", "outgoing_mail.content", "recording.held_words",
+    "answer.value", "member.name", "member.email", "note.text", "outgoing_mail.content", "recording.held_words",
     "data_request.words", "data_request.answer", "participant.name", "participant.email",
     "study.contact_name", "study.contact_email",
 }  # fmt: skip
-"""What is collected of people in the database: name, address, mails to them, and notes of members about a session;
-always sealed, under a key of theirs or, for notes, the account's."""
+"""What is collected of people in the database: name, address, mails to them, what they answer, and notes of members
+about a session; always sealed, under a key of theirs or, for notes, the account's."""
 KEYED = {
     "member.email_index", "participant.email_index", "suppression.address_index", "sign_in_address.address_hash",
     "invitation.token_hash", "invitation.unsubscribe_hash", "login.token_hash", "sign_in_link.token_hash",
@@ -47,6 +47,8 @@ TECHNICAL = {
     "account.name", "audit_event.action", "audit_event.actor", "audit_event.facts", "audit_event.subject",
     "certificate.document", "certificate.state", "consent.kind", "consent.language", "consent.purpose",
     "consent_text.language", "consent_text.text", "data_request.kind", "data_request.receipt", "data_request.state", "erasure.asked_by", "erasure.found", "erasure.instruction",
+    "question.kind", "question.prompt", "question.options", "question.lowest_label", "question.highest_label",
+    "study.questions_words",
     "erasure.reason", "erasure.receipt", "erasure.state", "erasure.track_kinds", "job_failure.exception",
     "job_failure.place", "job_failure.task", "login.scope", "member.role", "node.name", "node.url",
     "outgoing_mail.key", "outgoing_mail.state", "outgoing_mail.template", "presence.role", "recording.failure_reason",
