@@ -69,7 +69,7 @@ def _answers_as_we(url: str) -> bool:
     import httpx
 
     try:
-        answer = httpx.get(f"{url}/health", timeout=LIMIT_S, trust_env=False)
+        answer = httpx.get(f"{url}/health", timeout=LIMIT_S, trust_env=False, verify=ssl.create_default_context())
         return answer.status_code == 200 and answer.json().get("web") == "ok"
     except (httpx.HTTPError, ValueError):
         return False
