@@ -50,7 +50,14 @@ def wiring(database: Database, tmp_path: Path) -> Wiring:
 async def served(wiring: Wiring) -> AsyncIterator[str]:
     port = int(wiring.settings.public_url.rpartition(":")[2])
     server = uvicorn.Server(
-        uvicorn.Config(create_app(wiring), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+        uvicorn.Config(
+            create_app(wiring),
+            host="127.0.0.1",
+            port=port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,  # streams of live status may be open
+        )
     )
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
