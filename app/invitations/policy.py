@@ -21,11 +21,14 @@ class InviteFacts:
     others_invited: int
     already_invited: bool
     suppressed: bool
+    study_closed: bool = False
 
 
 def may_invite(facts: InviteFacts) -> Decision:
     if facts.state is SessionState.ENDED:
         return refused("This session has ended; nobody can be invited to it any more.")
+    if facts.study_closed:
+        return refused("This study is closed; nobody can be invited any more.")
     if facts.already_invited:
         return refused("This person is invited to this session already.")
     if facts.suppressed:

@@ -77,6 +77,7 @@ async def invite(
             others_invited=await _count_others(db, session, participant),
             already_invited=before is not None and before.revoked_at is None,
             suppressed=await is_suppressed(db, address_index=index),
+            study_closed=(await find_study(db, row.study_id)).closed_at is not None,
         )
     )
     if not decision:

@@ -7,6 +7,7 @@ import re
 import pytest
 from sqlalchemy import select
 
+from app.audit import AuditEvent
 from app.studies.models import ConsentText, Study
 from tests.fixtures.web import EVERYONE, Cast
 
@@ -73,12 +74,12 @@ async def test_a_changed_consent_text_is_a_new_version_and_an_unchanged_one_is_n
 
 async def test_only_the_owner_changes_how_long_things_are_kept(cast: Cast) -> None:
     kept = []
-    for who, days in (("researcher", "7"), ("owner", "7")):
+    for who, days in (("researcher", "365"), ("owner", "365")):
         await (await cast.browser(who)).post(f"/studies/{cast.study}/edit", data=FIELDS | {"retention_days": days})
         async with cast.wiring.database.transaction(cast.account) as db:
             row = await db.get_one(Study, cast.study)
             kept.append((row.retention_days, row.retention_version))
-    assert kept == [(180, 1), (7, 2)]
+    assert kept == [(180, 1), (365, 2)]
 
 
 @pytest.mark.parametrize(
@@ -138,3 +139,72 @@ async def test_the_start_page_tells_a_new_account_what_it_is_for(cast: Cast) -> 
     page = (await (await cast.browser("other_owner")).get("/")).text
     assert "Start your first study" in page
     assert "Checkout" not in page
+
+
+async def test_who_closes_opens_and_reads_the_consent_texts(cast: Cast) -> None:
+    seen = {}
+    for who in EVERYONE:
+        browser = await cast.browser(who)
+        seen[who] = [
+            (await browser.get(f"/studies/{cast.study}/close")).status_code,
+            (await browser.post(f"/studies/{cast.study}/close")).status_code,
+            (await browser.post(f"/studies/{cast.study}/reopen")).status_code,
+            (await browser.get(f"/studies/{cast.study}/consent-texts")).status_code,
+        ]
+    assert seen == {
+        "owner": [200, 303, 303, 200],
+        "researcher": [200, 303, 303, 200],
+        "observer": [403, 403, 403, 200],
+        "other_owner": [404] * 4,
+        "participant": [401] * 4,
+        "other_participant": [401] * 4,
+        "stranger": [401] * 4,
+    }
+
+
+async def test_a_closed_study_takes_no_session_and_nobody_new_until_it_is_opened_again(cast: Cast) -> None:
+    browser = await cast.browser("owner")
+    await browser.post(f"/studies/{cast.study}/close")
+    await browser.post(f"/studies/{cast.study}/close")
+    page = (await browser.get(f"/studies/{cast.study}")).text
+    assert "This study was closed on" in page and "sessions/new" not in page
+    assert "Nothing is erased" not in page
+    session = {"title": "One", "time_zone": "Europe/Berlin"}
+    person = {"name": "Carl", "email": "carl@home.example"}
+    invite = f"/sessions/{cast.session}/invitations"
+    await browser.post(f"/studies/{cast.study}/reopen")
+    made = await browser.post(f"/studies/{cast.study}/sessions", data=session | {"group": "on"})
+    group = made.headers["location"]
+    await browser.post(f"/studies/{cast.study}/close")
+    assert (await browser.post(f"/studies/{cast.study}/sessions", data=session)).status_code == 409
+    refused = await browser.post(f"{group}/invitations", data=person)
+    assert refused.status_code == 409
+    assert "closed" in (await browser.get(group)).text
+    assert (await browser.post(invite, data=person)).status_code == 409
+    await browser.post(f"/studies/{cast.study}/reopen")
+    assert (await browser.post(f"{group}/invitations", data=person)).status_code == 303
+    async with cast.wiring.database.transaction(cast.account) as db:
+        found = select(AuditEvent.action).where(
+            AuditEvent.action.in_(("studies:study:closed", "studies:study:reopened"))
+        )
+        actions = (await db.scalars(found.order_by(AuditEvent.number))).all()
+    assert [action.rpartition(":")[2] for action in actions] == ["closed", "reopened", "closed", "reopened"]
+
+
+async def test_every_version_of_the_consent_text_is_listed_with_its_date_and_writer(cast: Cast) -> None:
+    await (await cast.browser("researcher")).post(
+        f"/studies/{cast.study}/edit", data=FIELDS | {"consent_text": "We watch <b>you</b>."}
+    )
+    page = (await (await cast.browser("observer")).get(f"/studies/{cast.study}/consent-texts")).text
+    assert page.index("Version 2") < page.index("Version 1")
+    assert "We watch &lt;b&gt;you&lt;/b&gt;." in page and "We would like to watch you buy a lamp." in page
+    assert re.search(r"</time>, Rita", page)
+
+
+async def test_the_researchers_words_above_the_questions_are_kept_as_typed(cast: Cast) -> None:
+    browser = await cast.browser("owner")
+    words = "Thank you!\r\nThree <short> ones."
+    await browser.post(f"/studies/{cast.study}/edit", data=FIELDS | {"questions_words": words})
+    assert "Three &lt;short&gt; ones." in (await browser.get(f"/studies/{cast.study}/edit")).text
+    long = await browser.post(f"/studies/{cast.study}/edit", data=FIELDS | {"questions_words": "x" * 10_000})
+    assert long.status_code == 422 and "at most 2,000" in long.text
