@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.audit import Action, record
 from app.database import Db, now_in
@@ -76,6 +76,7 @@ async def ask_erasure(
     policy.TRANSCRIPT. Raises NotThere."""
     if recordings is None and kinds is None and await db.get(Participant, person, with_for_update=True) is None:
         raise NotThere
+    await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(person), 0))))  # a double click waits
     wanted = None if recordings is None else sorted(recordings, key=str)
     if kinds is None:
         same = await _open_one(db, person, wanted, sorted(responses, key=str))
