@@ -18,6 +18,7 @@ from app.pages import page
 from app.sessions import note_routes, response_routes
 from app.sessions.forms import read_session, time_zones
 from app.sessions.models import Session
+from app.sessions.overview import sessions_of_account, states_of
 from app.sessions.service import schedule
 from app.studies.forms import LANGUAGES
 from app.studies.questions import questions_of_study
@@ -25,6 +26,19 @@ from app.studies.service import contact_of, find_study, newest_consent_text
 from app.wiring import Wiring
 
 PAGE_ROWS = 50
+
+
+@get("/sessions")
+async def show_sessions(
+    request: Request[Any, Any, Any],
+    db: Db,
+    login: Login,
+    number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+) -> Template:
+    require_member(login)
+    lines = await sessions_of_account(db, limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
+    more = len(lines) > PAGE_ROWS
+    return page("sessions/list.html", request, sessions=lines[:PAGE_ROWS], number=number, more=more)
 
 
 @get("/studies/{study:uuid}")
@@ -55,6 +69,7 @@ async def show_study(
         language=LANGUAGES.get(row.language, row.language),
         questions=await questions_of_study(db, study),
         sessions=sessions[:PAGE_ROWS],
+        states=await states_of(db, sessions[:PAGE_ROWS]),
         number=number,
         more=len(sessions) > PAGE_ROWS,
         may_change=member.role in (Role.OWNER, Role.RESEARCHER),
@@ -90,4 +105,6 @@ async def create(request: Request[Any, Any, Any], db: Db, login: Login, study: U
     return Redirect(f"/sessions/{session}", status_code=303)
 
 
-router = Router("/", route_handlers=[show_study, show_new, create, *note_routes.handlers, *response_routes.handlers])
+router = Router(
+    "/", route_handlers=[show_sessions, show_study, show_new, create, *note_routes.handlers, *response_routes.handlers]
+)

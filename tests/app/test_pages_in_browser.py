@@ -106,6 +106,7 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
     paths = {
         "sign-in": "/sign-in",
         "studies": "/",
+        "sessions": "/sessions",
         "study": f"/studies/{cast.study}",
         "study-new": "/studies/new",
         "study-edit": f"/studies/{cast.study}/edit",

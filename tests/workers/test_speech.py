@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from workers.speech import TURN_MS, Cue, Word, coverage, trustworthy, turns
+from workers.speech import (
+    SAMPLE_RATE,
+    TURN_MS,
+    Cue,
+    Heard,
+    Word,
+    coverage,
+    transcribe_stretches,
+    trustworthy,
+    turns,
+    unheard,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +65,32 @@ def test_a_line_whose_words_are_unknown_or_elsewhere_stays_whole() -> None:
         words=(Word(start_ms=0, end_ms=100, text="Yes."), Word(start_ms=8000, end_ms=8100, text="Never.")),
     )
     assert turns(other) == (other,)
+
+
+@pytest.mark.parametrize(
+    "speech, cues, gaps",
+    [
+        ([], [], ()),
+        ([(0, 5000)], [], ((0, 5000),)),
+        ([(0, 5000)], [(-400, 900), (1800, 6000)], ()),  # nobody misses less than a second
+        ([(0, 5000), (7000, 9000)], [(1000, 2000)], ((0, 1000), (2000, 5000), (7000, 9000))),
+    ],
+)
+def test_a_voice_without_words_is_a_gap(speech, cues, gaps) -> None:
+    assert unheard(speech, cues) == gaps
+
+
+def test_progress_moves_inside_a_stretch_and_silence_has_no_coverage() -> None:
+    said: list[float] = []
+
+    class Model:
+        name = "model"
+
+        def hear(self, samples, *, start_ms, language, heard_until) -> Heard:
+            heard_until(start_ms + 300)
+            return Heard(cues=(), speech=())
+
+    stretches = [(0, [0.0] * SAMPLE_RATE), (1000, [0.0] * SAMPLE_RATE)]
+    heard = transcribe_stretches(Model(), stretches, language="en", total_ms=2000, on_progress=said.append)
+    assert said == [0.15, 0.5, 0.65, 0.99]
+    assert (heard.coverage, heard.unheard) == (None, ())
