@@ -185,7 +185,9 @@ def check_media(settings: Settings) -> str:
     try:
         answer = httpx.get(f"{settings.node_url}/health", headers=authorised, timeout=CONNECT_LIMIT_S, trust_env=False)
     except httpx.HTTPError:
-        raise Note(f"does not run at {settings.node_url}", "junier serve starts it") from None
+        raise Note(
+            f"does not run at {settings.node_url}", "docker compose up -d media; junier serve starts it too"
+        ) from None
     if answer.status_code != 200:
         raise Broken(
             f"{settings.node_url} answers {answer.status_code}", "web and media must share the same JUNIER_NODE_SECRET"
