@@ -7,18 +7,21 @@ how long it keeps; lengthening it later revives nothing and lengthens no study b
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, select, true
 
 from app.accounts.models import Account
 from app.audit import Action, record
 from app.database import Db
+from app.privacy.beside import beside_recordings, days_kept
 from app.privacy.due_in_sql import KEPT
-from app.sessions.models import Note, Recording, Session
-from app.sessions.policy import RecordingFacts, due, is_held, shortest
+from app.sessions.models import Recording, Session
+from app.sessions.policy import due, is_held, shortest
 from app.sessions.service import find_session, recording_facts
 from app.studies.models import Study
 from app.studies.retention import shortens
@@ -46,6 +49,7 @@ class Going:
     recordings: int
     people: int
     notes: int
+    answers: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,46 +70,52 @@ class Preview:
     def notes(self) -> int:
         return sum(one.notes for one in self.at_once)
 
+    @property
+    def answers(self) -> int:
+        return sum(one.answers for one in self.at_once)
+
 
 async def preview(db: Db, change: Change, now: datetime) -> Preview:
-    """Every recording in reach of the change, by the same rule that erases (sessions.policy.due)."""
-    rows = (
-        await db.execute(
-            select(Recording, Session, Study)
-            .join(Session, Session.id == Recording.session_id)
+    """Everything in reach of the change, by the rules that erase."""
+    sessions = [
+        (row[0], row[1])
+        for row in await db.execute(
+            select(Session, Study)
             .join(Study, Study.id == Session.study_id)
-            .where(_in_reach(change), Recording.state.not_in(KEPT))
-            .order_by(Session.created_at, Session.id, Recording.id)
+            .where(_in_reach(change))
+            .order_by(Session.created_at, Session.id)
         )
-    ).all()
+    ]
+    before = await beside_recordings(db, sessions, now, days_kept)
+    after = await beside_recordings(db, sessions, now, partial(_days_after, change))
+    recordings = await _recordings(db, [session.id for session, _ in sessions])
     sooner = kept = 0
-    going: dict[UUID, list[Recording]] = {}
-    titles: dict[UUID, tuple[str, str]] = {}
-    for recording, session, study in rows:
-        facts = recording_facts(recording, session)
-        before = due(facts, study.retention_days, now)
-        facts, days = _changed(change, facts, study)
-        after = due(facts, days, now)
-        kept += is_held(facts, now) or facts.restricted_at is not None
-        if after is not None and after <= now and not (before is not None and before <= now):
-            going.setdefault(session.id, []).append(recording)
-            titles[session.id] = (session.title, study.title)
-        elif after is not None and (before is None or after < before):
-            sooner += 1
-    notes = await _notes(db, list(going))
-    lines = tuple(
-        Going(
-            session=session,
-            title=titles[session][0],
-            study=titles[session][1],
-            recordings=len(recordings),
-            people=len({one.person_id for one in recordings if not one.person_is_member}),
-            notes=notes.get(session, 0),
+    lines: list[Going] = []
+    seal = hashlib.sha256()
+    for session, study in sessions:
+        going: list[Recording] = []
+        for recording in recordings.get(session.id, ()):
+            facts = recording_facts(recording, session)
+            was = due(facts, study.retention_days, now)
+            becomes = due(replace(facts, session_retention_days=None), _days_after(change, session, study), now)
+            kept += is_held(facts, now) or facts.restricted_at is not None
+            if _goes(was, becomes, now):
+                going.append(recording)
+            elif becomes is not None and (was is None or becomes < was):
+                sooner += 1
+        line = Going(
+            session=session.id,
+            title=session.title,
+            study=study.title,
+            recordings=len(going),
+            people=len({one.person_id for one in going if not one.person_is_member}),
+            notes=_count(before[session.id].notes, after[session.id].notes, now),
+            answers=_count(before[session.id].answers, after[session.id].answers, now),
         )
-        for session, recordings in going.items()
-    )
-    ids = sorted(one.id.bytes for recordings in going.values() for one in recordings)
-    return Preview(at_once=lines, sooner=sooner, kept=kept, seal=hashlib.sha256(b"".join(ids)).hexdigest()[:32])
+        if line.recordings or line.notes or line.answers:
+            lines.append(line)
+            seal.update(repr((session.id, [one.id for one in going], line.notes, line.answers)).encode())
+    return Preview(at_once=tuple(lines), sooner=sooner, kept=kept, seal=seal.hexdigest()[:32])
 
 
 async def keep(db: Db, change: Change, *, account: AccountId, by: str) -> None:
@@ -156,15 +166,27 @@ def _in_reach(change: Change) -> ColumnElement[bool]:
     return true() if change.study is None else Study.id == change.study
 
 
-def _changed(change: Change, facts: RecordingFacts, study: Study) -> tuple[RecordingFacts, int | None]:
-    """The facts and the study's days as they would stand."""
+def _days_after(change: Change, session: Session, study: Study) -> int | None:
+    """How long this session would be kept."""
     if change.session is not None:
-        return replace(facts, session_retention_days=change.days), study.retention_days
+        return shortest(study.retention_days, change.days)
     if change.study is not None:
-        return facts, change.days
-    return facts, shortest(study.retention_days, change.days)
+        return shortest(change.days, session.retention_days)
+    return shortest(study.retention_days, session.retention_days, change.days)
 
 
-async def _notes(db: Db, sessions: list[UUID]) -> dict[UUID, int]:
-    counted = select(Note.session_id, func.count()).where(Note.session_id.in_(sessions)).group_by(Note.session_id)
-    return {row[0]: row[1] for row in await db.execute(counted)}
+def _goes(was: datetime | None, becomes: datetime | None, now: datetime) -> bool:
+    """Past its date with the change, and not without it."""
+    return becomes is not None and becomes <= now and not (was is not None and was <= now)
+
+
+def _count(before: Sequence[datetime | None], after: Sequence[datetime | None], now: datetime) -> int:
+    return sum(_goes(was, becomes, now) for was, becomes in zip(before, after, strict=True))
+
+
+async def _recordings(db: Db, sessions: Collection[UUID]) -> dict[UUID, list[Recording]]:
+    found: dict[UUID, list[Recording]] = {}
+    rows = select(Recording).where(Recording.session_id.in_(sessions), Recording.state.not_in(KEPT))
+    for row in await db.scalars(rows.order_by(Recording.id)):
+        found.setdefault(row.session_id, []).append(row)
+    return found

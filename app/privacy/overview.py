@@ -14,10 +14,11 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from app.database import Db
+from app.privacy.beside import Beside, beside_recordings, days_kept
 from app.privacy.due_in_sql import KEPT, items_by_session, never
 from app.sessions.listing import TRACK_WORDS
-from app.sessions.models import Note, Recording, Session, Track, Transcript, TranscriptState
-from app.sessions.policy import due, is_held, note_until, shortest
+from app.sessions.models import Recording, Session, Track, Transcript, TranscriptState
+from app.sessions.policy import due, is_held
 from app.sessions.service import recording_facts
 from app.studies.models import Study
 
@@ -39,6 +40,7 @@ class Line:
     people: int
     recordings: int
     notes: int
+    answers: int
     kinds: tuple[str, ...]
     held: int
     restricted: int
@@ -126,12 +128,9 @@ async def _lines(db: Db, page: Sequence[tuple[Session, Study]], now: datetime) -
     ):
         recordings.setdefault(row.session_id, []).append(row)
     kinds = await _kinds(db, [row for rows in recordings.values() for row in rows])
-    notes: dict[UUID, list[Note]] = {}
-    for note in await db.scalars(select(Note).where(Note.session_id.in_(ids))):
-        notes.setdefault(note.session_id, []).append(note)
+    beside = await beside_recordings(db, page, now, days_kept)
     return [
-        _line(session, study, recordings.get(session.id, []), notes.get(session.id, []), kinds, now)
-        for session, study in page
+        _line(session, study, recordings.get(session.id, []), beside[session.id], kinds, now) for session, study in page
     ]
 
 
@@ -139,14 +138,12 @@ def _line(
     session: Session,
     study: Study,
     recordings: Collection[Recording],
-    notes: Collection[Note],
+    beside: Beside,
     kinds: Mapping[UUID, Collection[str]],
     now: datetime,
 ) -> Line:
     facts = [recording_facts(row, session) for row in recordings]
-    days = shortest(study.retention_days, session.retention_days)
-    dates = [due(one, study.retention_days, now) for one in facts]
-    dates += [note_until(note.at, session.ended_at, days) for note in notes]
+    dates = [due(one, study.retention_days, now) for one in facts] + [*beside.notes, *beside.answers]
     known = [one for one in dates if one is not None]
     words = [kind for row in recordings for kind in kinds.get(row.id, ())]
     return Line(
@@ -158,12 +155,13 @@ def _line(
         last_due=max(known, default=None) if len(known) == len(dates) else None,
         people=len({row.person_id for row in recordings if not row.person_is_member}),
         recordings=len(recordings),
-        notes=len(notes),
+        notes=len(beside.notes),
+        answers=len(beside.answers),
         kinds=tuple(dict.fromkeys(sorted(words, key=_in_order))),
         held=sum(is_held(one, now) for one in facts),
         restricted=sum(one.restricted_at is not None for one in facts),
         going=sum(one.hidden_at is not None for one in facts),
-        days=days,
+        days=days_kept(session, study),
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from app.privacy.models import ErasureState
-from app.sessions.policy import CONSENT_TRACKS
+from app.sessions.policy import CONSENT_TRACKS, RecordingFacts, is_held
 from app.studies.models import ConsentKind
 
 TRANSCRIPT = "transcript"
@@ -22,6 +23,14 @@ def kinds_withdrawn(kind: ConsentKind) -> frozenset[str]:
     """What is erased when consent to `kind` is withdrawn: its tracks, and words when they come from these."""
     words = {TRANSCRIPT} if kind in (ConsentKind.AUDIO, ConsentKind.TRANSCRIPT) else set()
     return frozenset({*CONSENT_TRACKS[kind], *words})
+
+
+def after_holds(until: datetime | None, beside: Iterable[RecordingFacts], now: datetime) -> datetime | None:
+    """When notes go: with their session's date, but not while a hold keeps a recording they may belong to."""
+    lasting = [one.held_until for one in beside if one.erased_at is None and is_held(one, now)]
+    if until is None or None in lasting:
+        return None
+    return max([until, *(one for one in lasting if one is not None)])
 
 
 def due_again(state: ErasureState, tries: int, tried_at: datetime | None, now: datetime) -> bool:

@@ -9,9 +9,11 @@ from uuid import uuid4
 from sqlalchemy import select, text
 
 from app.database import Db, now_in
+from app.privacy.beside import beside_recordings, days_kept
 from app.privacy.due_in_sql import KEPT, due_at, items_by_session
 from app.sessions.models import Note, Recording, RecordingState, Session
-from app.sessions.policy import due, note_until, shortest
+from app.sessions.policy import due, shortest
+from app.sessions.response_models import Response
 from app.sessions.service import recording_facts
 from app.studies.models import Study
 from tests.fixtures.web import Cast
@@ -50,7 +52,7 @@ async def plant(db: Db, cast: Cast, now: datetime, rng: random.Random) -> None:
                 Recording(
                     account_id=cast.account,
                     session_id=session.id,
-                    person_id=uuid4(),
+                    person_id=rng.choice([uuid4(), cast.participant.participant]),
                     stream=stream,
                     state=rng.choice(list(RecordingState)),
                     created_at=about(400),
@@ -60,7 +62,18 @@ async def plant(db: Db, cast: Cast, now: datetime, rng: random.Random) -> None:
                     erased_at=rng.choice([None, None, None, about(9)]),
                 )
             )
-        if rng.random() < 0.3:
+        if rng.random() < 0.4:
+            db.add(
+                Response(
+                    account_id=cast.account,
+                    session_id=session.id,
+                    participant_id=cast.participant.participant,
+                    answered_at=about(400),
+                    restricted_at=rng.choice([None, None, about(9)]),
+                    erased_at=rng.choice([None, None, about(9)]),
+                )
+            )
+        if rng.random() < 0.4:
             db.add(Note(account_id=cast.account, session_id=session.id, member_id=cast.owner, at=about(400), text=b"x"))
     await db.flush()
 
@@ -97,13 +110,14 @@ async def test_a_session_stands_at_the_first_date_of_what_it_holds(cast: Cast) -
         ):
             until = due(recording_facts(recording, session), study.retention_days, now)
             expected.setdefault(session.id, []).append(until)
-        for note, session, study in await db.execute(
-            select(Note, Session, Study)
-            .join(Session, Session.id == Note.session_id)
-            .join(Study, Study.id == Session.study_id)
-        ):
-            days = shortest(study.retention_days, session.retention_days)
-            expected.setdefault(session.id, []).append(note_until(note.at, session.ended_at, days))
+        pairs = (await db.execute(select(Session, Study).join(Study, Study.id == Session.study_id))).all()
+        beside = await beside_recordings(db, [(row[0], row[1]) for row in pairs], now, days_kept)
+        notes = answers = 0
+        for session_id, dates in beside.items():
+            notes, answers = notes + len(dates.notes), answers + len(dates.answers)
+            if dates.notes or dates.answers:
+                expected.setdefault(session_id, []).extend([*dates.notes, *dates.answers])
+        assert notes > 20 and answers > 20
         said = {row.session_id: row.due for row in await db.execute(items_by_session(now))}
     assert said == {
         session: min((one for one in dates if one is not None), default=None) for session, dates in expected.items()
