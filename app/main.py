@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Request
-from litestar.datastructures import CacheControlHeader, State
+from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from app.accounts import routes as accounts
 from app.accounts.login import SignedIn, cookie_name, find_login
+from app.compression import Compression
 from app.database import Db
 from app.invitations import routes as invitations
 from app.language import Language, Reader
@@ -23,7 +23,7 @@ from app.library import routes as library
 from app.limited_routes import limited
 from app.logs import place_of
 from app.mail import routes as mail
-from app.pages import STATIC, error_answer, meet, template_config
+from app.pages import error_answer, meet, template_config
 from app.participants import routes as participants
 from app.participants.models import Participant
 from app.privacy import routes as privacy
@@ -31,12 +31,12 @@ from app.privacy.public_facts import health, security_txt
 from app.room import routes as room
 from app.security import add_headers, own_origin, plain_path
 from app.sessions import routes as sessions
+from app.static_files import send_static
 from app.studies import routes as studies
 from app.wiring import Wiring
 
 Background = Callable[[Wiring], Awaitable[None]]
 MAX_BODY_BYTES = 2_000_000
-STATIC_AGE_SECONDS = 600
 
 log = logging.getLogger("junier.web")
 
@@ -76,11 +76,7 @@ def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_cl
     return Litestar(
         route_handlers=[
             *routers(wiring),
-            create_static_files_router(
-                path="/static",
-                directories=[STATIC],
-                cache_control=CacheControlHeader(max_age=STATIC_AGE_SECONDS, public=True),
-            ),
+            send_static,
         ],
         dependencies={
             "wiring": Provide(lambda: wiring, sync_to_thread=False),
@@ -90,6 +86,7 @@ def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_cl
         },
         state=State({"wiring": wiring, "node_client": node_client}),
         guards=[plain_path, own_origin(settings), limited(wiring, cookie_name(settings))],
+        middleware=[Compression],
         before_request=meet,
         before_send=[add_headers(settings)],
         exception_handlers={Exception: error_answer},

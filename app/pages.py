@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,12 @@ from app.errors import JunierError, NotThere, TooManyTries, Unavailable
 from app.language import N_, Reader, install, read_language, say_day, say_duration, say_moment, speak_to, translate_only
 from app.logs import place_of
 from app.settings import Settings
+from app.static_files import asset
 from recordings.encryption.keystore import KeyStoreError
 from recordings.encryption.sealed import SealBroken
 from recordings.storage.store import StoreError
 
 TEMPLATES = Path(__file__).parent / "templates"
-STATIC = Path(__file__).parent / "static"
 PROBLEM = "application/problem+json"
 AnyRequest = Request[Any, Any, Any]
 
@@ -102,15 +100,6 @@ def _asking(request: AnyRequest) -> Reader:
 
 
 # --- filters ------------------------------------------------------------------------------------------------------
-
-
-@lru_cache
-def asset(name: str) -> str:
-    """Address of a static file, with the beginning of its hash so that a new version is fetched at once."""
-    file = STATIC / name
-    if not file.exists():  # vendored packages come with `make setup`; pages stay readable without them
-        return f"/static/{name}"
-    return f"/static/{name}?v={hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
 
 
 def moment(at: datetime | None, zone: str = "UTC") -> str | Markup:
