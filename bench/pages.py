@@ -28,7 +28,7 @@ class PageFailed(Exception):
     """A page that is measured did not answer 200."""
 
 
-def measure(folder: Path, *, sizes: tuple[int, ...] = (SMALL, LARGE, HUGE), asked: int = 60) -> list[Figure]:
+def measure(folder: Path, *, sizes: tuple[int, ...] = (SMALL, LARGE, HUGE), asked: int = 40) -> list[Figure]:
     """sizes: participants of each account, the target is that of the second; asked: how often each page."""
     platform = Platform(folder / "pages")
     platform.start()
