@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -92,7 +92,10 @@ class Recording(Row):
     hidden_at: Mapped[datetime | None]  # its erasure was asked for: unreadable from that moment, for good
     announced_for: Mapped[datetime | None]  # the date of erasure the owner was told of by mail
     erased_at: Mapped[datetime | None]
-    __table_args__ = (UniqueConstraint("session_id", "person_id", "stream"),)
+    __table_args__ = (
+        UniqueConstraint("session_id", "person_id", "stream"),
+        Index("recording_held", "account_id", postgresql_where=text("held_reason IS NOT NULL")),
+    )
 
 
 class MemberSwitch(Row):

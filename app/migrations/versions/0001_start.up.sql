@@ -393,6 +393,7 @@ CREATE TABLE recording (
 );
 CREATE INDEX ix_recording_account_id ON recording (account_id);
 CREATE INDEX ix_recording_person_id ON recording (person_id);
+CREATE INDEX recording_held ON recording (account_id) WHERE held_reason IS NOT NULL;
 CREATE TABLE response (
 	session_id UUID NOT NULL,
 	participant_id UUID NOT NULL,
