@@ -86,7 +86,7 @@ def web(with_parent: bool) -> None:
         forwarded_allow_ips=list(settings.proxies),
         server_header=False,
         ws_max_size=64_000,  # bytes; our page says nothing on its WebSocket
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=3,  # streams of events never end by themselves; pages connect again
     )
 
 
@@ -101,7 +101,8 @@ def media(with_parent: bool) -> None:
     from app.room.node import run
 
     wiring = _wiring(settings)
-    asyncio.run(_beside(run(wiring), wiring, *_private(wiring)))
+    ports = _private(wiring)
+    _told(lambda: asyncio.run(_beside(run(wiring), wiring, *ports)))
 
 
 @cli.command()
@@ -253,13 +254,14 @@ def _told(action: Callable[[], _Result]) -> _Result:
     from app.embedded_place import EmbeddedError
     from app.errors import JunierError
     from app.parent import CannotServe
+    from recordings.capture.disk import SpoolTaken
     from recordings.storage.regions import PlaceRefused
 
     try:
         return action()
     except PlaceRefused as error:
         raise click.ClickException(f"JUNIER_S3_ENDPOINT and JUNIER_S3_REGION: {error}") from None
-    except (CannotServe, EmbeddedError, JunierError) as error:
+    except (CannotServe, EmbeddedError, JunierError, SpoolTaken) as error:
         raise click.ClickException(str(error)) from None
 
 

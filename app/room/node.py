@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -27,6 +28,8 @@ from app.room.node_rooms import Rooms
 from app.room.secret import node_secret
 from app.wiring import Wiring
 from recordings.capture.aiortc_internals import check_internals, use_ports
+from recordings.capture.disk import hold
+from recordings.capture.recorder import CaptureState
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 
@@ -45,7 +48,9 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
     check_internals()
     settings = wiring.settings
     use_ports(settings.udp_ports)
-    spool = Spool(settings.data_dir / "spool" / settings.node_name, settings.spool_quota_mb << 20, time.time)
+    folder = settings.data_dir / "spool" / settings.node_name
+    held = hold(folder)
+    spool = Spool(folder, settings.spool_quota_mb << 20, time.time)
     leftovers = spool.recover()
     uploader = Uploader(spool, wiring.store)
     ledger = Ledger(wiring.database, spool, name=settings.node_name, url=settings.node_url, capacity=capacity)
@@ -64,12 +69,15 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
     log.info("media started: %d pieces and %d takes of an earlier life to finish", leftovers, ledger.unfinished)
 
     def health() -> Health:
+        storing = uploader.health()
         return Health(
             name=settings.node_name,
             streams=rooms.count,
             capacity=capacity,
             spool_bytes=spool.used_bytes,
-            waiting_s=uploader.health().oldest_waiting_s,
+            waiting_s=storing.oldest_waiting_s,
+            storing_trouble=storing.failing,
+            without_room=sum(stream.recorder.health().state is CaptureState.FULL for stream in rooms.streams),
         )
 
     metrics.REGISTRY.register(MediaNumbers(rooms, spool, uploader))
@@ -77,6 +85,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
     loops = [
         asyncio.create_task(loop)
         for loop in (
+            _keep(spool.keep_settled),
             _keep(uploader.run),
             _keep(ledger.finish_loop),
             _keep(lambda: _tick(rooms)),
@@ -100,6 +109,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
         for loop in loops:
             loop.cancel()
         await asyncio.gather(announcing, *loops, return_exceptions=True)
+        os.close(held)
 
 
 class _Server(uvicorn.Server):

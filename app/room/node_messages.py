@@ -167,11 +167,15 @@ class EraseDone(_Message, frozen=True, kw_only=True):
 
 
 class Health(_Message, frozen=True, kw_only=True):
+    """storing_trouble: what the object store complains of; without_room: streams that stopped for want of disk."""
+
     name: str
     streams: int
     capacity: int
     spool_bytes: int
     waiting_s: float
+    storing_trouble: str | None = None
+    without_room: int = 0
 
 
 class Problem(_Message, frozen=True, kw_only=True):

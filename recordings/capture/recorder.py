@@ -86,7 +86,7 @@ class StreamRecorder:
     def close_track(self, kind: TrackKind) -> None:
         """Its consent was withdrawn: nothing more is ever added to the present track of this kind."""
         line = self._lines.pop(kind, None)
-        if line:
+        if line and not self._closed:
             line.close(True, self._now())
 
     @property

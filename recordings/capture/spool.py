@@ -1,15 +1,16 @@
 """The spool: sealed pieces on the local disk between capture and the object store.
 
-    <root>/<object key>.part   being written, append-only
-    <root>/<object key>        ready: closed, waiting to be stored
+    <root>/<object key>.part   being written, append-only; or closed and not yet certain to be on the disk
+    <root>/<object key>        ready: closed, on the disk, waiting to be stored
 
 Nothing is written in clear. What a killed process leaves is whole except for the last message;
 `recover` cuts that and makes the rest ready. Calls are short and come from one thread, the event
-loop's; only the reading of ready pieces happens elsewhere.
+loop's; only waiting for the disk (`settle`) and the reading of ready pieces happen elsewhere.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import Counter
@@ -17,13 +18,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from recordings.capture.disk import PART, Disk, Finished, part_of, put_on_disk
 from recordings.encryption.sealed import frame_messages
 from recordings.model import AccountId, RecordingId
 from recordings.storage.layout import checked_key, recording_and_take
 
 JOURNAL_RESERVE_BYTES = 16 << 20
 _ROOM_TO_RESUME_BYTES = 1 << 20
-_PART = ".part"
+SETTLE_S = 1.0
+"""How old what was written may become before it is put on the disk: that, and a chunk, is what a power cut takes."""
 
 
 class SpoolFull(Exception):
@@ -44,7 +47,7 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """What the object store does not have yet. oldest_since: of ready pieces, None without any."""
+    """What the object store does not have yet. ready: closed; oldest_since: of those, None without any."""
 
     being_written: int
     ready: int
@@ -55,22 +58,44 @@ class Waiting:
 @dataclass(slots=True)
 class _Part:
     descriptor: int
-    bytes: int
+    bytes: int = 0
+    dirty: bool = False  # something was written since it was last put on the disk
+
+
+@dataclass(slots=True)
+class _Closed:
+    piece: Piece
+    descriptor: int
+    doomed: bool = False  # discarded while it waits for the disk
 
 
 class Spool:
     """Files under `root`, at most `quota_bytes` of them plus a reserve for journals.
 
-    now: server UTC in seconds. `recover` comes before the first recorder starts.
+    now: server UTC in seconds; reserve_bytes: kept free of media on the disk and beyond the quota, so that
+    journals can say what happened. `recover` comes before the first recorder starts.
     """
 
-    def __init__(self, root: Path, quota_bytes: int, now: Callable[[], float] = time.time) -> None:
-        self._root, self._quota, self._now = root, quota_bytes, now
+    def __init__(
+        self,
+        root: Path,
+        quota_bytes: int,
+        now: Callable[[], float] = time.time,
+        *,
+        reserve_bytes: int = JOURNAL_RESERVE_BYTES,
+        disk: Disk | None = None,
+    ) -> None:
+        self._root, self._quota, self._reserve, self._now = root, quota_bytes, reserve_bytes, now
+        self._disk = disk or Disk()
         self._parts: dict[str, _Part] = {}
+        self._closed: dict[str, _Closed] = {}
         self._ready: dict[str, Piece] = {}
         self._segments: Counter[str] = Counter()  # segments not stored yet, by track and take
-        self._discarded: set[str] = set()
+        self._discarded: frozenset[str] = frozenset()  # replaced, never changed: threads look at it
+        self._new_names: set[Path] = set()  # folders in which something was made since the last settling
+        self._settling = asyncio.Lock()
         self._used = 0
+        self.failed_syncs = 0
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
@@ -79,8 +104,8 @@ class Spool:
 
     @property
     def room_bytes(self) -> int:
-        """What media may still take."""
-        return max(0, self._quota - self._used)
+        """What media may still take, by quota and by disk."""
+        return max(0, min(self._quota - self._used, self._disk.free_bytes(self._root) - self._reserve))
 
     @property
     def has_room(self) -> bool:
@@ -95,12 +120,12 @@ class Spool:
         """
         if self.is_discarded(key):
             return 0
-        if self._used + len(data) > self._quota + (JOURNAL_RESERVE_BYTES if reserve else 0):
+        if len(data) > (self._quota + self._reserve - self._used if reserve else self.room_bytes):
             raise SpoolFull(SpoolFull.__doc__)
         part = self._parts.get(key) or self._open(key)
         start = part.bytes
         try:
-            written = os.write(part.descriptor, data)
+            written = self._disk.write(part.descriptor, data)
         except OSError as refused:
             os.ftruncate(part.descriptor, start)
             raise SpoolFull(str(refused)) from refused
@@ -108,18 +133,46 @@ class Spool:
             os.ftruncate(part.descriptor, start)
             raise SpoolFull(SpoolFull.__doc__)
         part.bytes += written
+        part.dirty = True
         self._used += written
         return start
 
     def close(self, key: str) -> None:
-        """The piece is complete and may be stored. Safe to call twice or for nothing."""
+        """The piece is complete and may be stored as soon as it is on the disk. Safe to call twice or for nothing."""
         part = self._parts.pop(key, None)
         if part is None:
             return
-        os.close(part.descriptor)
-        path = self._path(key)
-        os.rename(path.with_name(path.name + _PART), path)
-        self._ready[key] = Piece(key=key, path=path, bytes=part.bytes, since=self._now())
+        piece = Piece(key=key, path=self._path(key), bytes=part.bytes, since=self._now())
+        self._closed[key] = _Closed(piece, part.descriptor)
+
+    async def settle(self, *, everything: bool = False) -> None:
+        """Put closed pieces on the disk and make them ready; everything: also what is still being written."""
+        await asyncio.shield(asyncio.ensure_future(self._settle(everything)))  # half done it would lose descriptors
+
+    async def _settle(self, everything: bool) -> None:
+        """The disk is waited for in a thread, one at a time, and descriptors are closed there: none is synced that
+        has become another file's."""
+        async with self._settling:
+            closed = list(self._closed.items())
+            growing = [part for part in self._parts.values() if part.dirty] if everything else []
+            if not closed and not growing:
+                return
+            for part in growing:
+                part.dirty = False
+            folders, self._new_names = self._new_names, set()
+            finished = [Finished(path=one.piece.path, descriptor=one.descriptor) for _, one in closed]
+            descriptors = [part.descriptor for part in growing]
+            self.failed_syncs += await asyncio.to_thread(put_on_disk, self._disk, descriptors, finished, folders)
+            for key, one in closed:
+                del self._closed[key]
+                if not one.doomed:
+                    self._ready[key] = one.piece
+
+    async def keep_settled(self) -> None:
+        """Settle everything once a second, until cancelled."""
+        while True:
+            await self.settle(everything=True)
+            await asyncio.sleep(SETTLE_S)
 
     def pieces(self) -> Iterator[Piece]:
         """Ready pieces, oldest first. A journal waits for all segments of its take, so that a
@@ -129,21 +182,19 @@ class Spool:
                 yield piece
 
     def takes(self) -> set[tuple[AccountId, RecordingId, int]]:
-        """Of which something is ready and waits."""
+        """Of which something is ready and waits; asked after `recover`."""
         return {recording_and_take(key) for key in self._ready}
 
     def drop(self, piece: Piece) -> None:
         """The piece is stored elsewhere (or erased): remove it here."""
-        if self._ready.pop(piece.key, None) is None:
-            return
-        piece.path.unlink(missing_ok=True)
-        self._prune(piece.path.parent)
-        self._forget(piece.key, piece.bytes)
+        if self._ready.pop(piece.key, None) is not None:
+            self._remove(piece)
 
     def waiting(self, prefix: str = "") -> Waiting:
         """What lies here under `prefix`; nothing waiting means everything is stored."""
         parts = [part for key, part in self._parts.items() if key.startswith(prefix)]
-        ready = [piece for key, piece in self._ready.items() if key.startswith(prefix)]
+        closed = [one.piece for one in self._closed.values() if not one.doomed]
+        ready = [piece for piece in (*self._ready.values(), *closed) if piece.key.startswith(prefix)]
         return Waiting(
             being_written=len(parts),
             ready=len(ready),
@@ -156,8 +207,8 @@ class Spool:
         pieces. Journals of takes that died have no end and tell by that."""
         found = [path for path in self._root.rglob("*") if path.is_file() and path.parent != self._root]  # not ours
         for path in sorted(found, key=lambda path: (path.stat().st_mtime, path)):
-            if path.name.endswith(_PART):
-                path = _whole(path)
+            if path.name.endswith(PART):
+                path = self._whole(path)
             key = path.relative_to(self._root).as_posix()
             size = path.stat().st_size
             if size == 0 or key in self._parts:
@@ -171,31 +222,54 @@ class Spool:
     def discard(self, prefix: str) -> int:
         """Erasure: remove everything under `prefix`, refuse any more of it, and return how many
         pieces went. Safe to run twice."""
-        self._discarded.add(prefix)
-        parts = [key for key in self._parts if key.startswith(prefix)]
-        for key in parts:
+        self._discarded |= {prefix}
+        for key in [key for key in self._parts if key.startswith(prefix)]:
             self.close(key)
+        closed = [one for key, one in self._closed.items() if key.startswith(prefix) and not one.doomed]
+        for one in closed:
+            one.doomed = True
+            part_of(one.piece.path).unlink(missing_ok=True)  # first: once it is gone it cannot get its name any more
+            self._remove(one.piece)
         doomed = [piece for key, piece in self._ready.items() if key.startswith(prefix)]
         for piece in doomed:
             self.drop(piece)
-        return len(doomed)
+        return len(closed) + len(doomed)
 
     def is_discarded(self, key: str) -> bool:
         return any(key.startswith(prefix) for prefix in self._discarded)
 
     def _open(self, key: str) -> _Part:
         path = self._path(key)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path.with_name(path.name + _PART), flags, 0o600)
+            self._make_folder(path.parent)
+            descriptor = self._disk.open(part_of(path))
         except FileExistsError:  # a take has been numbered twice: a bug, not a full disk
             raise
         except OSError as refused:
             raise SpoolFull(str(refused)) from refused
-        part = self._parts[key] = _Part(descriptor, 0)
+        self._new_names.add(path.parent)
+        part = self._parts[key] = _Part(descriptor)
         self._remember(key, 0)
         return part
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            folder.mkdir(exist_ok=True, mode=0o700)
+            self._new_names.add(folder.parent)
+
+    def _remove(self, piece: Piece) -> None:
+        piece.path.unlink(missing_ok=True)
+        self._prune(piece.path.parent)
+        self._forget(piece.key, piece.bytes)
+
+    def _whole(self, part: Path) -> Path:
+        """Cut a torn tail and close what a dead process left open."""
+        whole_bytes = frame_messages(part.read_bytes()).whole_bytes
+        os.truncate(part, whole_bytes)
+        path = part.with_name(part.name.removesuffix(PART))
+        put_on_disk(self._disk, (), [Finished(path=path, descriptor=os.open(part, os.O_WRONLY | os.O_CLOEXEC))], ())
+        return path
 
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
@@ -229,12 +303,3 @@ def _take_of(key: str) -> str:
     """Track prefix and take of a segment's or a journal's key."""
     track, _, name = key.rsplit("/", 2)
     return f"{track}/{name[:5]}"
-
-
-def _whole(part: Path) -> Path:
-    """Cut a torn tail and close what a dead process left open."""
-    whole_bytes = frame_messages(part.read_bytes()).whole_bytes
-    os.truncate(part, whole_bytes)
-    path = part.with_name(part.name.removesuffix(_PART))
-    os.rename(part, path)
-    return path

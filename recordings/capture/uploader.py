@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from recordings.capture.segmenter import SEGMENT_S
 from recordings.capture.spool import Piece, Spool
-from recordings.storage.store import ObjectStore, StoreError
+from recordings.storage.store import ObjectStore, StoreError, StoreUnavailable
 
 _IDLE_S = 0.2
 _LONGEST_WAIT_S = 10.0
-_ASK_AGAIN_S = 30.0  # an operator may have mended what the store refused
+_ASK_AGAIN_S = 15.0  # an operator may have mended what the store refused
+ALARM_S = 15.0
+"""A closed piece that waits longer is told to people, whatever the reason; pieces are closed every five seconds."""
+PUT_LIMIT_S = 60.0
+"""A store that keeps a connection busy for longer without an end does not answer; the thread is left to it."""
+_SPARE_THREADS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UploadHealth:
     """What an operator is told. oldest_waiting_s: age of the oldest piece not stored yet, the alarm;
-    failing: the store's last complaint, None when it answers; refused: pieces it will not take;
+    failing: what is wrong with storing, in the store's last words, None when all is well; refused: pieces it
+    will not take;
     stored, failures: pieces stored and tries that failed since the start; last_stored_at: UTC seconds, 0 before."""
 
     pieces: int
@@ -34,6 +42,12 @@ class UploadHealth:
     stored: int = 0
     failures: int = 0
     last_stored_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    again_at: float
+    words: str
 
 
 class Uploader:
@@ -47,11 +61,16 @@ class Uploader:
         *,
         lanes: int = 4,
         now: Callable[[], float] = time.time,
+        put_limit_s: float = PUT_LIMIT_S,
     ) -> None:
         self._spool, self._store, self._on_stored = spool, store, on_stored
-        self._lanes, self._now = lanes, now
-        self._in_flight: set[str] = set()
-        self._refused: dict[str, float] = {}  # key -> when to ask again
+        self._lanes, self._now, self._put_limit_s = lanes, now, put_limit_s
+        # of its own: a store that hangs must not hold the threads that unwrap keys and wait for the disk
+        self._threads = ThreadPoolExecutor(lanes + _SPARE_THREADS, "store")
+        self._began_at = now()
+        self._in_flight: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()  # tries in vain of pieces that wait
+        self._refused: dict[str, _Refusal] = {}
         self._failing: str | None = None
         self._stop_round = False
         self._stored_up_to: dict[str, float] = {}
@@ -60,17 +79,19 @@ class Uploader:
 
     async def run(self) -> None:
         """Store pieces until cancelled; waits longer after each failed round, at most ten seconds."""
-        wait_s = _IDLE_S
+        wait_s, self._began_at = _IDLE_S, self._now()
         while True:
             await self.round()
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S) if self._failing else _IDLE_S
             await asyncio.sleep(wait_s)
 
     async def round(self) -> int:
-        """Offer every ready piece once, stopping at a failure that waiting may mend; returns how
+        """Offer every closed piece once, stopping at a failure that waiting may mend; returns how
         many were stored."""
         self._stop_round = False
-        ready = list(self._spool.pieces())
+        await self._spool.settle()
+        # what failed before comes last: one piece that cannot be stored holds up no other
+        ready = sorted(self._spool.pieces(), key=lambda piece: self._failed[piece.key])
         if not ready:
             return 0
         pieces = iter(ready)
@@ -80,7 +101,8 @@ class Uploader:
         """Erasure: drop everything under `prefix` here, and return once nothing of it is on its way
         to the store any more."""
         dropped = self._spool.discard(prefix)
-        self._refused = {key: again for key, again in self._refused.items() if not key.startswith(prefix)}
+        for key in [key for key in self._refused if key.startswith(prefix)]:
+            del self._refused[key]
         while any(key.startswith(prefix) for key in self._in_flight):
             await asyncio.sleep(_IDLE_S / 10)
         return dropped
@@ -97,54 +119,84 @@ class Uploader:
             pieces=waiting.ready,
             bytes=waiting.bytes,
             oldest_waiting_s=max(0.0, self._now() - waiting.oldest_since) if waiting.oldest_since else 0.0,
-            failing=self._failing,
+            failing=self._trouble(waiting.oldest_since),
             refused=len(self._refused),
             stored=self._stored,
             failures=self._failures,
             last_stored_at=self._last_stored_at,
         )
 
+    def _trouble(self, oldest_since: float | None) -> str | None:
+        """Leftovers of an earlier life have waited long before anybody could store them: the clock starts with us."""
+        if self._failing:
+            return self._failing
+        if self._refused:
+            return next(iter(self._refused.values())).words
+        late = oldest_since is not None and self._now() - max(oldest_since, self._began_at) > ALARM_S
+        return "The object store takes too long." if late else None
+
     async def _lane(self, pieces: Iterator[Piece]) -> int:
         stored = 0
         for piece in pieces:  # the lanes share one iterator
             if self._stop_round:
                 break
-            if self._refused.get(piece.key, 0.0) > self._now() or self._spool.is_discarded(piece.key):
+            refusal = self._refused.get(piece.key)
+            if (refusal and refusal.again_at > self._now()) or self._spool.is_discarded(piece.key):
                 continue
             stored += await self._store_piece(piece)
         return stored
 
     async def _store_piece(self, piece: Piece) -> bool:
-        self._in_flight.add(piece.key)
         try:
-            await asyncio.to_thread(self._put, piece)
-            if self._spool.is_discarded(piece.key):
-                await asyncio.to_thread(self._take_back, piece.key)
+            if not await self._in_time(piece):
                 return False
         except FileNotFoundError:  # discarded while it waited for its thread
             return False
-        except StoreError as error:
-            self._failures += 1
-            if error.retry:
-                self._stop_round, self._failing = True, str(error) or type(error).__name__
-            else:
-                self._refused[piece.key] = self._now() + _ASK_AGAIN_S
+        except Exception as error:  # whatever an adapter lets through must not stop storing
+            self._note_failure(piece, error)
             return False
-        finally:
-            self._in_flight.discard(piece.key)
         self._failing = None
         self._stored += 1
         self._last_stored_at = self._now()
         self._spool.drop(piece)
         self._refused.pop(piece.key, None)
+        del self._failed[piece.key]
         track = piece.key.rsplit("/", 2)[0] + "/"
         self._stored_up_to[track] = max(piece.since, self._stored_up_to.get(track, 0.0))
         self._on_stored(piece)
         return True
 
-    def _put(self, piece: Piece) -> None:
-        self._store.put(piece.key, piece.path.read_bytes())
+    def _note_failure(self, piece: Piece, error: Exception) -> None:
+        self._failures += 1
+        self._failed[piece.key] += 1
+        if isinstance(error, StoreError) and error.retry:
+            self._stop_round, self._failing = True, str(error)
+            self._refused.pop(piece.key, None)
+        else:
+            words = str(error) if isinstance(error, StoreError) else type(error).__name__
+            self._refused[piece.key] = _Refusal(self._now() + _ASK_AGAIN_S, words)
 
-    def _take_back(self, key: str) -> None:
-        """Erased while it was on its way. If this fails, erasing looks again and finds it."""
-        self._store.delete(list(self._store.remains(key)))
+    async def _in_time(self, piece: Piece) -> bool:
+        """Put in a thread; after the limit without it. What that thread still does counts as on its way until its
+        end, and does no harm: the same bytes are accepted again."""
+        self._in_flight[piece.key] += 1
+        putting = asyncio.get_running_loop().run_in_executor(self._threads, self._put, piece)
+        putting.add_done_callback(lambda done: self._landed(piece.key, done))
+        finished, _ = await asyncio.wait({putting}, timeout=self._put_limit_s)
+        if not finished:
+            raise StoreUnavailable("It takes too long.")
+        return await putting
+
+    def _landed(self, key: str, done: asyncio.Future[bool]) -> None:
+        self._in_flight[key] -= 1
+        self._in_flight += Counter()  # forgets what is down to nothing
+        if not done.cancelled():
+            done.exception()  # perhaps nobody waits for it any more
+
+    def _put(self, piece: Piece) -> bool:
+        """False when it was discarded meanwhile, and nothing of it is left in the store."""
+        self._store.put(piece.key, piece.path.read_bytes())
+        if not self._spool.is_discarded(piece.key):
+            return True
+        self._store.delete(list(self._store.remains(piece.key)))
+        return False

@@ -58,7 +58,7 @@ class S3Store:
             config=Config(
                 signature_version="s3v4",
                 connect_timeout=5,
-                read_timeout=30,
+                read_timeout=15,
                 retries={"mode": "standard", "total_max_attempts": 3},
                 max_pool_connections=32,
                 proxies={},  # a proxy named in the environment would be one more place
@@ -78,13 +78,19 @@ class S3Store:
         if not self._refuses_overwriting and self._holds(key, data):
             return
         condition = {"IfNoneMatch": "*"} if self._refuses_overwriting else {}
-        checksum = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        digest = hashlib.md5(data, usedforsecurity=False)
+        checksum = base64.b64encode(digest.digest()).decode()
         try:
             with _told():
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentMD5=checksum, **condition)
+                answer = self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=data, ContentMD5=checksum, **condition
+                )
+            # a proxy on the way may say yes by itself; the bytes' own checksum only the store can know
+            stored = answer.get("ETag", "").strip('"') == digest.hexdigest() or self._holds(key, data)
         except ObjectExists:
-            if not self._holds(key, data):
-                raise StoreUnavailable("The object vanished while it was written.") from None
+            stored = self._holds(key, data)
+        if not stored:
+            raise StoreUnavailable("What was written is not there.")
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         last = "" if length is None else start + max(length, 1) - 1
@@ -248,7 +254,8 @@ class S3Store:
 @contextmanager
 def _told(*, nothing_if_unsupported: bool = False) -> Iterator[None]:
     """Turn what botocore raises into the errors of the port."""
-    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -256,7 +263,7 @@ def _told(*, nothing_if_unsupported: bool = False) -> Iterator[None]:
         if nothing_if_unsupported and _code(error) in _UNSUPPORTED:
             return
         raise _meaning(error) from error
-    except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
+    except (BotoCoreError, ResponseParserError) as error:  # no answer, half of one, or none that makes sense
         raise StoreUnavailable(type(error).__name__) from error
 
 

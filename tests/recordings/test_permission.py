@@ -90,7 +90,7 @@ async def test_a_consent_given_again_opens_another_track_and_the_first_can_be_le
     assert len(play(b"".join(scene.view(summary).read()))["video"]) == 60
 
 
-def test_nothing_is_kept_after_the_take_is_closed_or_its_track_discarded(scene):
+async def test_nothing_is_kept_after_the_take_is_closed_or_its_track_discarded(scene):
     recorder = scene.recorder()
     scene.capture(recorder, 1)
     scene.spool.discard(track_prefix(scene.tracks[CAMERA]))
@@ -100,6 +100,7 @@ def test_nothing_is_kept_after_the_take_is_closed_or_its_track_discarded(scene):
     scene.capture(recorder, 1)
     recorder.permit(BOTH, "too late")
     assert recorder.health().state is CaptureState.CLOSED
+    await scene.spool.settle()
     keys = [piece.key for piece in scene.spool.pieces()]
     assert keys and not [key for key in keys if str(scene.tracks[CAMERA].track) in key]
 
