@@ -10,10 +10,13 @@ import asyncio
 import json
 import re
 import signal
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import httpx
 import psycopg
+import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
@@ -32,6 +35,7 @@ ROUND_TRIP_FRAMES = 6
 """Of each track: sent while the goodbye of media was on its way to the publisher (a fifth of a second)."""
 
 
+@pytest.mark.timeout(400)
 async def test_an_upgrade_leaves_one_recording_with_everything_but_the_cut(
     deployment: Deployment, mailbox: tuple[Mailbox, int]
 ) -> None:
@@ -40,12 +44,14 @@ async def test_an_upgrade_leaves_one_recording_with_everything_but_the_cut(
     whip, token = await guest.room_token(owner.session, "camera")
     before = await publish(guest.browser.http, whip, token, clips.camera(1), clips.speech(1))
     room = await listening(owner)
+    following = asyncio.create_task(status_followed(owner))
     await kept(deployment, 60)
 
     assert "already at revision" in deployment.run("migrate")
     assert await asyncio.gather(deployment.restart("worker"), deployment.restart("transcriber")) == [0, 0]
     assert await deployment.restart("web") == -signal.SIGTERM  # the worker stands in for it
     await asyncio.wait_for(ends(room), LIMIT_SECONDS)  # the page's own socket: it connects again by itself
+    assert await asyncio.wait_for(following, LIMIT_SECONDS) > 0  # and so does its stream of events
     room = await listening(owner)
     assert before.is_connected
     await kept(deployment, await frames_kept(deployment) + 60)  # nobody's stream noticed
@@ -120,6 +126,18 @@ async def listening(owner: Owner) -> connect:
     socket = await connect(url, origin=Origin(owner.browser.origin), additional_headers=headers, proxy=None)
     assert json.loads(await asyncio.wait_for(socket.recv(), LIMIT_SECONDS))["people"]
     return socket
+
+
+async def status_followed(owner: Owner) -> int:
+    """The live status of the session's page, until the server ends it; how many events came."""
+    events = 0
+    with suppress(httpx.TransportError):
+        async with owner.browser.http.stream(
+            "GET", f"/sessions/{owner.session}/status", timeout=LIMIT_SECONDS
+        ) as stream:
+            async for line in stream.aiter_lines():
+                events += line.startswith("event:")
+    return events
 
 
 async def ends(socket: connect) -> None:
