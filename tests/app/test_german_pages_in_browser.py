@@ -108,7 +108,7 @@ async def test_from_the_link_to_the_receipt_in_german(
     await page.get_by_role("link", name="Ansehen und neu entscheiden").click()
     await expect(page.get_by_role("switch", checked=True)).to_have_count(0)
     await look.at("consent-changed")
-    await page.get_by_role("link", name="Datenschutzhinweise").last.click()
+    await page.get_by_role("link", name="hinweise").last.click()
     await look.at("notice")
     await page.goto(f"{served}/my-data")
     await look.at("my-data-ask")

@@ -19,12 +19,24 @@ from app.room.models import Presence
 from app.room.node_client import NodeClient
 from app.room.node_messages import Permission
 from app.room.permission import push_all
-from app.room.room import OpenTrack, Person, RoomFacts, may_see, may_send, offered_kinds, permission
+from app.room.room import (
+    OpenTrack,
+    Person,
+    RoomFacts,
+    capturable,
+    may_see,
+    may_send,
+    offered_kinds,
+    permission,
+    publishable,
+)
 from app.room.rows import here, one_moment, read_room
+from app.room.snapshot import told
 from app.sessions.models import Node, Recording, Session, SessionState, Track
 from app.sessions.policy import JoinFacts, Switch, member_consents
 from app.sessions.service import open_take
 from app.studies.models import ConsentKind
+from app.studies.service import new_consent_text
 from recordings.model import AccountId, PersonId, RecordingId, SessionId, StreamKind, TrackId, TrackKind
 from tests.app.room_stage import RECORDED, stage
 
@@ -252,6 +264,38 @@ async def test_rows_become_facts_and_a_withdrawn_track_never_comes_back(database
         (await db.scalars(select(Recording))).one().hidden_at = datetime.now(UTC)
     with pytest.raises(Gone):  # while it is being erased nothing new may come to lie there
         await take()
+
+
+async def test_a_text_that_changes_in_the_middle_of_a_session_stops_capture_until_they_agree_again(
+    database: Database, tmp_path: Path
+) -> None:
+    """Read at every push, so within a second; the researcher sees who has not agreed yet, nobody else does."""
+    scene = await stage(database, tmp_path)
+    anna = await scene.participant("Anna", *RECORDED)
+    await scene.open("open_room", "start_recording")
+    async with database.transaction(scene.account) as db:
+        await admit(db, session=scene.session, participant=anna)
+
+    async def seen() -> RoomFacts:
+        async with one_moment(database, scene.account) as db:
+            return await read_room(db, scene.wiring, account=scene.account, session=scene.session)
+
+    facts = await seen()
+    assert capturable(facts, facts.people[anna]) and not facts.people[anna].asked_again
+    async with database.transaction(scene.account) as db:
+        await new_consent_text(db, study=scene.study, text="We also look into your cupboards.")
+    facts = await seen()
+    assert capturable(facts, facts.people[anna]) == frozenset() == publishable(facts.people[anna])
+    assert facts.people[anna].asked_again == set(RECORDED)
+    told_to = {
+        who: next(one for one in told(facts, None, facts.people[who], {}).people if one.person == anna).asked_again
+        for who in (anna, scene.owner)
+    }
+    assert told_to == {anna: False, scene.owner: True}
+    assert told(facts, None, facts.people[anna], {}).you.asked_again
+    await scene.consent(anna, RECORDED)
+    facts = await seen()
+    assert capturable(facts, facts.people[anna]) and not facts.people[anna].asked_again
 
 
 async def test_a_media_process_that_does_not_answer_holds_up_no_other_room(database: Database, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from itertools import product
 
 import psycopg
 import pytest
 
-from app.accounts.models import Account
+from app.accounts.models import Account, Scope
 from app.errors import JunierError
+from app.language import Language, speaking
 from app.mail.render import FOLDER, render
 from app.participants.consents import standing_consents
 from app.participants.models import Consent, Participant
@@ -45,12 +47,13 @@ EVERYWHERE = Settings(
 WORDING_HASH = "2c9a3fef6851df950953124e79c166fa811cc533ef4743d1204438507ac5469d"
 """Of everything the notice says in version 3. A changed sentence needs a new WORDING_VERSION and date; then
 pin the new hash here, and every participant is shown the new text before anything more is recorded."""
-FOR_MEMBERS = {"member_added", "sign_in"}
+FOR_MEMBERS = {"member_added", "request_received", "retention_reminder", "sign_in"}
 MAIL_CONTEXT = {
     "settings": EVERYWHERE, "to_name": "Anna", "account_name": "Kitchen Lab", "study_title": "Kitchens",
     "contact_name": "Olga Ostrowska", "contact_email": "olga@lab.example", "notice_date": date(2026, 11, 22),
     "when": "", "words": "", "link": "https://x.example/i/1", "unsubscribe_link": "https://x.example/u/1",
     "code": "123456", "minutes": 10, "receipt": "E-1", "certificate_link": "https://x.example/c/1",
+    "kind": "objection", "outcome": "refused",
 }  # fmt: skip
 STUDY_FORM = {
     "title": "Gardens", "contact_name": "Olga", "contact_email": "olga@lab.example", "consent_text": "We ask.",
@@ -58,12 +61,14 @@ STUDY_FORM = {
 }  # fmt: skip
 
 
-async def participant_pages(world: World) -> dict[str, str]:
+async def participant_pages(world: World, language: Language = Language.EN) -> dict[str, str]:
     """Every page a participant meets: address -> HTML."""
     carl = await world.invite(world.lab, "Carl", "carl@people.example")
     await world.registered(world.anna)
     await world.go_live(world.lab)
+    await world.change(world.lab, Participant, world.anna.person, language=language)
     browser = await world.guest(world.anna)
+    browser.http.headers["accept-language"] = language
     session = world.lab.session
     pages = {}
     for path in (
@@ -74,12 +79,19 @@ async def participant_pages(world: World) -> dict[str, str]:
         f"/take-part/{session}/notice",
         f"/rooms/{session}",
         "/my-data",
+        "/my-data/erase",
+        "/my-data/requests",
     ):
         page = await browser.open(path)
         assert page.status == 200, path
         pages[path] = page.html
+    asking = await world.guest(world.anna, Scope.ROOM)
+    asking.http.headers["accept-language"] = language
+    pages["code"] = (await asking.open("/my-data")).html
     receipt = (await world.post(browser, "/my-data/erase")).headers["location"]
-    pages["receipt"] = (await world.browser().open(receipt)).html
+    stranger = world.browser()
+    stranger.http.headers["accept-language"] = language
+    pages["receipt"] = (await stranger.open(receipt)).html
     return pages
 
 
@@ -184,11 +196,19 @@ async def test_j4_22_security_txt_names_the_address(world: World):
 def test_j4_23_every_mail_to_a_participant_names_the_owners_contact():
     names = {folder.name for folder in FOLDER.iterdir() if folder.is_dir()}
     assert names >= {"invitation", "data_code"}
-    for name in names - FOR_MEMBERS:
-        mail = render(name, MAIL_CONTEXT)
+    for name, language in product(names - FOR_MEMBERS, Language):
+        with speaking(language):
+            mail = render(name, MAIL_CONTEXT)
         for part in (mail.text, mail.html):
             assert "Olga Ostrowska" in part and "olga@lab.example" in part, name
             assert "help@platform.example" in part, name
+            assert {"en": "22 November 2026", "de": "22. November 2026"}[language] in part, "the notice's date"
+        assert f'<html lang="{language}">' in mail.html
+    unsubscribe = {Language.EN: "Unsubscribe from invitations", Language.DE: "Von Einladungen abmelden"}
+    for language, words in unsubscribe.items():
+        with speaking(language):
+            mail = render("invitation", MAIL_CONTEXT)
+        assert words in mail.text and words in mail.html
 
 
 async def test_j4_23_an_answer_to_an_invitation_reaches_the_owner(world: World):
@@ -202,6 +222,28 @@ async def test_j4_24_the_notice_is_dated_on_every_page_that_shows_it(world: Worl
         assert "last updated" in pages[path], path
     with_notice = [path for path, html in pages.items() if "Privacy notice" in html]
     assert len(with_notice) >= 4
+
+
+@pytest.mark.parametrize("language", list(Language))
+async def test_j4_24_notice_and_contacts_stand_on_every_page_in_both_languages(world: World, language: Language):
+    """The foot of every page: whom to ask about the research, about the platform, and the date of the notice."""
+    said = {Language.EN: "of 22 November 2026", Language.DE: "vom 22. November 2026"}[language]
+    for path, html in (await participant_pages(world, language)).items():
+        foot = html[html.index("<footer") :]
+        assert f'<html lang="{language}">' in html, path
+        for expected in (world.lab.contact_name, world.lab.contact_email, "mailto:help@platform.example", said):
+            assert expected in foot, path
+
+
+async def test_j4_24_a_consent_says_in_which_language_it_was_read(world: World):
+    browser = await world.guest(world.anna)
+    page = f"/take-part/{world.lab.session}?language=de"
+    shown = await browser.open(page)
+    await world.post(browser, page, {"consent": ["audio"]})
+    [row] = await world.rows(world.lab, Consent)
+    assert row.language == "de" and row.text_hash.hex() in shown.html
+    assert "Verantwortlicher" in shown.html and "controller" not in shown.html
+    assert await may_record(world) == {ConsentKind.AUDIO}, "read in German, and still it is the text that stands"
 
 
 async def test_j4_24_a_consent_says_which_text_was_shown(world: World):
@@ -268,6 +310,17 @@ def test_j4_24_the_wording_cannot_change_without_a_new_version():
             said += [f"{p.name} {p.purpose} {p.data} {p.place}" for p in shown.third_parties]
     pinned = {3: (date(2026, 11, 22), WORDING_HASH)}
     assert pinned[WORDING_VERSION] == (WORDING_DATED, sha256("\n".join(said).encode()).hexdigest())
+
+
+def test_j4_24_the_german_wording_cannot_change_without_a_new_version():
+    """A translation that says something else is another text: raise WORDING_VERSION, then pin the new hash."""
+    said = []
+    for settings in (Settings(), EVERYWHERE, replace(EVERYWHERE, mail="smtp", smtp_host="mail.example")):
+        for days in (180, None):
+            shown = notice(settings, replace(FACTS, retention_days=days, has_questions=True), Language.DE)
+            said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
+    pinned = {3: "59e87739bfa94af1b8fe6bc7c623a3e21695b64dcb9c92c9f07bb387231abc6d"}
+    assert pinned[WORDING_VERSION] == sha256("\n".join(said).encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
