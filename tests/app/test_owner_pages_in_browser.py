@@ -10,6 +10,8 @@ import pytest
 from playwright.async_api import Browser, expect
 from sqlalchemy import select, update
 
+from app.accounts.login import start_login
+from app.accounts.models import Scope
 from app.database import now_in
 from app.privacy.models import Erasure, RequestKind
 from app.privacy.requests import ask as ask_request
@@ -145,3 +147,43 @@ async def test_a_shorter_time_a_hold_and_an_answer_without_javascript(
         assert (await db.scalars(select(Study.retention_days))).one() == 90
         assert (await db.scalars(select(Erasure))).all() == []
     await context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_what_a_participant_asks_for_without_javascript(
+    cast: Cast, served: str, chromium: Browser, tmp_path: Path, scheme: str
+) -> None:
+    """Name, restriction and an objection under My data, held and restricted recordings among them."""
+    await kept(cast, tmp_path)
+    person = cast.participant.participant
+    async with cast.wiring.database.transaction(cast.account) as db:
+        held = {"held_reason": "legal claim", "held_until": await now_in(db) + timedelta(days=30)}
+        await db.execute(update(Recording).where(Recording.person_id == person).values(**held))
+        cookie = await start_login(
+            db,
+            cast.wiring.settings,
+            account=cast.account,
+            scope=Scope.DATA,
+            participant=person,
+            session=cast.session,
+        )
+    context = await chromium.new_context(color_scheme=scheme, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
+    await context.add_cookies([{"name": "login", "value": cookie.value or "", "url": served}])
+    page = await context.new_page()
+    look = Look(page, scheme)
+    await page.goto(f"{served}/my-data")
+    await expect(page.get_by_text("Kept because a legal claim is being examined.").first).to_be_visible()
+    await page.get_by_role("link", name="Correct my name").click()
+    await page.get_by_role("button", name="Send the request").click()
+    await look.at("my-requests-wrong")
+    await page.get_by_label("First name").fill("Annika")
+    await page.get_by_role("button", name="Correct my name").click()
+    await expect(page.get_by_text("Annika")).to_be_visible()
+    await page.get_by_role("link", name="Ask for a copy").click()
+    await page.get_by_label("I object to the use").check()
+    await page.get_by_label("Your words").fill("I do not want to be used in a training.")
+    await page.get_by_role("button", name="Send the request").click()
+    await expect(page.get_by_text("an answer is due by")).to_be_visible()
+    await look.at("my-data-requests")
+    await context.close()
+    assert look.wrong == {}
