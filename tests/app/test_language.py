@@ -42,6 +42,7 @@ MEMBERS_ONLY = (
     "app/sessions/again.py",
     "app/sessions/next_step.py",
     "app/sessions/note",
+    "app/sessions/overview.py",
     "app/sessions/service.py",
     "app/settings_page.py",
     "app/static/js/review",
