@@ -12,6 +12,7 @@ from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Account, Role
+from app.audit import Action, record
 from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.pages import page
@@ -81,6 +82,14 @@ async def change_default(request: AnyRequest, db: Db, login: Login) -> Template 
     if not form.fine:
         return await _page(request, db, owner, Change(days=None), form, status=422)
     account.retention_days = days
+    await record(
+        db,
+        account=owner.account,
+        actor=owner.actor,
+        action=Action.RETENTION_CHANGED,
+        subject=f"account:{owner.account}",
+        facts={"default_days": days},
+    )
     return Redirect("/retention/account", status_code=303)
 
 

@@ -1,0 +1,259 @@
+"""Whatever changes something leaves a line in the audit log: the routes are asked of the application itself, and each
+is called once with success, or stands in a short list with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app.accounts.models import Member, Scope
+from app.accounts.service import make_link
+from app.audit import AuditEvent, verify
+from app.demo.browser import Browser
+from app.invitations.models import Invitation
+from app.participants.models import DataCode
+from app.privacy.models import DataRequest, RequestKind
+from app.sessions.models import Note, Recording, RecordingState
+from app.studies.models import Question
+from app.tokens import token_hash
+from tests.promises.test_j4_access import pages
+from tests.promises.world import World
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+WITHOUT: Mapping[str, str] = {
+    "POST /sign-in": "nobody is known yet, and the answer is the same for everybody; using the link is logged",
+    "POST /language": "a choice of how pages read",
+    "POST /studies/{study}/questions/{question}/move": "the order of questions; what they ask is logged",
+    "POST /whip": "the take says who published what, when and where; starting to record is logged",
+    "DELETE /whip/{resource}": "the take says when it ended",
+    "PATCH /whip/{resource}": "changes nothing and says so",
+    "POST /whep/{recording}": "carries the live room to somebody who was let in, which is logged",
+    "DELETE /whep/{recording}/{view_name}": "ends what was carried",
+}
+
+
+def changing(world: World) -> set[str]:
+    """Every route that may change something, as `METHOD /path/{name}`."""
+    found = pages(world.app)
+    return {f"{method} {re.sub(r':[a-z]+}', '}', path)}" for method, path in found if method not in SAFE}
+
+
+@dataclass
+class Story:
+    """One call of each route, in an order in which each succeeds. ids: for the names in paths."""
+
+    world: World
+    ids: dict[str, Any]
+    done: dict[str, list[str]]
+
+    async def call(self, browser: Browser, route: str, form: Any = None) -> str:
+        """Where it redirects to, or the text of the answer."""
+        before = await self._number()
+        path = route.partition(" ")[2].format(**self.ids)
+        answer = await self.world.post(browser, path, form)
+        assert answer.status_code < 400, f"{route}: {answer.status_code} {answer.text[:1500]}"
+        events = await self.world.rows(self.world.lab, AuditEvent, AuditEvent.number > before, order=AuditEvent.number)
+        self.done.setdefault(route, []).extend(event.action for event in events)
+        return answer.headers.get("location", answer.text)
+
+    async def confirmed(self, browser: Browser, route: str, form: dict[str, str]) -> None:
+        """A change that shows what it would do before it does it."""
+        shown = await self.call(browser, route, form)
+        seen = re.search(r'name="seen" value="([^"]+)"', shown)
+        assert seen is not None, route
+        self.done.pop(route)
+        await self.call(browser, route, form | {"seen": seen[1]})
+
+    async def newest(self, model: Any, *where: Any, order: Any) -> UUID:
+        return (await self.world.rows(self.world.lab, model, *where, order=order))[-1].id  # type: ignore[no-any-return]
+
+    async def _number(self) -> int:
+        events = await self.world.rows(self.world.lab, AuditEvent, order=AuditEvent.number)
+        return events[-1].number if events else 0
+
+
+STUDY = {
+    "title": "Kettles",
+    "contact_name": "Olga",
+    "contact_email": "olga@lab.example",
+    "consent_text": "We watch you make tea.",
+    "kinds": ["video", "audio", "screen", "transcript"],
+    "language": "en",
+    "retention": "days",
+    "retention_days": "90",
+}
+HOLD = {
+    "reason": "complaint",
+    "words": "a complaint is open",
+    "review": f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}",
+}
+
+
+async def test_every_change_leaves_a_line(world: World) -> None:
+    story = Story(world=world, ids={}, done={})
+    for act in (
+        signing_in,
+        members,
+        studies,
+        sessions,
+        taking_part,
+        live,
+        afterwards,
+        erased_by_the_owner,
+        requests,
+        erasing,
+    ):
+        await act(story)
+    silent = [route for route, actions in story.done.items() if not actions]
+    assert silent == []
+    assert set(story.done) & set(WITHOUT) == set()
+    assert changing(world) == set(story.done) | set(WITHOUT), "a new route: call it here, or say why it leaves no line"
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        assert (await verify(db, world.lab.account)).intact
+
+
+async def signing_in(story: Story) -> None:
+    world, lab = story.world, story.world.lab
+    async with world.wiring.database.transaction(lab.account) as db:
+        link = await make_link(db, world.settings, account=lab.account, member=lab.owner)
+    story.ids["token"] = link.rpartition("/")[2]
+    await story.call(world.browser(), "POST /sign-in/{token}")
+    await story.call(await world.member(lab), "POST /sign-out")
+
+
+async def members(story: Story) -> None:
+    owner = await story.world.member(story.world.lab)
+    await story.call(owner, "POST /members", {"name": "Nina", "email": "nina@lab.example", "role": "observer"})
+    story.ids["member"] = await story.newest(Member, order=Member.created_at)
+    await story.call(owner, "POST /members/{member}/role", {"role": "researcher"})
+    await story.call(owner, "POST /members/{member}/remove")
+
+
+async def studies(story: Story) -> None:
+    owner = await story.world.member(story.world.lab)
+    story.ids["study"] = (await story.call(owner, "POST /studies", STUDY)).rpartition("/")[2]
+    await story.call(owner, "POST /studies/{study}/edit", STUDY | {"title": "Pots", "consent_text": "New words."})
+    await story.call(owner, "POST /studies/{study}/questions", {"kind": "text", "prompt": "How was it?"})
+    story.ids["question"] = await story.newest(Question, order=Question.created_at)
+    asked = {"kind": "text", "prompt": "How did you like it?"}
+    await story.call(owner, "POST /studies/{study}/questions/{question}/edit", asked)
+    story.ids["question"] = await story.newest(Question, order=Question.created_at)
+    await story.call(owner, "POST /studies/{study}/questions/{question}/remove")
+    await story.call(owner, "POST /studies/{study}/close")
+    await story.call(owner, "POST /studies/{study}/reopen")
+    await story.call(owner, "POST /studies/{study}/retention", {"keep": "days", "days": "100"})
+    await story.call(owner, "POST /retention/default", {"default": "120"})
+    await story.confirmed(owner, "POST /retention/account", {"keep": "days", "days": "3000"})
+
+
+async def sessions(story: Story) -> None:
+    owner = await story.world.member(story.world.lab)
+    form = {"title": "Pilot", "time_zone": "Europe/Berlin", "group": "on"}
+    story.ids["session"] = (await story.call(owner, "POST /studies/{study}/sessions", form)).rpartition("/")[2]
+    await story.confirmed(owner, "POST /sessions/{session}/retention", {"keep": "days", "days": "30"})
+    await story.call(
+        owner, "POST /sessions/{session}/invitations", {"name": "Cem", "email": "cem@people.example", "words": ""}
+    )
+    story.ids["invitation"] = await story.newest(Invitation, order=Invitation.created_at)
+    await story.call(owner, "POST /sessions/{session}/invitations/{invitation}/revoke")
+    people = {"people": "Dora;dora@people.example"}
+    shown = await story.call(owner, "POST /sessions/{session}/invitations/list", people)
+    seen = re.search(r'name="seen" value="(\w+)"', shown)
+    assert seen is not None
+    await story.call(owner, "POST /sessions/{session}/invitations/list", people | {"step": "invite", "seen": seen[1]})
+
+
+async def taking_part(story: Story) -> None:
+    world, anna = story.world, story.world.anna
+    story.ids |= {"session": anna.lab.session, "token": anna.link.rpartition("/")[2], "participant": anna.person}
+    await story.call(world.browser(), "POST /i/{token}", {"name": anna.name, "email": anna.email})
+    await story.call(world.browser(), "POST /i/{token}/data")
+    guest = await world.guest(anna, Scope.ROOM)
+    kinds = ["video", "audio", "screen", "transcript"]
+    await story.call(guest, "POST /take-part/{session}", {"consent": kinds})
+    await story.call(guest, "POST /take-part/{session}/consent", {"kind": "screen", "given": "no"})
+    await story.call(guest, "POST /my-data/code")
+    [code] = await world.rows(anna.lab, DataCode)
+    await world.change(anna.lab, DataCode, code.id, code_hash=token_hash("123456", f"data-code:{anna.person}"))
+    await story.call(guest, "POST /my-data/open", {"code": "123456"})
+    story.ids["token"] = world.ben.unsubscribe.rpartition("/")[2]
+    await story.call(world.browser(), "POST /unsubscribe/{token}")
+
+
+async def live(story: Story) -> None:
+    world = story.world
+    owner, guest = await world.member(world.lab), await world.guest(world.anna, Scope.ROOM)
+    await story.call(owner, "POST /rooms/{session}/admit/{participant}")
+    await story.call(owner, "POST /rooms/{session}/token", {"stream": "camera"})
+    for browser, step in (
+        (owner, "open"),
+        (owner, "start"),
+        (owner, "pause"),
+        (owner, "resume"),
+        (guest, "pause-mine"),
+        (guest, "resume-mine"),
+    ):
+        story.ids["step"] = step
+        await story.call(browser, "POST /rooms/{session}/{step}")
+    await story.call(owner, "POST /sessions/{session}/notes", {"text": "Hesitates", "writing_ms": "0"})
+    story.ids["note"] = await story.newest(Note, order=Note.at)
+    await story.call(owner, "POST /sessions/{session}/notes/{note}/delete")
+    await story.call(owner, "POST /sessions/{session}/notes", {"text": "Stays", "writing_ms": "0"})
+    story.ids["recording"] = (await world.record(world.anna)).recording
+    story.ids["step"] = "end"
+    await story.call(owner, "POST /rooms/{session}/{step}")
+
+
+async def afterwards(story: Story) -> None:
+    world = story.world
+    owner, guest = await world.member(world.lab), await world.guest(world.anna)
+    await world.work()
+    await story.call(owner, "POST /recordings/{recording}/hold", HOLD)
+    await story.call(owner, "POST /recordings/{recording}/release")
+    await story.call(owner, "POST /sessions/{session}/hold", HOLD)
+    await story.call(owner, "POST /sessions/{session}/release")
+    await world.change(world.lab, Recording, story.ids["recording"], state=RecordingState.FAILED)
+    await story.call(owner, "POST /recordings/{recording}/again")
+    await world.work()
+    study = story.ids["study"]
+    story.ids["study"] = world.lab.study
+    await story.call(owner, "POST /studies/{study}/questions", {"kind": "text", "prompt": "How was it?"})
+    question = await story.newest(Question, order=Question.created_at)
+    story.ids["study"] = study
+    await story.call(guest, "POST /take-part/{session}/questions", {f"q-{question}": "Calm."})
+    await story.call(guest, "POST /my-data/{session}/answers/erase")
+
+
+async def erased_by_the_owner(story: Story) -> None:
+    owner = await story.world.member(story.world.lab)
+    await story.call(owner, "POST /recordings/{recording}/erase")
+    await story.call(owner, "POST /sessions/{session}/erase")
+
+
+async def requests(story: Story) -> None:
+    world = story.world
+    owner, guest = await world.member(world.lab), await world.guest(world.anna)
+    await story.call(guest, "POST /my-data/name", {"name": "Anne"})
+    await story.call(guest, "POST /my-data/requests", {"kind": "rectification", "words": "My town is wrong."})
+    story.ids["data_request"] = await story.newest(
+        DataRequest, DataRequest.kind == RequestKind.RECTIFICATION, order=DataRequest.asked_at
+    )
+    await story.call(owner, "POST /requests/{data_request}/answer", {"outcome": "granted", "words": "Mended."})
+    await story.call(guest, "POST /my-data/object", {"words": "I would rather not."})
+    await story.call(guest, "POST /my-data/restrict")
+    story.ids["data_request"] = await story.newest(
+        DataRequest, DataRequest.kind == RequestKind.RESTRICTION, order=DataRequest.asked_at
+    )
+    await story.call(owner, "POST /requests/{data_request}/lift", {"words": "It is settled."})
+
+
+async def erasing(story: Story) -> None:
+    world = story.world
+    guest = await world.guest(world.anna)
+    await story.call(guest, "POST /my-data/{session}/withdraw", {"kind": "audio"})
+    await story.call(guest, "POST /my-data/unsubscribe")
+    await story.call(guest, "POST /my-data/erase")
