@@ -70,6 +70,14 @@ class MediaNumbers(Collector):
             "While frames are kept: since when nothing has reached the store; else 0.",
             self._not_stored_s(health.last_stored_at),
         )
+        yield GaugeMetricFamily(
+            "junier_media_storing_trouble",
+            "1 while the object store errs, refuses or takes too long; what is captured waits sealed on the disk.",
+            health.failing is not None,
+        )
+        yield CounterMetricFamily(
+            "junier_media_disk_sync_failures", "Times the local disk could not sync.", self._spool.failed_syncs
+        )
         yield CounterMetricFamily("junier_media_pieces_stored", "Pieces stored.", health.stored)
         yield CounterMetricFamily("junier_media_upload_failures", "Tries to store that failed.", health.failures)
         yield GaugeMetricFamily("junier_media_pieces_refused", "Pieces the store will not take.", health.refused)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -35,13 +35,24 @@ _UNAVAILABLE = {
     "429", "500", "502", "503", "504",
 }  # fmt: skip
 _UNSUPPORTED = {"NotImplemented", "MethodNotAllowed", "501", "405"}
+READ_TIMEOUT_S = 15.0
+"""For the next byte of an answer; the three tries together stay under a minute."""
 _BATCH = 1000  # services list and delete no more at once
 
 
 class S3Store:
     """Safe to use from several threads. Nothing is asked before the first call; call `check` at start."""
 
-    def __init__(self, place: Place, *, bucket: str, access_key: str, secret: str) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        bucket: str,
+        access_key: str,
+        secret: str,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        tries: int = 3,
+    ) -> None:
         import boto3  # here, because importing it costs half a second and much memory
         from botocore.config import Config
 
@@ -58,8 +69,8 @@ class S3Store:
             config=Config(
                 signature_version="s3v4",
                 connect_timeout=5,
-                read_timeout=15,
-                retries={"mode": "standard", "total_max_attempts": 3},
+                read_timeout=read_timeout_s,
+                retries={"mode": "standard", "total_max_attempts": tries},
                 max_pool_connections=32,
                 proxies={},  # a proxy named in the environment would be one more place
                 request_checksum_calculation="when_required",  # Content-MD5 is understood everywhere
@@ -103,7 +114,7 @@ class S3Store:
                 if _code(error) in ("InvalidRange", "416"):  # it starts behind the end
                     return b""
                 raise
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:  # its own `with` gives the raw stream, whose faults have other names
                 data: bytes = body.read()
         return data if length is None else data[:length]
 

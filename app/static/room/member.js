@@ -72,7 +72,7 @@ function troubleWords(now) {
   if (now.streams.some((one) => one.state === "full")) {
     return "The server's disk is full, so recording has stopped. It goes on by itself when there is room.";
   }
-  return now.storing_trouble ? "The object store does not answer. What is recorded waits sealed on the server." : "";
+  return now.storing_trouble ? "The object store does not take what is recorded. It waits sealed on the server." : "";
 }
 
 /** @param {Room} now */
