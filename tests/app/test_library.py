@@ -116,7 +116,7 @@ async def test_review_shows_camera_and_screen_in_step_beside_the_words(
     page = (await (await cast.browser("researcher")).get(f"/sessions/{cast.session}/review")).text
     assert f'src="/recordings/{recording}/media"' in page
     assert f'src="/recordings/{screen}/media"' in page
-    assert "1100\">&lt;button&gt;</span> <span data-at=\"1200\">&amp;</span>" in page
+    assert '1100">&lt;button&gt;</span> <span data-at="1200">&amp;</span>' in page
     assert "Anna, camera: recorded 0:00 to 0:03, no gaps" in page
 
 
