@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, case, func, literal, null, select, union_all
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import ColumnElement, DateTime, Select, Subquery, case, func, literal, null, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.sessions.models import Note, Recording, RecordingState, Session
 from app.sessions.response_models import Response
@@ -21,13 +21,12 @@ KEPT = (RecordingState.ERASED, RecordingState.EMPTY)
 """States in which nothing is held of a recording."""
 
 _Moment = ColumnElement[datetime | None]
-_beside = aliased(Recording)  # recordings of the same session, or of the same person in it
 
 
 def due_at(now: datetime) -> _Moment:
     """Of Recording joined with Session and Study."""
     until = _until(Recording.created_at)
-    held = _is_held(Recording, now)
+    held = _is_held(now)
     gone_or_kept = Recording.erased_at.is_not(None) | Recording.restricted_at.is_not(None)
     return case(
         (gone_or_kept | until.is_(None) | (held & Recording.held_until.is_(None)), null()),
@@ -36,23 +35,18 @@ def due_at(now: datetime) -> _Moment:
     )
 
 
-def note_due_at(now: datetime) -> _Moment:
-    """Of Note joined with Session and Study."""
-    return _after_holds(_until(Note.at), _beside.session_id == Note.session_id, now)
-
-
-def answers_due_at(now: datetime) -> _Moment:
-    """Of Response joined with Session and Study."""
-    same = (_beside.session_id == Response.session_id) & (_beside.person_id == Response.participant_id)
-    after_holds = _after_holds(_until(Response.answered_at), same, now)
-    return case((Response.restricted_at.is_not(None), null()), else_=after_holds)
-
-
 def items_by_session(now: datetime) -> Select[UUID, datetime | None]:
-    """One line per session of which something is held: session_id and due, the first of its dates (None: no date)."""
+    """One line per session of which something is held: session_id and due, the first of its dates (None: no date).
+    Holds are few, so they are gathered once and joined."""
     recordings = _with_study(Recording, due_at(now)).where(Recording.state.not_in(KEPT))
-    notes = _with_study(Note, note_due_at(now))
-    answers = _with_study(Response, answers_due_at(now)).where(Response.erased_at.is_(None))
+    of_session = _holds(now, Recording.session_id)
+    notes = _with_study(Note, _after(_until(Note.at), of_session)).outerjoin(
+        of_session, of_session.c.session_id == Note.session_id
+    )
+    of_person = _holds(now, Recording.session_id, Recording.person_id)
+    due = case((Response.restricted_at.is_not(None), null()), else_=_after(_until(Response.answered_at), of_person))
+    same = (of_person.c.session_id == Response.session_id) & (of_person.c.person_id == Response.participant_id)
+    answers = _with_study(Response, due).outerjoin(of_person, same).where(Response.erased_at.is_(None))
     items = union_all(recordings, notes, answers).subquery("items")
     return select(items.c.session_id, func.min(items.c.due).label("due")).group_by(items.c.session_id)
 
@@ -73,13 +67,20 @@ def _until(began: InstrumentedAttribute[datetime]) -> ColumnElement[datetime]:
     return func.coalesce(Session.ended_at, began).op("+", return_type=DateTime(timezone=True))(days)
 
 
-def _is_held(of: type[Recording], now: datetime) -> ColumnElement[bool]:
-    return of.held_reason.is_not(None) & (of.held_until.is_(None) | (of.held_until > now))
+def _is_held(now: datetime) -> ColumnElement[bool]:
+    return Recording.held_reason.is_not(None) & (Recording.held_until.is_(None) | (Recording.held_until > now))
 
 
-def _after_holds(until: ColumnElement[datetime], same: ColumnElement[bool], now: datetime) -> _Moment:
-    """The later of `until` and the holds on recordings that are the `same`; GREATEST passes over what is not set."""
-    holds = same & _beside.erased_at.is_(None) & _is_held(_beside, now)
-    for_good = select(_beside.id).where(holds, _beside.held_until.is_(None)).exists()
-    last = select(func.max(_beside.held_until)).where(holds).scalar_subquery()
-    return case((until.is_(None) | for_good, null()), else_=func.greatest(until, last))
+def _holds(now: datetime, *by: InstrumentedAttribute[UUID]) -> Subquery:
+    """What holds keep, by session or by person in it: for_good (one has no end), last (the last end)."""
+    standing = select(
+        *by,
+        func.bool_or(Recording.held_until.is_(None)).label("for_good"),
+        func.max(Recording.held_until).label("last"),
+    )
+    return standing.where(Recording.erased_at.is_(None), _is_held(now)).group_by(*by).subquery()
+
+
+def _after(until: ColumnElement[datetime], holds: Subquery) -> _Moment:
+    """The later of `until` and the holds beside it; GREATEST passes over what is not set."""
+    return case((until.is_(None) | holds.c.for_good, null()), else_=func.greatest(until, holds.c.last))

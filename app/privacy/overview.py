@@ -89,35 +89,37 @@ def heading(due_at: datetime | None, now: datetime) -> str:
 async def overview(db: Db, now: datetime, *, limit: int, offset: int) -> Overview:
     """Ordered by the first date, then by session; what has no date stands last."""
     items = items_by_session(now).subquery("sessions")
-    total = (
+    found = (
         await db.execute(
             select(
-                func.count(),
-                func.count().filter(items.c.due <= now),
-                func.count().filter(items.c.due.is_(None)),
-                func.min(items.c.due).filter(items.c.due > now),
-            ).select_from(items)
-        )
-    ).one()
-    page = (
-        await db.execute(
-            select(Session, Study)
-            .join(items, items.c.session_id == Session.id)
-            .join(Study, Study.id == Session.study_id)
-            .order_by(func.coalesce(items.c.due, never()), Session.id)
+                items.c.session_id,
+                func.count().over().label("sessions"),
+                func.count().filter(items.c.due <= now).over().label("overdue"),
+                func.count().filter(items.c.due.is_(None)).over().label("without_date"),
+                func.min(items.c.due).filter(items.c.due > now).over().label("next_due"),
+            )
+            .order_by(func.coalesce(items.c.due, never()), items.c.session_id)
             .limit(limit + 1)
             .offset(offset)
         )
     ).all()
-    lines = await _lines(db, [(row[0], row[1]) for row in page[:limit]], now)
+    lines = await _lines(db, await _sessions(db, [row.session_id for row in found[:limit]]), now)
+    first = found[0] if found else None
     return Overview(
         groups=_grouped(lines, now),
-        sessions=total[0],
-        overdue=total[1],
-        without_date=total[2],
-        next_due=total[3],
-        more=len(page) > limit,
+        sessions=first.sessions if first else 0,
+        overdue=first.overdue if first else 0,
+        without_date=first.without_date if first else 0,
+        next_due=first.next_due if first else None,
+        more=len(found) > limit,
     )
+
+
+async def _sessions(db: Db, ids: Sequence[UUID]) -> list[tuple[Session, Study]]:
+    """In the order of `ids`."""
+    rows = await db.execute(select(Session, Study).join(Study, Study.id == Session.study_id).where(Session.id.in_(ids)))
+    by_id = {session.id: (session, study) for session, study in rows}
+    return [by_id[one] for one in ids]
 
 
 async def _lines(db: Db, page: Sequence[tuple[Session, Study]], now: datetime) -> list[Line]:
