@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.studies.models import ConsentKind
 from recordings.storage.regions import Place, place_of
 
-WORDING_VERSION = 3  # raise it, and the date, with every change of a sentence below; a test pins the wording
+WORDING_VERSION = 4  # raise it, and the date, with every change of a sentence below; a test pins the wording
 WORDING_DATED = date(2026, 11, 22)
 
 KIND_WORDS: dict[ConsentKind, tuple[str, str]] = {
@@ -250,7 +250,7 @@ def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str
         _("The people of the study may write notes while you take part. Notes are kept as long as recordings may be."),
         *((answers,) if has_questions else ()),
         _(
-            "When you gave or withdrew each consent, and which text you saw. "
+            "When you gave or withdrew each consent, which text you saw, and the language you read. "
             "One cookie that keeps you signed in; no tracking."
         ),
     )

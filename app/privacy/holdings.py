@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.accounts.models import Member, Role
 from app.database import Db, now_in
 from app.invitations.models import Invitation
-from app.language import N_, NN_, _, ngettext
+from app.language import N_, NN_, Language, _, ngettext
 from app.participants.consents import consent_log, standing_consents
 from app.participants.models import Consent, Participant
 from app.participants.notice import kind_words
@@ -77,6 +77,7 @@ class Holdings:
 
     name: str
     email: str
+    language: str
     sessions: tuple[HeldSession, ...]
     consents: tuple[ConsentLine, ...]
     watchers: str
@@ -93,6 +94,7 @@ async def holdings(db: Db, columns: SealedColumns, *, account: AccountId, partic
     return Holdings(
         name=columns.open(account, participant, NAME_FIELD, row.name),
         email=columns.open(account, participant, EMAIL_FIELD, row.email),
+        language=Language(row.language).own_name if row.language else "",
         sessions=tuple(sessions),
         consents=tuple(_consent(entry, titles) for entry in await consent_log(db, participant=participant)),
         watchers=await _watchers(db),

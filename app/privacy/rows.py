@@ -105,7 +105,13 @@ async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int
     closed = await db.execute(
         update(Participant)
         .where(Participant.id == person)
-        .values(name=None, email=None, email_index=None, erased_at=func.coalesce(Participant.erased_at, now))
+        .values(
+            name=None,
+            email=None,
+            email_index=None,
+            language=None,
+            erased_at=func.coalesce(Participant.erased_at, now),
+        )
     )
     await db.execute(
         update(DataRequest)

@@ -44,8 +44,8 @@ EVERYWHERE = Settings(
     turn_urls="turns:turn.example:443",
     platform_contact="help@platform.example",
 )
-WORDING_HASH = "2c9a3fef6851df950953124e79c166fa811cc533ef4743d1204438507ac5469d"
-"""Of everything the notice says in version 3. A changed sentence needs a new WORDING_VERSION and date; then
+WORDING_HASH = "5e6657236170976595b3259caa6f0952b4513ab56113ffccfae9f6ad3bc77466"
+"""Of everything the notice says in version 4. A changed sentence needs a new WORDING_VERSION and date; then
 pin the new hash here, and every participant is shown the new text before anything more is recorded."""
 FOR_MEMBERS = {"member_added", "request_received", "retention_reminder", "sign_in"}
 MAIL_CONTEXT = {
@@ -308,7 +308,7 @@ def test_j4_24_the_wording_cannot_change_without_a_new_version():
             shown = notice(settings, replace(FACTS, retention_days=days, has_questions=questions))
             said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
             said += [f"{p.name} {p.purpose} {p.data} {p.place}" for p in shown.third_parties]
-    pinned = {3: (date(2026, 11, 22), WORDING_HASH)}
+    pinned = {4: (date(2026, 11, 22), WORDING_HASH)}
     assert pinned[WORDING_VERSION] == (WORDING_DATED, sha256("\n".join(said).encode()).hexdigest())
 
 
@@ -319,7 +319,7 @@ def test_j4_24_the_german_wording_cannot_change_without_a_new_version():
         for days in (180, None):
             shown = notice(settings, replace(FACTS, retention_days=days, has_questions=True), Language.DE)
             said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
-    pinned = {3: "59e87739bfa94af1b8fe6bc7c623a3e21695b64dcb9c92c9f07bb387231abc6d"}
+    pinned = {4: "59e87739bfa94af1b8fe6bc7c623a3e21695b64dcb9c92c9f07bb387231abc6d"}
     assert pinned[WORDING_VERSION] == sha256("\n".join(said).encode()).hexdigest()
 
 
