@@ -79,6 +79,7 @@ export class Connection {
         method: "POST",
         headers: { "content-type": "application/sdp" },
         body: peer.localDescription?.sdp ?? "",
+        signal: AbortSignal.timeout(CONNECT_WITHIN_MS), // a lost network answers nothing, not even that it is lost
       });
       if (!answer.ok) return await this.#refusal(answer);
       this.#location = answer.headers.get("location") ?? "";
@@ -98,7 +99,7 @@ export class Connection {
   }
 
   async #servers() {
-    const answer = await fetch(this.#iceUrl);
+    const answer = await fetch(this.#iceUrl, { signal: AbortSignal.timeout(CONNECT_WITHIN_MS) });
     if (!answer.ok) throw new Error("no servers");
     return /** @type {RTCConfiguration} */ ({ bundlePolicy: "max-bundle", ...(await answer.json()) });
   }

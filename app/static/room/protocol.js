@@ -89,11 +89,19 @@ export class Events {
   #once() {
     return new Promise((done) => {
       const socket = (this.#socket = new WebSocket(this.#url));
+      const over = () => {
+        clearTimeout(this.#silence);
+        removeEventListener("offline", over);
+        socket.onmessage = socket.onclose = null; // a closing that nobody answers takes browsers ten seconds more
+        socket.close();
+        done();
+      };
       const stillThere = () => {
         clearTimeout(this.#silence);
-        this.#silence = setTimeout(() => socket.close(), SILENCE_MS);
+        this.#silence = setTimeout(over, SILENCE_MS);
       };
       stillThere();
+      addEventListener("offline", over);
       socket.onmessage = (event) => {
         stillThere();
         this.#pace.reset();
@@ -101,10 +109,7 @@ export class Events {
         this.#onState(true);
         if (message.type === "room") this.#onRoom(message);
       };
-      socket.onclose = () => {
-        clearTimeout(this.#silence);
-        done();
-      };
+      socket.onclose = over;
     });
   }
 }
