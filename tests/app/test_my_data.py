@@ -142,7 +142,7 @@ async def test_erase_everything_about_me_ends_in_a_receipt_with_a_certificate(
     cast: Cast, recording: RecordingId, tmp_path: Path
 ) -> None:
     browser = await inside(cast)
-    assert "your 1 recording" in (await browser.get("/my-data/erase")).text
+    assert "your recording with its transcript" in (await browser.get("/my-data/erase")).text
     answer = await browser.post("/my-data/erase")
     assert answer.status_code == 303 and answer.headers["location"].startswith("/receipt/")
     stranger = await cast.browser("stranger")
