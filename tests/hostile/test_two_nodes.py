@@ -1,0 +1,204 @@
+"""Two media processes on one machine: when one dies, its people rejoin on the other, in the same recording; when it
+comes back it stores what it held and closes its takes as interrupted. Nobody is ever locked out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from app.database import Database
+from app.room.node_client import NodeClient
+from app.room.node_messages import SessionFacts
+from app.sessions.models import Node, Recording, Session, Take, Track
+from app.sessions.service import NODE_SILENT_AFTER, recording_ref, track_ref
+from app.wiring import Wiring, open_wiring
+from recordings.capture.recorder import CaptureState
+from recordings.model import RecordingId
+from recordings.playback import open_view
+from tests.app import room_stage
+from tests.app.loopback import accept, offering
+from tests.app.room_stage import RECORDED, Stage, as_, free_port, stage, web
+from tests.app.test_node_apart import answering
+from tests.app.test_whip import token_of
+from tests.recordings.scene import play
+from workers.finalise import finalise
+
+LIMIT_SECONDS = 40
+
+
+class Nodes:
+    """Media processes by name, each with its own port and spool, on one data folder."""
+
+    def __init__(self, scene: Stage, app_url: str) -> None:
+        self.scene, self._app_url = scene, app_url
+        self.urls = {name: f"http://127.0.0.1:{free_port()}" for name in ("media-a", "media-b")}
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._client = NodeClient(scene.wiring.settings)
+
+    async def start(self, name: str) -> None:
+        settings = self.scene.wiring.settings
+        environment = os.environ | {
+            "JUNIER_DATA_DIR": str(settings.data_dir),
+            "JUNIER_NODE_NAME": name,
+            "JUNIER_NODE_URL": self.urls[name],
+            "JUNIER_NODE_SECRET": settings.node_secret,
+            "JUNIER_MEDIA_ADDRESSES": "127.0.0.1",
+            "DATABASE_URL": self._app_url,
+        }
+        command = [sys.executable, "-m", "app", "media"]
+        self._running[name] = await asyncio.create_subprocess_exec(*command, env=environment)
+        await answering(self._client, self.urls[name])
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while name not in await self.registered():
+                await asyncio.sleep(0.05)
+
+    async def registered(self) -> set[str]:
+        async with self.scene.wiring.database.transaction() as db:
+            return set(await db.scalars(select(Node.name)))
+
+    async def kill(self, name: str) -> None:
+        process = self._running.pop(name)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+    async def silence(self, name: str) -> None:
+        """As if it had been dead for as long as it takes to be believed."""
+        async with self.scene.wiring.database.transaction() as db:
+            long_ago = Node.heartbeat_at - 2 * NODE_SILENT_AFTER
+            await db.execute(update(Node).where(Node.name == name).values(heartbeat_at=long_ago))
+
+    async def facts(self, name: str) -> SessionFacts:
+        return await self._client.facts(self.urls[name], self.scene.session)
+
+    async def records(self, name: str, frames: int = 45) -> None:
+        """Until it has kept so many frames of every track."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while True:
+                streams = (await self.facts(name)).streams
+                kept = [
+                    track.frames
+                    for stream in streams
+                    if stream.state == CaptureState.RECORDING
+                    for track in stream.tracks
+                ]
+                if kept and min(kept) >= frames:
+                    return
+                await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        for name in list(self._running):
+            await self.kill(name)
+        await self._client.close()
+
+
+@asynccontextmanager
+async def two_nodes(
+    database: Database, app_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Nodes]:
+    """Keys and objects lie on disk, for three processes; the web is ours."""
+    in_memory = room_stage.wiring_on
+
+    def on_disk(*given: Any, **more: Any) -> Wiring:
+        return open_wiring(in_memory(*given, **more).settings, app_url)
+
+    monkeypatch.setattr(room_stage, "wiring_on", on_disk)
+    scene = await stage(database, folder)
+    nodes = Nodes(scene, app_url)
+    try:
+        yield nodes
+    finally:
+        await nodes.close()
+        await scene.wiring.database.close()
+
+
+async def test_people_of_a_dead_media_process_rejoin_on_another_in_the_same_recording(
+    database: Database, app_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        nodes = await stack.enter_async_context(two_nodes(database, app_url, tmp_path, monkeypatch))
+        scene = nodes.scene
+        await nodes.start("media-a")
+        http = await stack.enter_async_context(web(scene))
+        anna = await scene.participant("Anna", *RECORDED)
+        await scene.open("open_room", "start_recording")
+        owner = as_(scene, await scene.cookie(member=scene.owner))
+        assert (await http.post(f"/rooms/{scene.session}/admit/{anna}", headers=owner)).status_code == 204
+        bearer = await token_of(http, scene, await scene.cookie(participant=anna))
+        await publish(stack, http, bearer)
+        await nodes.records("media-a")
+        await nodes.start("media-b")
+
+        await nodes.kill("media-a")
+        pc, _, _, offer = await offering()
+        stack.push_async_callback(pc.close)
+        refused = await http.post("/whip", content=offer, headers=bearer)
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0, "its heart may still be thought to beat"
+        await nodes.silence("media-a")
+        await publish(stack, http, bearer)
+        await nodes.records("media-b")
+        assert await node_of(scene) == "media-b"
+
+        await nodes.start("media-a")
+        assert (await nodes.facts("media-a")).streams == []
+        await closed(scene, 1)
+        first, second = await takes(scene)
+        assert (first.node, first.interrupted, first.ended_at is None) == ("media-a", True, False)
+        assert (second.node, second.ended_at) == ("media-b", None)
+        assert first.recording_id == second.recording_id
+        await nodes.records("media-b", 60)
+        assert (await http.post(f"/rooms/{scene.session}/end", headers=owner)).status_code == 204
+        await closed(scene, 2)
+        summary, played = await finalised(scene)
+    assert [gap["why"] for gap in summary.gaps] == ["interrupted"]
+    assert summary.interrupted
+    assert len(played["video"]) >= 90
+    assert len(played["audio"]) >= 90
+
+
+async def publish(stack: AsyncExitStack, http: httpx.AsyncClient, bearer: dict[str, str]) -> None:
+    pc, _, _, offer = await offering()
+    stack.push_async_callback(pc.close)
+    made = await http.post("/whip", content=offer, headers=bearer)
+    assert made.status_code == 201, made.text
+    await accept(pc, made.text)
+
+
+async def node_of(scene: Stage) -> str | None:
+    async with scene.wiring.database.transaction(scene.account) as db:
+        return (await db.get_one(Session, scene.session)).node
+
+
+async def takes(scene: Stage) -> list[Take]:
+    async with scene.wiring.database.transaction(scene.account) as db:
+        return list(await db.scalars(select(Take).order_by(Take.number)))
+
+
+async def closed(scene: Stage, number: int) -> None:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not (await takes(scene))[number - 1].ended_at:
+            await asyncio.sleep(0.05)
+
+
+async def finalised(scene: Stage) -> tuple[Recording, dict[str, list[Any]]]:
+    """The one recording, and its packets as a player gets them."""
+    async with scene.wiring.database.transaction(scene.account) as db:
+        recording = RecordingId((await db.scalars(select(Recording.id))).one())
+    await finalise(scene.wiring, scene.account, recording)
+    async with scene.wiring.database.transaction(scene.account) as db:
+        row = (await db.scalars(select(Recording))).one()
+        ref = recording_ref(row)
+        tracks = [track_ref(ref, track) for track in await db.scalars(select(Track))]
+    assert row.index_key is not None
+    view = open_view(scene.wiring.store, scene.wiring.keys, ref, row.index_key, row.index_generation, tracks)
+    return row, play(b"".join(view.read()))
