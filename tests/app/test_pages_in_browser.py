@@ -114,6 +114,7 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
         "session": f"/sessions/{cast.session}",
         "session-empty": f"/sessions/{cast.other_session}",
         "review": f"/sessions/{cast.session}/review",
+        "audit": "/audit",
         "outbox": "/outbox",
         "mail": f"/outbox/{mail.id}",
         "unsubscribe": unsubscribe,
