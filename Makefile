@@ -3,13 +3,14 @@ PYTHON ?= python3
 WORKERS ?= 2
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+TRIALS_ARGS ?=
 TEST_ARGS ?=
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench install browser lock freeze messages clean
+.PHONY: help demo run test check bench trials install browser lock freeze messages clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -32,6 +33,9 @@ check: install ## Formatting, lint, types, import rules, JavaScript types
 
 bench: install browser ## Measure load, cost and completeness on this machine
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+trials: install browser ## Kills, losses, fuzz and storage faults in their long form, about an hour (TRIALS_ARGS="--short")
+	$(BIN)/python -m tests.trials $(TRIALS_ARGS)
 
 install: .venv/installed.lock .venv/vendored.lock $(BIN)/junier ## Install what is needed into .venv and node_modules
 

@@ -1,6 +1,6 @@
 """What the spool asks of the local disk, and the order in which a finished file is made to last.
 
-The order is the power-loss rule (decision 11): bytes, then their name. A file that has its final name after a
+The order is the power-loss rule (decision 12): bytes, then their name. A file that has its final name after a
 power cut is whole, so storing it again is storing the same bytes.
 """
 

@@ -1,0 +1,77 @@
+"""kill -9 of the media process at moments drawn by a seed: two in the suite, twenty in `make trials` (KILLS=20).
+
+Every run is one take of the same recording. What was on the wire a second before its kill is in the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from app.demo.clips import SCREEN_CLIP_OFFSET
+from tests.hostile import trial
+from tests.hostile.platform import LIMIT_SECONDS, Platform, Room, room
+
+ACKNOWLEDGED_SECONDS = 1.0
+FIRST_AFTER_S, LATEST_AFTER_S = 1.2, 6.0
+"""Before, during and after the end of the first segment of five seconds."""
+CLIPS = (1, 2, 1 + SCREEN_CLIP_OFFSET, 2 + SCREEN_CLIP_OFFSET)
+
+
+async def test_whenever_the_media_process_is_killed_all_but_the_last_second_is_kept(running: Platform) -> None:
+    runs, seed = trial.times("KILLS", 2), trial.seed()
+    chance, clock = random.Random(seed), asyncio.get_running_loop().time
+    sent: list[tuple[int, int, int]] = []  # per take: its clip, frames and sound packets that must be there
+    away: list[float] = []
+    await running.ready()
+    async with room(running) as here:
+        killed_at = 0.0
+        for number in range(runs):
+            clip = CLIPS[number % len(CLIPS)]
+            async with here.sending(clip) as sending:
+                if number:
+                    away.append(clock() - killed_at)
+                await sending.lasts(chance.uniform(FIRST_AFTER_S, LATEST_AFTER_S))
+                killed_at = running.kill("media")
+            frames, packets = sending.sent_at(killed_at - ACKNOWLEDGED_SECONDS)
+            sent.append((clip, frames, packets))
+        clip = CLIPS[runs % len(CLIPS)]
+        async with here.sending(clip, seconds=2) as last:
+            away.append(clock() - killed_at)
+            await last.publication.done.wait()
+        sent.append((clip, last.publication.frames_sent, last.publication.audio_packets_sent))
+        await here.end()
+        seen = await here.played()
+        words = await here.recordings()
+        takes = await takes_of(here)
+    assert takes == [(number + 1, number < runs) for number in range(runs + 1)], "each kill a take, marked interrupted"
+    assert words.count("Mia, camera") == 1, "one recording, however often they come back"
+    assert "the connection broke, the gap is marked" in words
+    assert None not in seen.numbers, "every picture decodes"
+    expected = {clip: max(frames for of, frames, _ in sent if of == clip) for clip, _, _ in sent}
+    assert {clip: seen.missing(clip, frames) for clip, frames in expected.items()} == dict.fromkeys(expected, ())
+    assert seen.frames >= sum(frames for _, frames, _ in sent)
+    assert seen.audio_packets >= sum(packets for _, _, packets in sent)
+    trial.note(
+        "kills",
+        seed=seed,
+        runs=runs,
+        frames_due=sum(frames for _, frames, _ in sent),
+        frames_found=seen.frames,
+        back_after_s={"median": round(sorted(away)[len(away) // 2], 2), "longest": round(max(away), 2)},
+    )
+
+
+async def takes_of(here: Room) -> list[tuple[int, bool]]:
+    """(number, interrupted) of every take; all have ended."""
+    query = (
+        "SELECT take.number, take.interrupted, take.ended_at IS NULL FROM take JOIN recording r ON r.id = recording_id"
+        f" WHERE r.session_id = '{here.owner.session}' ORDER BY take.number"
+    )
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while True:
+            with here.platform.superuser() as looking:
+                rows = looking.execute(query).fetchall()  # type: ignore[arg-type]  # our own words and an id
+            if not any(is_open for _, _, is_open in rows):
+                return [(number, interrupted) for number, interrupted, _ in rows]
+            await asyncio.sleep(0.1)
