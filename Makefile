@@ -10,7 +10,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench trials install browser lock freeze messages clean
+.PHONY: help demo run test check bench trials install browser lock revision messages clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -54,8 +54,8 @@ lock: ## Pin the newest allowed versions of all Python packages (needs uv)
 messages: install ## Find every marked text in the sources and bring app/translations up to date
 	$(BIN)/python -m app.messages
 
-freeze: install ## Rewrite the first revision's SQL from the models (until the first release)
-	$(BIN)/python -m app.migrations.freeze
+revision: install ## Draft the next database revision from the models (NAME=what_changes)
+	$(BIN)/python -m app.migrations.draft $(NAME)
 
 clean: ## Remove what install made; your data in ./var stays
 	rm -rf .venv node_modules app/static/vendor

@@ -40,7 +40,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "faster_whisper": ("workers/whisper.py",),
     "mailtrap": ("workers/mailtrap.py",),
     "aiosmtplib": ("workers/smtp.py",),
-    "procrastinate": ("app/jobs.py", "app/migrations/freeze.py", "workers/__main__.py", "workers/reap.py"),
+    "procrastinate": ("app/jobs.py", "workers/__main__.py", "workers/reap.py"),
     "alembic": ("app/migrations/",),
     "charset_normalizer": ("app/invitations/people_list.py",),
     "babel": ("app/language.py", "app/messages.py"),

@@ -1,3 +1,4 @@
+-- A change here reaches a running installation with the next revision only; add one, if an empty one.
 -- Doors: what must be found before the account is known. Each takes a hash, a name or a moment and returns the
 -- account and an id, nothing else; whether the thing found is still valid is decided by the caller, inside the
 -- account. Owned by junier_doors, who may read exactly the columns granted here.

@@ -32,20 +32,20 @@ def serves(revision: str | None) -> bool:
     return revision is not None and revision >= head()
 
 
-def upgrade(url_owner: str, revision: str = "head") -> bool:
+def upgrade(url_owner: str, revision: str = "head", *, rights: bool = True) -> bool:
     """Bring the database to `revision` as junier_owner; True when something was done.
-    Safe to run by several processes at once."""
+    Safe to run by several processes at once. rights: say rights and doors anew; they fit the newest revision."""
     if current(url_owner) == (head() if revision == "head" else revision):
         return False
-    _alembic("upgrade", url_owner, revision)
+    _alembic("upgrade", url_owner, revision, rights=rights)
     return True
 
 
 def downgrade(url_owner: str, revision: str = "base") -> None:
-    _alembic("downgrade", url_owner, revision)
+    _alembic("downgrade", url_owner, revision, rights=False)
 
 
-def _alembic(verb: str, url_owner: str, revision: str) -> None:
+def _alembic(verb: str, url_owner: str, revision: str, *, rights: bool) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import NullPool, create_engine
@@ -55,6 +55,6 @@ def _alembic(verb: str, url_owner: str, revision: str) -> None:
     engine = create_engine(sqlalchemy_url(url_owner), poolclass=NullPool)
     with psycopg.connect(url_owner, autocommit=True) as waiting, engine.connect() as connection:
         waiting.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        config.attributes["connection"] = connection
+        config.attributes |= {"connection": connection, "rights": rights}
         getattr(command, verb)(config, revision)
     engine.dispose()

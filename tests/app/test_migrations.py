@@ -6,14 +6,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from procrastinate.schema import SchemaManager
-from sqlalchemy import create_engine
 
-from app.database import door, sqlalchemy_url
-from app.migrations import freeze, run
-from app.models import metadata
+from app.database import door
+from app.migrations import draft, run
 
 EVERYTHING = """
     SELECT 'relation', n.nspname, c.relname, c.relkind::text FROM pg_class c
@@ -52,21 +51,42 @@ def test_an_up_to_date_database_is_left_alone_without_loading_alembic(owner_url,
     assert run.current(app_url) == run.head()
 
 
-def test_the_frozen_sql_is_what_freeze_makes_today():
-    """Until the first release 0001 follows the models: python -m app.migrations.freeze"""
-    assert freeze.UP.read_text() == freeze.up()
-    assert freeze.DOWN.read_text() == freeze.down()
-
-
 def test_the_migrated_database_has_exactly_the_tables_of_the_models(owner_url):
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
+    """Otherwise: make revision NAME=what_changes"""
+    assert draft.difference(owner_url) == ("", "")
 
-    engine = create_engine(sqlalchemy_url(owner_url))
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
-    engine.dispose()
+
+def test_rights_and_doors_are_the_same_however_often_they_are_said(owner_url):
+    before = everything(owner_url)
+    run._alembic("upgrade", owner_url, "head", rights=True)
+    assert everything(owner_url) == before
+
+
+ROWS_OF_THE_FIRST_RELEASE = """
+    INSERT INTO account (account_id, name) VALUES (%(a)s, 'Lab');
+    INSERT INTO study (id, account_id, title, contact_name, contact_email, kinds, language, retention_version)
+        VALUES (%(b)s, %(a)s, 'Kiosk', 'x', 'x', '{video}', 'en', 1);
+    INSERT INTO session (id, account_id, study_id, title, time_zone, "group", state, recording)
+        VALUES (%(c)s, %(a)s, %(b)s, 'Monday', 'Europe/Berlin', false, 'ended', 'off');
+    INSERT INTO recording (id, account_id, session_id, person_id, person_is_member, stream, state, interrupted,
+        last_take, index_generation, gaps, restricted_at)
+        VALUES (%(d)s, %(a)s, %(c)s, %(b)s, false, 'camera', 'stored', false,
+        1, 0, '[]', now());
+"""
+
+
+def test_an_installation_of_the_first_revision_keeps_its_rows(owner_url):
+    run.downgrade(owner_url)
+    run.upgrade(owner_url, "0001", rights=False)
+    ids = {name: uuid4() for name in "abcd"}
+    with psycopg.connect(owner_url) as connection:
+        for statement in ROWS_OF_THE_FIRST_RELEASE.split(";")[:-1]:
+            connection.execute(statement.encode(), ids)
+    assert run.upgrade(owner_url)
+    with psycopg.connect(owner_url) as connection:
+        assert connection.execute("SELECT title, questions_words FROM study").fetchall() == [("Kiosk", "")]
+        hidden = "SELECT hidden_at IS NOT NULL, restricted_at IS NULL FROM recording"
+        assert connection.execute(hidden.encode()).fetchall() == [(True, True)]
 
 
 OBJECTS_OF_JOBS = """

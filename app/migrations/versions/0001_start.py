@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from app.migrations.frozen import execute
+from alembic import op
+
+from app.migrations.sql import execute
 
 revision = "0001"
 down_revision = None
@@ -13,8 +15,8 @@ HERE = Path(__file__).parent
 
 
 def upgrade() -> None:
-    execute(HERE / "0001_start.up.sql")
+    execute(op.get_bind(), HERE / "0001_start.up.sql")
 
 
 def downgrade() -> None:
-    execute(HERE / "0001_start.down.sql")
+    execute(op.get_bind(), HERE / "0001_start.down.sql")

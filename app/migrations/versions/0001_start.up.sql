@@ -5,8 +5,6 @@ CREATE TABLE account (
 	name VARCHAR NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	agreement_accepted_at TIMESTAMP WITH TIME ZONE,
-	retention_days INTEGER,
-	longest_retention_days INTEGER,
 	PRIMARY KEY (account_id)
 );
 CREATE TABLE audit_event (
@@ -23,7 +21,6 @@ CREATE TABLE audit_event (
 	PRIMARY KEY (id),
 	UNIQUE (account_id, number)
 );
-CREATE INDEX audit_event_subject ON audit_event (account_id, subject);
 CREATE INDEX ix_audit_event_account_id ON audit_event (account_id);
 CREATE TABLE certificate (
 	erasure_id UUID NOT NULL,
@@ -37,12 +34,10 @@ CREATE TABLE certificate (
 	PRIMARY KEY (id)
 );
 CREATE INDEX ix_certificate_account_id ON certificate (account_id);
-CREATE INDEX ix_certificate_erasure_id ON certificate (erasure_id);
 CREATE TABLE erasure (
 	reason VARCHAR NOT NULL,
 	person_id UUID NOT NULL,
 	recording_ids UUID[],
-	response_ids UUID[],
 	track_kinds TEXT[],
 	asked_by VARCHAR NOT NULL,
 	instruction VARCHAR NOT NULL,
@@ -58,7 +53,6 @@ CREATE TABLE erasure (
 	PRIMARY KEY (id)
 );
 CREATE INDEX ix_erasure_account_id ON erasure (account_id);
-CREATE INDEX ix_erasure_person_id ON erasure (person_id);
 CREATE TABLE job_failure (
 	id BIGINT GENERATED ALWAYS AS IDENTITY,
 	job_id BIGINT NOT NULL,
@@ -83,14 +77,11 @@ CREATE TABLE login (
 	UNIQUE (token_hash)
 );
 CREATE INDEX ix_login_account_id ON login (account_id);
-CREATE INDEX ix_login_member_id ON login (member_id);
-CREATE INDEX ix_login_participant_id ON login (participant_id);
 CREATE TABLE member (
 	role VARCHAR NOT NULL,
 	name BYTEA NOT NULL,
 	email BYTEA NOT NULL,
 	email_index BYTEA NOT NULL,
-	records_self BOOLEAN DEFAULT false NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	removed_at TIMESTAMP WITH TIME ZONE,
 	id UUID NOT NULL,
@@ -124,12 +115,10 @@ CREATE TABLE outgoing_mail (
 	UNIQUE (account_id, key)
 );
 CREATE INDEX ix_outgoing_mail_account_id ON outgoing_mail (account_id);
-CREATE INDEX ix_outgoing_mail_person_id ON outgoing_mail (person_id);
 CREATE TABLE participant (
 	name BYTEA,
 	email BYTEA,
 	email_index BYTEA,
-	language VARCHAR,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	registered_at TIMESTAMP WITH TIME ZONE,
 	erased_at TIMESTAMP WITH TIME ZONE,
@@ -139,11 +128,6 @@ CREATE TABLE participant (
 	UNIQUE (account_id, email_index)
 );
 CREATE INDEX ix_participant_account_id ON participant (account_id);
-CREATE UNLOGGED TABLE rate (
-	key BYTEA NOT NULL,
-	leaked_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	PRIMARY KEY (key)
-);
 CREATE TABLE sign_in_address (
 	address_hash BYTEA NOT NULL,
 	account UUID NOT NULL,
@@ -160,7 +144,6 @@ CREATE TABLE study (
 	retention_version INTEGER NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	closed_at TIMESTAMP WITH TIME ZONE,
-	questions_words VARCHAR NOT NULL,
 	id UUID NOT NULL,
 	account_id UUID NOT NULL,
 	PRIMARY KEY (id)
@@ -175,11 +158,6 @@ CREATE TABLE suppression (
 	UNIQUE (account_id, address_index)
 );
 CREATE INDEX ix_suppression_account_id ON suppression (account_id);
-CREATE TABLE task_done (
-	task VARCHAR NOT NULL,
-	at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-	PRIMARY KEY (task)
-);
 CREATE TABLE consent_text (
 	study_id UUID NOT NULL,
 	version INTEGER NOT NULL,
@@ -205,52 +183,6 @@ CREATE TABLE data_code (
 	FOREIGN KEY(participant_id) REFERENCES participant (id)
 );
 CREATE INDEX ix_data_code_account_id ON data_code (account_id);
-CREATE INDEX ix_data_code_participant_id ON data_code (participant_id);
-CREATE TABLE data_request (
-	participant_id UUID NOT NULL,
-	kind VARCHAR NOT NULL,
-	state VARCHAR NOT NULL,
-	receipt VARCHAR NOT NULL,
-	asked_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-	due_on DATE NOT NULL,
-	words BYTEA,
-	erasure_id UUID,
-	answer BYTEA,
-	answered_by UUID,
-	answered_at TIMESTAMP WITH TIME ZONE,
-	mail_id UUID,
-	id UUID NOT NULL,
-	account_id UUID NOT NULL,
-	PRIMARY KEY (id),
-	FOREIGN KEY(participant_id) REFERENCES participant (id)
-);
-CREATE INDEX ix_data_request_account_id ON data_request (account_id);
-CREATE INDEX ix_data_request_participant_id ON data_request (participant_id);
-CREATE TABLE question (
-	study_id UUID NOT NULL,
-	origin_id UUID NOT NULL,
-	version INTEGER NOT NULL,
-	position INTEGER NOT NULL,
-	kind VARCHAR NOT NULL,
-	prompt VARCHAR NOT NULL,
-	required BOOLEAN NOT NULL,
-	options TEXT[] NOT NULL,
-	several BOOLEAN NOT NULL,
-	lowest INTEGER,
-	highest INTEGER,
-	lowest_label VARCHAR NOT NULL,
-	highest_label VARCHAR NOT NULL,
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-	answered_at TIMESTAMP WITH TIME ZONE,
-	archived_at TIMESTAMP WITH TIME ZONE,
-	id UUID NOT NULL,
-	account_id UUID NOT NULL,
-	PRIMARY KEY (id),
-	UNIQUE (origin_id, version),
-	FOREIGN KEY(study_id) REFERENCES study (id) ON DELETE CASCADE
-);
-CREATE INDEX ix_question_account_id ON question (account_id);
-CREATE INDEX ix_question_study_id ON question (study_id);
 CREATE TABLE session (
 	study_id UUID NOT NULL,
 	title VARCHAR NOT NULL,
@@ -263,7 +195,6 @@ CREATE TABLE session (
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	started_at TIMESTAMP WITH TIME ZONE,
 	recording_at TIMESTAMP WITH TIME ZONE,
-	retention_days INTEGER,
 	ended_at TIMESTAMP WITH TIME ZONE,
 	id UUID NOT NULL,
 	account_id UUID NOT NULL,
@@ -271,7 +202,6 @@ CREATE TABLE session (
 	FOREIGN KEY(study_id) REFERENCES study (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_session_account_id ON session (account_id);
-CREATE INDEX session_of_study ON session (study_id, created_at);
 CREATE TABLE sign_in_link (
 	member_id UUID NOT NULL,
 	token_hash BYTEA NOT NULL,
@@ -302,8 +232,6 @@ CREATE TABLE consent (
 	FOREIGN KEY(session_id) REFERENCES session (id)
 );
 CREATE INDEX ix_consent_account_id ON consent (account_id);
-CREATE INDEX ix_consent_participant_id ON consent (participant_id);
-CREATE INDEX ix_consent_session_id ON consent (session_id);
 CREATE TABLE invitation (
 	session_id UUID NOT NULL,
 	participant_id UUID NOT NULL,
@@ -325,19 +253,6 @@ CREATE TABLE invitation (
 	UNIQUE (unsubscribe_hash)
 );
 CREATE INDEX ix_invitation_account_id ON invitation (account_id);
-CREATE INDEX ix_invitation_participant_id ON invitation (participant_id);
-CREATE TABLE member_switch (
-	session_id UUID NOT NULL,
-	member_id UUID NOT NULL,
-	recorded BOOLEAN NOT NULL,
-	at TIMESTAMP WITH TIME ZONE NOT NULL,
-	id UUID NOT NULL,
-	account_id UUID NOT NULL,
-	PRIMARY KEY (id),
-	UNIQUE (session_id, member_id),
-	FOREIGN KEY(session_id) REFERENCES session (id) ON DELETE CASCADE
-);
-CREATE INDEX ix_member_switch_account_id ON member_switch (account_id);
 CREATE TABLE note (
 	session_id UUID NOT NULL,
 	member_id UUID NOT NULL,
@@ -379,11 +294,7 @@ CREATE TABLE recording (
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	held_reason VARCHAR,
 	held_until TIMESTAMP WITH TIME ZONE,
-	held_words BYTEA,
-	held_by UUID,
 	restricted_at TIMESTAMP WITH TIME ZONE,
-	hidden_at TIMESTAMP WITH TIME ZONE,
-	announced_for TIMESTAMP WITH TIME ZONE,
 	erased_at TIMESTAMP WITH TIME ZONE,
 	id UUID NOT NULL,
 	account_id UUID NOT NULL,
@@ -392,37 +303,6 @@ CREATE TABLE recording (
 	FOREIGN KEY(session_id) REFERENCES session (id)
 );
 CREATE INDEX ix_recording_account_id ON recording (account_id);
-CREATE INDEX ix_recording_person_id ON recording (person_id);
-CREATE INDEX recording_held ON recording (account_id) WHERE held_reason IS NOT NULL;
-CREATE TABLE response (
-	session_id UUID NOT NULL,
-	participant_id UUID NOT NULL,
-	answered_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-	changed_at TIMESTAMP WITH TIME ZONE,
-	restricted_at TIMESTAMP WITH TIME ZONE,
-	hidden_at TIMESTAMP WITH TIME ZONE,
-	erased_at TIMESTAMP WITH TIME ZONE,
-	id UUID NOT NULL,
-	account_id UUID NOT NULL,
-	PRIMARY KEY (id),
-	UNIQUE (session_id, participant_id),
-	FOREIGN KEY(session_id) REFERENCES session (id),
-	FOREIGN KEY(participant_id) REFERENCES participant (id)
-);
-CREATE INDEX ix_response_account_id ON response (account_id);
-CREATE INDEX ix_response_participant_id ON response (participant_id);
-CREATE TABLE answer (
-	response_id UUID NOT NULL,
-	question_id UUID NOT NULL,
-	value BYTEA NOT NULL,
-	id UUID NOT NULL,
-	account_id UUID NOT NULL,
-	PRIMARY KEY (id),
-	UNIQUE (response_id, question_id),
-	FOREIGN KEY(response_id) REFERENCES response (id) ON DELETE CASCADE,
-	FOREIGN KEY(question_id) REFERENCES question (id)
-);
-CREATE INDEX ix_answer_account_id ON answer (account_id);
 CREATE TABLE take (
 	recording_id UUID NOT NULL,
 	number INTEGER NOT NULL,
@@ -438,7 +318,6 @@ CREATE TABLE take (
 	FOREIGN KEY(recording_id) REFERENCES recording (id)
 );
 CREATE INDEX ix_take_account_id ON take (account_id);
-CREATE INDEX ix_take_resource ON take (resource);
 CREATE TABLE track (
 	recording_id UUID NOT NULL,
 	kind VARCHAR NOT NULL,
@@ -454,7 +333,6 @@ CREATE TABLE track (
 	FOREIGN KEY(recording_id) REFERENCES recording (id)
 );
 CREATE INDEX ix_track_account_id ON track (account_id);
-CREATE INDEX ix_track_recording_id ON track (recording_id);
 CREATE TABLE transcript (
 	recording_id UUID NOT NULL,
 	track_id UUID NOT NULL,
@@ -463,7 +341,6 @@ CREATE TABLE transcript (
 	language VARCHAR NOT NULL,
 	model VARCHAR,
 	progress DOUBLE PRECISION NOT NULL,
-	began_at TIMESTAMP WITH TIME ZONE,
 	coverage DOUBLE PRECISION,
 	words INTEGER,
 	object_key VARCHAR,
@@ -520,7 +397,6 @@ ALTER TABLE participant ENABLE ROW LEVEL SECURITY;
 ALTER TABLE participant FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON participant TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON participant TO junier_owner USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON rate TO junier_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sign_in_address TO junier_app;
 ALTER TABLE sign_in_address ENABLE ROW LEVEL SECURITY;
 ALTER TABLE sign_in_address FORCE ROW LEVEL SECURITY;
@@ -536,7 +412,6 @@ ALTER TABLE suppression ENABLE ROW LEVEL SECURITY;
 ALTER TABLE suppression FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON suppression TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON suppression TO junier_owner USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON task_done TO junier_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON consent_text TO junier_app;
 ALTER TABLE consent_text ENABLE ROW LEVEL SECURITY;
 ALTER TABLE consent_text FORCE ROW LEVEL SECURITY;
@@ -547,16 +422,6 @@ ALTER TABLE data_code ENABLE ROW LEVEL SECURITY;
 ALTER TABLE data_code FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON data_code TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON data_code TO junier_owner USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON data_request TO junier_app;
-ALTER TABLE data_request ENABLE ROW LEVEL SECURITY;
-ALTER TABLE data_request FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_account ON data_request TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
-CREATE POLICY migrations ON data_request TO junier_owner USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON question TO junier_app;
-ALTER TABLE question ENABLE ROW LEVEL SECURITY;
-ALTER TABLE question FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_account ON question TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
-CREATE POLICY migrations ON question TO junier_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON session TO junier_app;
 ALTER TABLE session ENABLE ROW LEVEL SECURITY;
 ALTER TABLE session FORCE ROW LEVEL SECURITY;
@@ -577,11 +442,6 @@ ALTER TABLE invitation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE invitation FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON invitation TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON invitation TO junier_owner USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON member_switch TO junier_app;
-ALTER TABLE member_switch ENABLE ROW LEVEL SECURITY;
-ALTER TABLE member_switch FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_account ON member_switch TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
-CREATE POLICY migrations ON member_switch TO junier_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON note TO junier_app;
 ALTER TABLE note ENABLE ROW LEVEL SECURITY;
 ALTER TABLE note FORCE ROW LEVEL SECURITY;
@@ -597,16 +457,6 @@ ALTER TABLE recording ENABLE ROW LEVEL SECURITY;
 ALTER TABLE recording FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_account ON recording TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
 CREATE POLICY migrations ON recording TO junier_owner USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON response TO junier_app;
-ALTER TABLE response ENABLE ROW LEVEL SECURITY;
-ALTER TABLE response FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_account ON response TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
-CREATE POLICY migrations ON response TO junier_owner USING (true) WITH CHECK (true);
-GRANT SELECT, INSERT, UPDATE, DELETE ON answer TO junier_app;
-ALTER TABLE answer ENABLE ROW LEVEL SECURITY;
-ALTER TABLE answer FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_account ON answer TO junier_app USING (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid) WITH CHECK (account_id = NULLIF(current_setting('junier.account_id', true), '')::uuid);
-CREATE POLICY migrations ON answer TO junier_owner USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON take TO junier_app;
 ALTER TABLE take ENABLE ROW LEVEL SECURITY;
 ALTER TABLE take FORCE ROW LEVEL SECURITY;
@@ -1249,14 +1099,12 @@ GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
 GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO junier_doors;
 GRANT SELECT (account_id) ON account TO junier_doors;
 GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
-GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
-GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, study_id, state, node) ON session TO junier_doors;
+GRANT SELECT (id, account_id, session_id, state, created_at, held_reason, held_until) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
-GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricted_at, erased_at) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
-GRANT SELECT (id, account_id, state, asked_at) ON data_request TO junier_doors;
 
 CREATE FUNCTION find_login(token_hash bytea) RETURNS TABLE (account_id uuid, login_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -1297,34 +1145,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.state <> 'erased'
-      AND due.created_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
+      AND owning.retention_days IS NOT NULL
+      AND due.created_at + make_interval(days => owning.retention_days) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
-      AND due.restricted_at IS NULL
     ORDER BY due.created_at
-    LIMIT limit_
-$door$;
-
--- Recordings of which the owner is to be told before they go: those that may be due after now_ and until until_ and
--- were not announced for that date; a superset of what app.sessions.policy.due says, the first to go first.
-CREATE FUNCTION recordings_due_soon(now_ timestamptz, until_ timestamptz, limit_ integer)
-RETURNS TABLE (account_id uuid, recording_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT soon.account_id, soon.id FROM (
-        SELECT kept.account_id, kept.id, kept.announced_for,
-            COALESCE(held_in.ended_at, kept.created_at)
-                + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) AS until,
-            kept.held_reason IS NOT NULL AND (kept.held_until IS NULL OR kept.held_until > now_) AS held,
-            kept.held_until
-        FROM public.recording AS kept
-        JOIN public.session AS held_in ON held_in.id = kept.session_id
-        JOIN public.study AS owning ON owning.id = held_in.study_id
-        WHERE kept.state NOT IN ('erased', 'empty') AND kept.restricted_at IS NULL
-          AND kept.created_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= until_
-    ) AS soon,
-    LATERAL (SELECT CASE WHEN NOT soon.held THEN soon.until
-                         WHEN soon.held_until IS NOT NULL THEN GREATEST(soon.until, soon.held_until) END AS at) AS due
-    WHERE due.at > now_ AND due.at <= until_ AND soon.announced_for IS DISTINCT FROM due.at
-    ORDER BY due.at
     LIMIT limit_
 $door$;
 
@@ -1334,30 +1158,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT due.account_id, due.id FROM public.note AS due
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
-    WHERE due.at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
+    WHERE owning.retention_days IS NOT NULL
+      AND due.at + make_interval(days => owning.retention_days) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.state <> 'erased'
             AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
       )
     ORDER BY due.at
-    LIMIT limit_
-$door$;
-
--- Answers that may be due with their session: a superset of what app.sessions.responses.due says, oldest first.
-CREATE FUNCTION due_responses(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, response_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT due.account_id, due.id FROM public.response AS due
-    JOIN public.session AS held_in ON held_in.id = due.session_id
-    JOIN public.study AS owning ON owning.id = held_in.study_id
-    WHERE due.erased_at IS NULL AND due.restricted_at IS NULL
-      AND due.answered_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
-      AND NOT EXISTS (
-          SELECT FROM public.recording AS held
-          WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'
-            AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
-      )
-    ORDER BY due.answered_at
     LIMIT limit_
 $door$;
 
@@ -1375,11 +1183,28 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE open.ended_at IS NULL AND open.node = node_
 $door$;
 
+CREATE FUNCTION waiting_mails(limit_ integer) RETURNS TABLE (account_id uuid, mail_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT waiting.account_id, waiting.id FROM public.outgoing_mail AS waiting
+    WHERE waiting.state = 'waiting'
+    ORDER BY waiting.created_at
+    LIMIT limit_
+$door$;
+
 -- The development outbox lists mails of every account, newest first; it names ids only, as all doors do.
 CREATE FUNCTION newest_mails(limit_ integer) RETURNS TABLE (account_id uuid, mail_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT newest.account_id, newest.id FROM public.outgoing_mail AS newest
     ORDER BY newest.created_at DESC, newest.id
+    LIMIT limit_
+$door$;
+
+-- Recordings whose takes have ended and whose index is still to be made.
+CREATE FUNCTION captured_recordings(limit_ integer) RETURNS TABLE (account_id uuid, recording_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT captured.account_id, captured.id FROM public.recording AS captured
+    WHERE captured.state = 'captured'
+    ORDER BY captured.created_at
     LIMIT limit_
 $door$;
 
@@ -1392,32 +1217,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     LIMIT limit_
 $door$;
 
--- Restrictions that are lifted as soon as the participant has been told.
-CREATE FUNCTION lifting_requests(limit_ integer) RETURNS TABLE (account_id uuid, request_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT lifting.account_id, lifting.id FROM public.data_request AS lifting
-    WHERE lifting.state = 'lifting'
-    ORDER BY lifting.asked_at
-    LIMIT limit_
-$door$;
-
 -- Whether this installation has been set up.
 CREATE FUNCTION any_account() RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT EXISTS (SELECT account_id FROM public.account)
-$door$;
-
--- For the operator's monitoring: how many there are in which state, since when; of nobody in particular.
-CREATE FUNCTION platform_counts() RETURNS TABLE (what text, state text, count bigint, oldest timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT 'recording', counted.state::text, count(*), min(counted.created_at)
-    FROM public.recording AS counted GROUP BY counted.state
-    UNION ALL
-    SELECT 'mail', counted.state::text, count(*), min(counted.created_at)
-    FROM public.outgoing_mail AS counted WHERE counted.state <> 'sent' GROUP BY counted.state
-    UNION ALL
-    SELECT 'erasure', counted.state::text, count(*), min(counted.asked_at)
-    FROM public.erasure AS counted GROUP BY counted.state
 $door$;
 
 CREATE POLICY doors ON login FOR SELECT TO junier_doors USING (true);
@@ -1429,11 +1232,9 @@ CREATE POLICY doors ON study FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON session FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON recording FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON note FOR SELECT TO junier_doors USING (true);
-CREATE POLICY doors ON response FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON take FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON outgoing_mail FOR SELECT TO junier_doors USING (true);
 CREATE POLICY doors ON erasure FOR SELECT TO junier_doors USING (true);
-CREATE POLICY doors ON data_request FOR SELECT TO junier_doors USING (true);
 GRANT CREATE ON SCHEMA public TO junier_doors;
 ALTER FUNCTION find_login OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION find_login FROM PUBLIC;
@@ -1453,35 +1254,29 @@ GRANT EXECUTE ON FUNCTION find_unsubscribe TO junier_app;
 ALTER FUNCTION due_recordings OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION due_recordings FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION due_recordings TO junier_app;
-ALTER FUNCTION recordings_due_soon OWNER TO junier_doors;
-REVOKE EXECUTE ON FUNCTION recordings_due_soon FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION recordings_due_soon TO junier_app;
 ALTER FUNCTION due_notes OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION due_notes FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION due_notes TO junier_app;
-ALTER FUNCTION due_responses OWNER TO junier_doors;
-REVOKE EXECUTE ON FUNCTION due_responses FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION due_responses TO junier_app;
 ALTER FUNCTION live_sessions OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION live_sessions FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION live_sessions TO junier_app;
 ALTER FUNCTION open_takes OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION open_takes FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION open_takes TO junier_app;
+ALTER FUNCTION waiting_mails OWNER TO junier_doors;
+REVOKE EXECUTE ON FUNCTION waiting_mails FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION waiting_mails TO junier_app;
 ALTER FUNCTION newest_mails OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION newest_mails FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION newest_mails TO junier_app;
+ALTER FUNCTION captured_recordings OWNER TO junier_doors;
+REVOKE EXECUTE ON FUNCTION captured_recordings FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION captured_recordings TO junier_app;
 ALTER FUNCTION unfinished_erasures OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION unfinished_erasures FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION unfinished_erasures TO junier_app;
-ALTER FUNCTION lifting_requests OWNER TO junier_doors;
-REVOKE EXECUTE ON FUNCTION lifting_requests FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lifting_requests TO junier_app;
 ALTER FUNCTION any_account OWNER TO junier_doors;
 REVOKE EXECUTE ON FUNCTION any_account FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION any_account TO junier_app;
-ALTER FUNCTION platform_counts OWNER TO junier_doors;
-REVOKE EXECUTE ON FUNCTION platform_counts FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION platform_counts TO junier_app;
 REVOKE CREATE ON SCHEMA public FROM junier_doors;
 GRANT USAGE ON SCHEMA public TO junier_doors, junier_app;

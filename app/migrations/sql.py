@@ -1,12 +1,12 @@
-"""Runs a file of frozen SQL inside a revision."""
+"""Runs a file of SQL as it stands."""
 
 from pathlib import Path
 
-from alembic import op
+from sqlalchemy import Connection
 
 
-def execute(path: Path) -> None:
+def execute(connection: Connection, path: Path) -> None:
     """Every statement of the file, on the driver itself: no parameters, so that % stays %."""
-    driver = op.get_bind().connection.driver_connection
+    driver = connection.connection.driver_connection
     assert driver is not None
     driver.execute(path.read_bytes())

@@ -1,0 +1,38 @@
+-- What each role may do, said anew after every upgrade from the catalogue itself, so that no new table can be forgotten:
+-- row-level security by account, the application's rights, and none for anybody else. Safe to run any number of times.
+DO $rights$
+DECLARE
+    one record;
+    mine text;
+    append_only constant text[] := ARRAY['audit_event', 'consent'];  -- rows may be added, never changed or removed
+BEGIN
+    REVOKE ALL ON ALL TABLES IN SCHEMA public FROM junier_app, junier_doors;
+    FOR one IN SELECT tablename AS name FROM pg_policies WHERE schemaname = 'public' AND policyname = 'doors' LOOP
+        EXECUTE format('DROP POLICY doors ON %I', one.name);
+    END LOOP;
+    FOR one IN
+        SELECT c.oid, c.relname AS name,
+               -- the column that says whose row it is; sign_in_address calls it `account`
+               (SELECT a.attname FROM pg_attribute a
+                WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attname IN ('account_id', 'account')
+                ORDER BY a.attname DESC LIMIT 1) AS owner_column
+        FROM pg_class c
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname <> 'alembic_version'
+    LOOP
+        EXECUTE format('GRANT SELECT, INSERT %s ON %I TO junier_app',
+                       CASE WHEN one.name = ANY (append_only) THEN '' ELSE ', UPDATE, DELETE' END, one.name);
+        CONTINUE WHEN one.owner_column IS NULL;
+        mine := format('%I = NULLIF(current_setting(''junier.account_id'', true), '''')::uuid', one.owner_column);
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', one.name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', one.name);
+        EXECUTE format('DROP POLICY IF EXISTS own_account ON %I', one.name);
+        EXECUTE format('CREATE POLICY own_account ON %I TO junier_app USING (%s) WITH CHECK (%s)', one.name, mine, mine);
+        EXECUTE format('DROP POLICY IF EXISTS migrations ON %I', one.name);
+        EXECUTE format('CREATE POLICY migrations ON %I TO junier_owner USING (true) WITH CHECK (true)', one.name);
+    END LOOP;
+    GRANT SELECT ON alembic_version TO junier_app;  -- every role may ask which revision this is
+    FOR one IN SELECT p.oid::regprocedure AS name FROM pg_proc p WHERE p.proowner = 'junier_doors'::regrole LOOP
+        EXECUTE format('DROP FUNCTION %s', one.name);  -- doors.sql, which follows, makes them anew
+    END LOOP;
+END
+$rights$;
