@@ -6,9 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
-from app.accounts.login import cookie_name
 from app.accounts.models import Role
 from app.database import Database
 from app.sessions.models import Recording, Track
@@ -16,7 +15,7 @@ from recordings.model import PersonId
 from recordings.storage.layout import person_prefix
 from tests.app.room_stage import Stage, media, serving, stage
 from tests.journeys.browser import FAKE_SCREEN, PATIENCE_MS, Window, chromium, until
-from tests.journeys.rows import all_of, stored_up_to
+from tests.journeys.rows import all_of, stored_up_to, window
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -26,13 +25,6 @@ HEARS = """() => Promise.all([...document.querySelectorAll('.tile video')].map(a
   const tracks = player.srcObject?.getTracks() ?? [];
   return tracks.filter((one) => one.readyState === 'live' && !one.muted).map((one) => one.kind).sort().join();
 }))"""
-
-
-async def comes(browser: Browser, scene: Stage, cookie: str, width: int = 1280) -> Window:
-    window = await Window.open(browser, width=width)
-    origin = scene.wiring.settings.origin
-    await window.context.add_cookies([{"name": cookie_name(scene.wiring.settings), "value": cookie, "url": origin}])
-    return window
 
 
 async def agrees(guest: Window, scene: Stage, *kinds: str) -> None:
@@ -46,18 +38,18 @@ async def agrees(guest: Window, scene: Stage, *kinds: str) -> None:
     await expect(guest.page.get_by_role("heading", name="Waiting room")).to_be_visible()
 
 
-async def sees_and_hears(window: Window, *names: str) -> None:
+async def sees_and_hears(one: Window, *names: str) -> None:
     """A moving picture and a live voice of each of these, and of nobody else."""
     for name in names:
-        tile = window.page.locator("figure.tile", has=window.page.get_by_text(name, exact=True))
+        tile = one.page.locator("figure.tile", has=one.page.get_by_text(name, exact=True))
         await expect(tile).to_have_count(1, timeout=PATIENCE_MS)
         await until(lambda tile=tile: tile.locator("video").evaluate(MOVES), f"a moving picture of {name}")
-    await expect(window.page.locator("figure.tile")).to_have_count(len(names))
-    await until(lambda: _hears(window, len(names)), "voices")
+    await expect(one.page.locator("figure.tile")).to_have_count(len(names))
+    await until(lambda: _hears(one, len(names)), "voices")
 
 
-async def _hears(window: Window, count: int) -> bool:
-    return list(await window.page.evaluate(HEARS)) == ["audio,video"] * count
+async def _hears(one: Window, count: int) -> bool:
+    return list(await one.page.evaluate(HEARS)) == ["audio,video"] * count
 
 
 async def test_everyone_sees_everyone_and_each_is_recorded_alone(database: Database, tmp_path: Path) -> None:
@@ -66,10 +58,10 @@ async def test_everyone_sees_everyone_and_each_is_recorded_alone(database: Datab
     observer = await scene.member(Role.OBSERVER)
     room = f"{scene.wiring.settings.origin}/rooms/{scene.session}"
     async with media(scene.wiring), serving(scene), chromium(FAKE_SCREEN) as browser:
-        ada = await comes(browser, scene, await scene.cookie(member=scene.owner))
-        olga = await comes(browser, scene, await scene.cookie(member=observer))
-        first = await comes(browser, scene, await scene.cookie(participant=anna), width=360)
-        second = await comes(browser, scene, await scene.cookie(participant=ben))
+        ada = await window(browser, scene, await scene.cookie(member=scene.owner))
+        olga = await window(browser, scene, await scene.cookie(member=observer))
+        first = await window(browser, scene, await scene.cookie(participant=anna), width=360)
+        second = await window(browser, scene, await scene.cookie(participant=ben))
         await ada.page.goto(room)
         await ada.press("Open the room")
         await agrees(first, scene, "Video", "Audio")
