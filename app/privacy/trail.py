@@ -90,6 +90,9 @@ WORDS: dict[Action, str] = {
 }
 
 
+UNSAID = ("scope",)  # facts that say nothing to people
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrailLine:
     """One event. who: a name, or what took its place; about: the thing, link: its page where it has one;
@@ -177,5 +180,9 @@ def _line(event: AuditEvent, names: dict[str, tuple[str, str]]) -> TrailLine:
 
 def _more(event: AuditEvent) -> str:
     """Facts that are words or counts; ids and hashes stay in the log."""
-    said = {name: str(value).replace("_", " ") for name, value in event.facts.items() if value is not None}
+    said = {
+        name: str(value).replace("_", " ")
+        for name, value in event.facts.items()
+        if name not in UNSAID and value is not None
+    }
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items() if len(value) < 32)
