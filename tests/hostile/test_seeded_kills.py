@@ -71,7 +71,7 @@ async def takes_of(here: Room) -> list[tuple[int, bool]]:
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
             with here.platform.superuser() as looking:
-                rows = looking.execute(query).fetchall()  # type: ignore[arg-type]  # our own words and an id
+                rows = looking.execute(query).fetchall()
             if not any(is_open for _, _, is_open in rows):
                 return [(number, interrupted) for number, interrupted, _ in rows]
             await asyncio.sleep(0.1)

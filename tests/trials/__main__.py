@@ -1,4 +1,4 @@
-"""`make trials`: the long form of the crash, loss, fuzz and storage suites; seeds printed, figures in bench/trials.json.
+"""`make trials`: the long form of the crash, loss, fuzz and storage suites; figures go to bench/trials.json.
 
     python -m tests.trials                      all of it, about an hour
     python -m tests.trials --short              the same parts, a minute or two each, to see that they work

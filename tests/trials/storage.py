@@ -1,4 +1,4 @@
-"""The long form of tests/hostile/test_storage_faults.py: faults that come and go for minutes, each drawn by the seed."""
+"""The long form of tests/hostile/test_storage_faults.py: faults that come and go for minutes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_minutes_of_faults(weed: Weed, tmp_path: Path) -> None:
         while clock() - began_at < SECONDS:
             now = chance.choice([None, *Fault])
             share = chance.uniform(0.2, 1.0)
-            scene.proxy.fault = lambda now=now, share=share: now if chance.random() < share else None  # type: ignore[misc]
+            scene.proxy.fault = lambda now=now, share=share: now if chance.random() < share else None
             for _ in range(chance.randint(1, 6)):
                 frames += await scene.record(5)
                 captured_s += 5
