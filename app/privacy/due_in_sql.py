@@ -26,7 +26,7 @@ _Moment = ColumnElement[datetime | None]
 def due_at(now: datetime) -> _Moment:
     """Of Recording joined with Session and Study."""
     until = _until(Recording.created_at)
-    held = _is_held(now)
+    held = held_at(now)
     gone_or_kept = Recording.erased_at.is_not(None) | Recording.restricted_at.is_not(None)
     return case(
         (gone_or_kept | until.is_(None) | (held & Recording.held_until.is_(None)), null()),
@@ -56,6 +56,11 @@ def never() -> ColumnElement[datetime]:
     return literal("infinity").cast(DateTime(timezone=True))
 
 
+def held_at(now: datetime) -> ColumnElement[bool]:
+    """sessions.policy.is_held."""
+    return Recording.held_reason.is_not(None) & (Recording.held_until.is_(None) | (Recording.held_until > now))
+
+
 def _with_study(table: type[Recording | Note | Response], due: _Moment) -> Select[UUID, datetime | None]:
     joined = select(table.session_id, due.label("due")).join(Session, Session.id == table.session_id)
     return joined.join(Study, Study.id == Session.study_id)
@@ -67,10 +72,6 @@ def _until(began: InstrumentedAttribute[datetime]) -> ColumnElement[datetime]:
     return func.coalesce(Session.ended_at, began).op("+", return_type=DateTime(timezone=True))(days)
 
 
-def _is_held(now: datetime) -> ColumnElement[bool]:
-    return Recording.held_reason.is_not(None) & (Recording.held_until.is_(None) | (Recording.held_until > now))
-
-
 def _holds(now: datetime, *by: InstrumentedAttribute[UUID]) -> Subquery:
     """What holds keep, by session or by person in it: for_good (one has no end), last (the last end)."""
     standing = select(
@@ -78,7 +79,7 @@ def _holds(now: datetime, *by: InstrumentedAttribute[UUID]) -> Subquery:
         func.bool_or(Recording.held_until.is_(None)).label("for_good"),
         func.max(Recording.held_until).label("last"),
     )
-    return standing.where(Recording.erased_at.is_(None), _is_held(now)).group_by(*by).subquery()
+    return standing.where(Recording.erased_at.is_(None), held_at(now)).group_by(*by).subquery()
 
 
 def _after(until: ColumnElement[datetime], holds: Subquery) -> _Moment:

@@ -14,14 +14,17 @@ from sqlalchemy import or_, select
 
 from app.accounts.service import member_names
 from app.audit import Action, record
-from app.database import Db
+from app.database import Db, now_in
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, NotThere
 from app.forms import Form
 from app.jobs import enqueue
+from app.privacy.due_in_sql import held_at
 from app.privacy.models import Erasure, ErasureState
 from app.sealed_columns import SealedColumns
 from app.sessions.models import HoldReason, Recording, RecordingState, Session
+from app.sessions.policy import is_held
+from app.sessions.service import recording_facts
 from app.studies.models import Study
 from recordings.model import AccountId, PersonId
 
@@ -71,7 +74,8 @@ def read_hold(form: Form, now: datetime) -> HoldInput | None:
 
 
 def may_hold(*, state: RecordingState, hidden: bool, held: bool) -> Decision:
-    """May a hold be set, or renewed? hidden: its erasure was asked for, which a hold cannot take back."""
+    """May a hold be set, or renewed? hidden: its erasure was asked for, which a hold cannot take back; held: one
+    stands, its review date not over."""
     if state is RecordingState.ERASED:
         return refused("This recording has been erased.")
     if hidden and not held:
@@ -85,10 +89,10 @@ async def set_hold(
     """Set or renew. Raises CannotHold when there is nothing, or one of them cannot be held."""
     if not recordings:
         raise CannotHold("There is nothing here that a hold could keep.")
+    now = await now_in(db)
     for row in recordings:
-        decision = may_hold(
-            state=RecordingState(row.state), hidden=row.hidden_at is not None, held=row.held_reason is not None
-        )
+        facts = recording_facts(row, await db.get_one(Session, row.session_id))
+        decision = may_hold(state=facts.state, hidden=facts.hidden_at is not None, held=is_held(facts, now))
         if not decision:
             raise CannotHold(decision.reason)
         row.held_reason, row.held_until, row.held_by = hold.reason, hold.until, by
@@ -124,11 +128,11 @@ async def release(db: Db, recordings: Collection[Recording], *, by: PersonId) ->
 
 
 async def recordings_to_hold(db: Db, *, session: UUID) -> list[Recording]:
-    """What of a session a hold can keep, locked."""
+    """What of a session a hold can keep, locked: nothing whose erasure goes on."""
     found = select(Recording).where(
         Recording.session_id == session,
         Recording.state.not_in((RecordingState.ERASED, RecordingState.EMPTY)),
-        or_(Recording.hidden_at.is_(None), Recording.held_reason.is_not(None)),
+        or_(Recording.hidden_at.is_(None), held_at(await now_in(db))),
     )
     return list(await db.scalars(found.order_by(Recording.id).with_for_update()))
 

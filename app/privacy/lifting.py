@@ -11,7 +11,7 @@ from app.database import Db
 from app.jobs import enqueue
 from app.mail.models import MailState, OutgoingMail
 from app.privacy.models import DataRequest, RequestState
-from app.privacy.requests import RESTRICTING
+from app.privacy.requests import RESTRICTING, UNANSWERED
 from app.sessions.models import Recording, Transcript, TranscriptState
 from app.sessions.response_models import Response
 
@@ -57,11 +57,10 @@ async def lift_when_told(db: Db, request: UUID) -> bool:
 
 
 async def _another_stands(db: Db, row: DataRequest) -> bool:
-    standing = (RequestState.OPEN, RequestState.IN_FORCE, RequestState.LIFTING)
     other = select(DataRequest.id).where(
         DataRequest.participant_id == row.participant_id,
         DataRequest.id != row.id,
         DataRequest.kind.in_(RESTRICTING),
-        DataRequest.state.in_(standing),
+        DataRequest.state.in_(UNANSWERED),
     )
     return await db.scalar(other.limit(1)) is not None

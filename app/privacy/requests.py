@@ -29,7 +29,8 @@ ANSWER_FIELD = "data_request.answer"
 WORDS_LENGTH = 10_000
 RESTRICTING = frozenset({RequestKind.RESTRICTION, RequestKind.OBJECTION})
 """From the moment these are asked, everything recorded is kept and not used (GDPR Art. 18(1))."""
-UNANSWERED = frozenset({RequestState.OPEN, RequestState.IN_FORCE, RequestState.LIFTING})
+STANDING = frozenset({RequestState.OPEN, RequestState.IN_FORCE})
+UNANSWERED = STANDING | {RequestState.LIFTING}
 
 
 class NotNow(Conflict):
@@ -40,14 +41,15 @@ async def ask(
     db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, kind: RequestKind, words: str = ""
 ) -> DataRequest:
     """A request by the participant. Asking for the same again adds the words to the first one, so that nobody is
-    locked out by having asked. Owners are mailed. Raises NotThere."""
+    locked out by having asked; one that is just being lifted is over, and asking again is a new one. Owners are
+    mailed. Raises NotThere."""
     person = await db.get(Participant, participant, with_for_update=True)
     if person is None or person.erased_at is not None:
         raise NotThere
     now = await now_in(db)
     if kind in RESTRICTING:
         await _restrict(db, account, participant, now)
-    same = await _unanswered(db, participant, kind)
+    same = await _standing(db, participant, kind)
     if same is not None:
         await _add_words(db, wiring.columns, same, words)
         return same
@@ -224,10 +226,10 @@ async def _restrict(db: Db, account: AccountId, participant: PersonId, now: date
         await record(db, account=account, actor=actor, action=Action.RECORDING_RESTRICTED, subject=subject)
 
 
-async def _unanswered(db: Db, participant: PersonId, kind: RequestKind) -> DataRequest | None:
+async def _standing(db: Db, participant: PersonId, kind: RequestKind) -> DataRequest | None:
     found = await db.scalars(
         select(DataRequest)
-        .where(DataRequest.participant_id == participant, DataRequest.kind == kind, DataRequest.state.in_(UNANSWERED))
+        .where(DataRequest.participant_id == participant, DataRequest.kind == kind, DataRequest.state.in_(STANDING))
         .order_by(DataRequest.asked_at)
         .limit(1)
         .with_for_update()

@@ -30,11 +30,11 @@ async def hide(db: Db, plan: Plan, now: datetime) -> None:
     )
     await db.execute(update(Track).where(Track.id.in_(plan.tracks), Track.closed_at.is_(None)).values(closed_at=now))
     await db.execute(update(Transcript).where(Transcript.id.in_(plan.transcripts)).values(state=TranscriptState.ERASED))
-    await db.execute(
-        update(Response).where(Response.id.in_(plan.responses), Response.hidden_at.is_(None)).values(hidden_at=now)
-    )
+    answers = Response.id.in_([*plan.responses, *plan.unshown_responses])
+    await db.execute(update(Response).where(answers, Response.hidden_at.is_(None)).values(hidden_at=now))
     if plan.leaving:
-        await _hide_held(db, plan, now)
+        held = Recording.id.in_(plan.held)  # kept, not shown; no more of it is captured
+        await db.execute(update(Recording).where(held, Recording.hidden_at.is_(None)).values(hidden_at=now))
         await db.execute(
             update(Invitation)
             .where(Invitation.participant_id == plan.person, Invitation.revoked_at.is_(None))
@@ -42,14 +42,6 @@ async def hide(db: Db, plan: Plan, now: datetime) -> None:
         )
         await stop_waiting(db, person=plan.person)  # whoever asked to be forgotten is not invited once more
         await end_logins_of(db, person=plan.person)  # so that no stream is published after capture was stopped
-
-
-async def _hide_held(db: Db, plan: Plan, now: datetime) -> None:
-    """What a hold keeps is kept, not shown; no more of it is captured."""
-    held = Recording.id.in_(plan.held)
-    await db.execute(update(Recording).where(held, Recording.hidden_at.is_(None)).values(hidden_at=now))
-    answers = Response.id.in_(plan.held_responses)
-    await db.execute(update(Response).where(answers, Response.hidden_at.is_(None)).values(hidden_at=now))
 
 
 async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
@@ -116,6 +108,7 @@ async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int
     await db.execute(
         update(DataRequest)
         .where(DataRequest.participant_id == person, DataRequest.state != RequestState.REFUSED)
+        .where(DataRequest.erasure_id.is_(None))  # those are done when their certificate says complete
         .values(state=RequestState.DONE, answered_at=func.coalesce(DataRequest.answered_at, now))
     )
     await db.execute(update(DataRequest).where(DataRequest.participant_id == person).values(words=None, answer=None))

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from app.database import Db
 from app.invitations.models import Invitation
-from app.privacy.models import Erasure
+from app.privacy.models import Erasure, ErasureReason
 from app.privacy.policy import TRANSCRIPT
 from app.sessions.models import Node, Recording, RecordingState, Session, SessionState, Take, Track, Transcript
 from app.sessions.policy import is_held
@@ -53,15 +53,15 @@ class NodePlace:
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """whole_person: contact data and everything else goes too. leaving: the whole person was asked for, though a hold
-    may keep a part: they take part in nothing more. keys: all keys known to lie in the targets.
-    stop: prefixes the media processes drop. indexes: prefixes of indexes that name erased tracks.
-    reindex: recordings of which the rest plays on. responses: answers that go. held, held_responses: what a hold
-    keeps."""
+    may keep a part: they take part in nothing more. requested: by the participant. keys: all keys known to lie in the
+    targets. stop: prefixes the media processes drop. indexes: prefixes of indexes that name erased tracks. reindex:
+    recordings of which the rest plays on. responses: answers that go. held, held_responses: what a hold keeps."""
 
     account: AccountId
     person: PersonId
     whole_person: bool
     leaving: bool
+    requested: bool
     targets: tuple[Target, ...]
     keys: tuple[KeyPath, ...]
     stop: tuple[str, ...]
@@ -74,6 +74,11 @@ class Plan:
     responses: tuple[UUID, ...]
     held: tuple[UUID, ...]
     held_responses: tuple[UUID, ...]
+
+    @property
+    def unshown_responses(self) -> tuple[UUID, ...]:
+        """Answers that a hold keeps and nobody sees: their participant asked that they go."""
+        return self.held_responses if self.requested or self.leaving else ()
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -130,6 +135,7 @@ async def plan_erasure(db: Db, erasure: Erasure, now: datetime) -> Plan:
         person=person,
         whole_person=False,
         leaving=erasure.recording_ids is None and erasure.track_kinds is None,
+        requested=erasure.reason == ErasureReason.REQUEST,
         targets=tuple(targets),
         keys=tuple(target.key for target in targets),
         stop=(
@@ -169,6 +175,7 @@ async def _whole_person(db: Db, account: AccountId, person: PersonId, rows: _Row
         person=person,
         whole_person=True,
         leaving=True,
+        requested=True,
         targets=(Target(key=KeyPath(account, person), prefixes=prefixes),),
         keys=(KeyPath(account, person), *below, *(response_key_path(row) for row in rows.responses)),
         stop=prefixes,

@@ -174,6 +174,23 @@ async def test_what_somebody_asked_to_erase_cannot_be_held_any_more(cast: Cast, 
     assert (await recording(cast, anna[0])).held_reason is None
 
 
+async def test_a_hold_that_is_over_cannot_be_renewed_for_what_was_asked_meanwhile(
+    cast: Cast, anna: list[RecordingId]
+) -> None:
+    await hold(cast, anna[0])
+    await end_session(cast)
+    await ask(cast, cast.participant.participant)
+    owner = await cast.browser("owner")
+    assert (await owner.post(f"/recordings/{anna[0]}/hold", data=await form(cast))).status_code == 303, (
+        "renewed in time"
+    )
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Recording).values(held_until=await now_in(db)).where(Recording.id == anna[0]))
+    for place in (f"/recordings/{anna[0]}", f"/sessions/{cast.session}"):
+        answer = await owner.post(f"{place}/hold", data=await form(cast))
+        assert answer.status_code == 409, place
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -178,6 +178,16 @@ async def told(cast: Cast) -> None:
     await sweep(cast.wiring, now)
 
 
+async def test_who_asks_again_while_it_is_being_lifted_is_restricted_anew(cast: Cast, recording: RecordingId) -> None:
+    owner = await cast.browser("owner")
+    first = await asked(cast, RequestKind.RESTRICTION)
+    await owner.post(f"/requests/{first.id}/lift", data={"words": "Over."})
+    await asked(cast, RequestKind.RESTRICTION)
+    await told(cast)
+    assert [one.state for one in await requests(cast)] == [RequestState.DONE, RequestState.IN_FORCE]
+    assert (await owner.get(f"/recordings/{recording}/media")).status_code == 404
+
+
 async def test_a_transcript_that_waited_is_written_after_the_restriction(cast: Cast, recording: RecordingId) -> None:
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(Transcript).values(state=TranscriptState.WAITING))
@@ -205,6 +215,23 @@ async def test_an_erased_person_leaves_the_request_without_words(cast: Cast) -> 
     assert {(one.kind, one.state, one.words) for one in rows} == {("access", "done", None), ("erasure", "done", None)}
     page = (await (await cast.browser("owner")).get("/requests")).text
     assert rows[0].receipt in page and "Anna" not in page
+
+
+async def test_a_request_to_be_erased_is_not_done_while_something_could_not_be_verified(
+    cast: Cast, recording: RecordingId
+) -> None:
+    from app.privacy.models import Erasure, ErasureState
+    from app.privacy.service import run_erasure
+    from tests.fixtures.erasing import SpyNodes
+
+    await (await inside(cast)).post("/my-data/erase")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        erasure = (await db.scalars(select(Erasure.id))).one()
+    outcome = await run_erasure(cast.wiring, cast.account, erasure, nodes=SpyNodes(reachable=False))
+    assert outcome.state is ErasureState.PARTIAL
+    assert [one.state for one in await requests(cast)] == [RequestState.OPEN]
+    await run_erasure(cast.wiring, cast.account, erasure, nodes=SpyNodes())
+    assert [one.state for one in await requests(cast)] == [RequestState.DONE]
 
 
 async def test_the_answer_speaks_the_readers_language_and_names_whom_to_ask(cast: Cast) -> None:

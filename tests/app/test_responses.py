@@ -583,6 +583,8 @@ async def test_what_a_hold_keeps_waits_and_goes_when_it_ends(cast: Cast, tmp_pat
     [paper] = await run_all(cast)
     assert paper.state == "partial" and "A hold keeps response" in paper.document["not_verified"][0]
     assert len(await answers(cast)) == 3
+    seen = (await (await cast.browser("researcher")).get(f"/sessions/{cast.session}/answers")).text
+    assert "being erased" in seen and SAID not in seen, "kept by the hold, and shown to nobody"
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(Recording).values(held_reason=None))
     assert (await run_all(cast))[-1].state == "complete"
