@@ -68,9 +68,7 @@ class _Watch:
         """A look that is not `than`, or the present one after a while."""
         with suppress(asyncio.TimeoutError):
             async with self._seen:
-                await asyncio.wait_for(
-                    self._seen.wait_for(lambda: self.look is not None and self.look is not than), within_s
-                )
+                await asyncio.wait_for(self._seen.wait_for(lambda: self._is_newer(than)), within_s)
         return self.look
 
     def _is_newer(self, than: Look | None) -> bool:
