@@ -184,7 +184,7 @@ def test_what_arrives_before_the_very_last_look_makes_it_partial() -> None:
     target = Target(key=KeyPath(account, person), prefixes=(prefix,))
     nothing: dict[str, Any] = dict.fromkeys(
         ("stop", "nodes", "indexes", "recordings", "tracks", "transcripts", "reindex", "responses", "held"), ()
-    ) | {"held_responses": (), "leaving": True}
+    ) | {"held_responses": (), "leaving": True, "requested": True}
     plan = Plan(account=account, person=person, whole_person=True, targets=(target,), keys=(target.key,), **nothing)
     assert destroy(store, keys, plan).reasons == (f"The object {prefix}late is still in the store",)
     assert destroy(store, keys, plan).reasons == ()
