@@ -73,7 +73,8 @@ def main() -> int:
         "seed": int(seed),
         "parts": ran,
     }
-    RESULTS.write_text(json.dumps(told, indent=1) + "\n")
+    if len(names) == len(PARTS):  # some of it is no record of all of it
+        RESULTS.write_text(json.dumps(told, indent=1) + "\n")
     for name, part in ran.items():
         print(f"{name}: {'passed' if part['passed'] else 'FAILED'} in {part['seconds']} s")
     return 0 if all(part["passed"] for part in ran.values()) else 1
