@@ -6,7 +6,7 @@ What is due is unreadable without this (sessions.policy.readable); the sweep des
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -37,24 +37,36 @@ _UNTIL = f"CAST(:now AS timestamptz) + interval '{REMIND_BEFORE.days} days'"
 async def sweep(wiring: Wiring, now: datetime) -> int:
     """Ask for the erasure of everything due at `now`, erase notes that are, tell owners what goes soon, lift
     restrictions whose participants were told, and take up unfinished erasures.
-    Returns how many jobs were enqueued. Safe to run twice and beside itself."""
-    asked = 0
-    for account, notes in (await _by_account(wiring, "due_notes(:now, :limit)", now)).items():
-        async with wiring.database.transaction(account) as db:
-            await erase_due_notes(db, notes=notes, now=now, by=SYSTEM)
+    Returns how many jobs were enqueued. Raises ExceptionGroup when an account could not be swept, after all others
+    were. Safe to run twice and beside itself."""
+    troubles: list[Exception] = []
+
+    async def each(found: Mapping[AccountId, object], step: Callable[[AccountId], Awaitable[int]]) -> int:
+        """One account's trouble keeps no other from its dates; it is told when all had their turn."""
+        count = 0
+        for account in found:
+            try:
+                count += await step(account)
+            except Exception as trouble:
+                troubles.append(trouble)
+        return count
+
+    notes = await _by_account(wiring, "due_notes(:now, :limit)", now)
+    await each(notes, lambda account: _erase_notes(wiring, account, notes[account], now))
     recordings = await _by_account(wiring, "due_recordings(:now, :limit)", now)
     responses = await _by_account(wiring, "due_responses(:now, :limit)", now)
-    for account in {**recordings, **responses}:
-        asked += await _ask_due(wiring, account, recordings.get(account, []), responses.get(account, []), now)
-    for account, soon in (await _by_account(wiring, f"recordings_due_soon(:now, {_UNTIL}, :limit)", now)).items():
-        async with wiring.database.transaction(account) as db:
-            await remind(db, wiring, account=account, recordings=soon, now=now)
-    for account, requests in (await _by_account(wiring, "lifting_requests(:limit)", now)).items():
-        for request in requests:
-            async with wiring.database.transaction(account) as db:
-                await lift_when_told(db, request)
-    for account, erasures in (await _by_account(wiring, "unfinished_erasures(:limit)", now)).items():
-        asked += await _take_up(wiring, account, erasures, now)
+    asked = await each(
+        recordings | responses,
+        lambda account: _ask_due(wiring, account, recordings.get(account, []), responses.get(account, []), now),
+    )
+    soon = await _by_account(wiring, f"recordings_due_soon(:now, {_UNTIL}, :limit)", now)
+    await each(soon, lambda account: _remind(wiring, account, soon[account], now))
+    requests = await _by_account(wiring, "lifting_requests(:limit)", now)
+    await each(requests, lambda account: _lift(wiring, account, requests[account]))
+    erasures = await _by_account(wiring, "unfinished_erasures(:limit)", now)
+    asked += await each(erasures, lambda account: _take_up(wiring, account, erasures[account], now))
+    if troubles:
+        raise ExceptionGroup("Some accounts could not be swept", troubles)
     return asked
 
 
@@ -66,6 +78,24 @@ async def _by_account(wiring: Wiring, function: str, now: datetime) -> dict[Acco
         for account, one in await db.execute(text(f"SELECT * FROM {function}"), values):
             found[AccountId(account)].append(one)
     return found
+
+
+async def _erase_notes(wiring: Wiring, account: AccountId, notes: Sequence[UUID], now: datetime) -> int:
+    async with wiring.database.transaction(account) as db:
+        return await erase_due_notes(db, notes=notes, now=now, by=SYSTEM)
+
+
+async def _remind(wiring: Wiring, account: AccountId, soon: Sequence[UUID], now: datetime) -> int:
+    async with wiring.database.transaction(account) as db:
+        return await remind(db, wiring, account=account, recordings=soon, now=now)
+
+
+async def _lift(wiring: Wiring, account: AccountId, requests: Sequence[UUID]) -> int:
+    lifted = 0
+    for request in requests:
+        async with wiring.database.transaction(account) as db:
+            lifted += await lift_when_told(db, request)
+    return lifted
 
 
 async def _ask_due(

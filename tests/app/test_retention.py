@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text, update
 
+from app.accounts.models import Member
 from app.database import now_in
 from app.privacy.models import Erasure, ErasureReason, ErasureState
 from app.privacy.policy import LONGEST_PAUSE, due_again
 from app.privacy.retention import sweep
 from app.privacy.service import run_erasure
-from app.sessions.models import Recording, Session, SessionState
+from app.sessions.models import Note, Recording, Session, SessionState
 from app.studies.models import Study
+from recordings.encryption.keystore import KeyMissing
 from recordings.model import RecordingId, StreamKind
 from tests.fixtures.erasing import SpyNodes, ask
 from tests.fixtures.stored import stored_recording
@@ -113,6 +115,24 @@ async def test_a_person_whose_erasure_a_hold_stopped_is_erased_when_it_ends(
         await db.execute(update(Recording).where(Recording.id == recordings[0]).values(held_reason=None))
     assert await sweep(cast.wiring, now + timedelta(minutes=5)) == 1
     assert (await run_erasure(cast.wiring, cast.account, erasure.id, nodes=SpyNodes())).state is ErasureState.COMPLETE
+
+
+async def test_what_cannot_be_done_for_an_account_is_told_and_keeps_nothing_else_from_its_date(
+    cast: Cast, recordings: list[RecordingId], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = await end_session(cast, ago=timedelta(0))
+    async with cast.wiring.database.transaction(cast.account) as db:
+        member = (await db.scalars(select(Member.id))).first()
+        db.add(Note(account_id=cast.account, session_id=cast.session, member_id=member, at=now, text=b"sealed"))
+
+    async def failing(*_: object, **__: object) -> int:
+        raise KeyMissing
+
+    monkeypatch.setattr("app.privacy.retention.erase_due_notes", failing)
+    with pytest.raises(ExceptionGroup) as told:
+        await sweep(cast.wiring, now + DAYS)
+    assert [type(one) for one in told.value.exceptions] == [KeyMissing]
+    assert len(await erasures(cast)) == 1
 
 
 async def test_the_other_account_keeps_its_own_clock(cast: Cast, recordings: list[RecordingId]) -> None:
