@@ -36,7 +36,7 @@ function show(now) {
   const names = new Map(now.people.map((one) => [one.person, one.name]));
   const others = now.session === "ended" ? [] : now.streams.filter((one) => one.person !== now.you.person);
   viewing.show(others, (one) => `${names.get(one.person) ?? "Someone"}${one.stream === "screen" ? " (screen)" : ""}`);
-  say(box("alone"), others.length || now.session === "ended" ? "" : "Nobody shows a picture.");
+  say(box("alone"), others.length ? "" : aloneWords(now));
   say(box("observers"), now.observers ? `Observers watching: ${now.observers}` : "");
   people(now);
   box("ended").hidden = now.session !== "ended";
@@ -51,6 +51,13 @@ function show(now) {
   recordMe.show(now);
   box("notes").hidden = now.session === "scheduled";
   own?.seen(now.streams.some((one) => one.person === now.you.person));
+}
+
+/** What to do while there is nothing to see. @param {Room} now */
+function aloneWords(now) {
+  if (now.session === "ended") return "";
+  if (now.session === "live") return hosts ? "Nobody shows a picture. Who waits outside stands under People." : "Nobody shows a picture.";
+  return hosts ? "The room is still closed. Open it, then let people in one by one." : "The room is still closed.";
 }
 
 /** @param {string} id @param {boolean} fits */
