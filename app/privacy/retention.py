@@ -5,6 +5,7 @@ What is due is unreadable without this (sessions.policy.readable); the sweep des
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from sqlalchemy import select, text
 from app.audit import SYSTEM
 from app.database import Db
 from app.jobs import enqueue
+from app.logs import place_of
 from app.privacy.lifting import lift_when_told
 from app.privacy.models import Erasure, ErasureReason, ErasureState
 from app.privacy.policy import OPEN_STATES, due_again
@@ -29,6 +31,8 @@ from app.sessions.service import recording_facts
 from app.studies.models import Study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
+
+log = logging.getLogger("junier.privacy")
 
 AT_ONCE = 500
 _UNTIL = f"CAST(:now AS timestamptz) + interval '{REMIND_BEFORE.days} days'"
@@ -48,6 +52,7 @@ async def sweep(wiring: Wiring, now: datetime) -> int:
             try:
                 count += await step(account)
             except Exception as trouble:
+                log.error("an account could not be swept: %s at %s", type(trouble).__name__, place_of(trouble))
                 troubles.append(trouble)
         return count
 
