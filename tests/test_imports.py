@@ -27,7 +27,14 @@ LEVELS: dict[str, int] = {
 }
 """Folders of app; single files are level 0. A folder imports lower levels only, never its own level."""
 
-COMPOSITION = {"app/__main__.py", "app/main.py", "app/models.py", "app/doctor.py", "app/doctor_running.py", "app/parent.py"}
+COMPOSITION = {
+    "app/__main__.py",
+    "app/main.py",
+    "app/models.py",
+    "app/doctor.py",
+    "app/doctor_running.py",
+    "app/parent.py",
+}
 """Files that put the parts together; no feature imports them."""
 
 HOMES: dict[str, tuple[str, ...]] = {

@@ -37,7 +37,8 @@ class Study(Row):
     retention_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closed_at: Mapped[datetime | None]  # no new sessions and invitations; what is kept goes by its date
-    questions_words: Mapped[str] = mapped_column(default="", server_default="")  # above the questions, in the researcher's own words
+    # above the questions, in the researcher's own words
+    questions_words: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class ConsentText(Row):

@@ -48,16 +48,16 @@ CHOSEN = {"participant.language"}
 TECHNICAL = {
     "account.name", "audit_event.action", "audit_event.actor", "audit_event.facts", "audit_event.subject",
     "certificate.document", "certificate.state", "consent.kind", "consent.language", "consent.purpose",
-    "consent_text.language", "consent_text.text", "data_request.kind", "data_request.receipt", "data_request.state", "erasure.asked_by", "erasure.found", "erasure.instruction",
-    "question.kind", "question.prompt", "question.options", "question.lowest_label", "question.highest_label",
-    "study.questions_words",
-    "erasure.reason", "erasure.receipt", "erasure.state", "erasure.track_kinds", "job_failure.exception",
-    "job_failure.place", "job_failure.task", "login.scope", "member.role", "node.name", "node.url",
-    "outgoing_mail.key", "outgoing_mail.state", "outgoing_mail.template", "presence.role", "recording.failure_reason",
-    "recording.gaps", "recording.held_reason", "recording.index_key", "recording.state", "recording.stream",
-    "session.node", "session.recording", "session.state", "session.time_zone", "session.title", "study.kinds",
-    "study.language", "study.title", "task_done.task", "take.node", "take.resource", "track.kind", "transcript.failure_reason",
-    "transcript.language", "transcript.model", "transcript.object_key", "transcript.state",
+    "consent_text.language", "consent_text.text", "data_request.kind", "data_request.receipt", "data_request.state",
+    "erasure.asked_by", "erasure.found", "erasure.instruction", "erasure.reason", "erasure.receipt", "erasure.state",
+    "erasure.track_kinds", "job_failure.exception", "job_failure.place", "job_failure.task", "login.scope",
+    "member.role", "node.name", "node.url", "outgoing_mail.key", "outgoing_mail.state", "outgoing_mail.template",
+    "presence.role", "question.highest_label", "question.kind", "question.lowest_label", "question.options",
+    "question.prompt", "recording.failure_reason", "recording.gaps", "recording.held_reason", "recording.index_key",
+    "recording.state", "recording.stream", "session.node", "session.recording", "session.state", "session.time_zone",
+    "session.title", "study.kinds", "study.language", "study.questions_words", "study.title", "take.node",
+    "take.resource", "task_done.task", "track.kind", "transcript.failure_reason", "transcript.language",
+    "transcript.model", "transcript.object_key", "transcript.state",
 }  # fmt: skip
 """Texts of the account itself, ids, states and reasons: nothing a participant gives us."""
 
