@@ -98,8 +98,11 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
         )
     ).all()
     ids = [row.id for row in rows]
-    tracks = (await db.scalars(select(Track).where(Track.recording_id.in_(ids)).order_by(Track.created_at))).all()
-    transcripts = (await db.scalars(select(Transcript).where(Transcript.recording_id.in_(ids)))).all()
+    tracks: dict[UUID, list[Track]] = {}
+    for track in await db.scalars(select(Track).where(Track.recording_id.in_(ids)).order_by(Track.created_at)):
+        tracks.setdefault(track.recording_id, []).append(track)
+    found = await db.scalars(select(Transcript).where(Transcript.recording_id.in_(ids)))
+    transcripts = {transcript.recording_id: transcript for transcript in found}
     now = await now_in(db)
     lines = tuple(
         _line(
@@ -107,8 +110,8 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
             session,
             study,
             names.get(PersonId(row.person_id), _("Unknown person")),
-            [t for t in tracks if t.recording_id == row.id],
-            next((t for t in transcripts if t.recording_id == row.id), None),
+            tracks.get(row.id, []),
+            transcripts.get(row.id),
             now,
         )
         for row in rows
