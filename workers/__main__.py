@@ -197,8 +197,10 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     @engine.periodic(cron=SWEEP_EVERY)
     @engine.task(name="sweep", queue=light, queueing_lock="sweep")
     async def run_sweep(timestamp: int) -> None:
-        await close_forsaken(wiring.database)
-        await sweep(wiring, datetime.now(UTC))
+        try:
+            await close_forsaken(wiring.database)
+        finally:  # what is due goes, whatever became of open takes
+            await sweep(wiring, datetime.now(UTC))
         async with wiring.database.transaction() as db:
             await note_done(db, "sweep")
 

@@ -83,7 +83,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     LATERAL (SELECT CASE WHEN NOT soon.held THEN soon.until
                          WHEN soon.held_until IS NOT NULL THEN GREATEST(soon.until, soon.held_until) END AS at) AS due
     WHERE due.at > now_ AND due.at <= until_ AND soon.announced_for IS DISTINCT FROM due.at
-    ORDER BY due.at
+    ORDER BY row_number() OVER (PARTITION BY soon.account_id ORDER BY due.at), due.at  -- no account waits for another
     LIMIT limit_
 $door$;
 
@@ -147,7 +147,7 @@ CREATE FUNCTION unfinished_erasures(limit_ integer) RETURNS TABLE (account_id uu
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT unfinished.account_id, unfinished.id FROM public.erasure AS unfinished
     WHERE unfinished.state IN ('asked', 'running', 'partial', 'held')
-    ORDER BY unfinished.asked_at
+    ORDER BY unfinished.state = 'held', unfinished.asked_at  -- those that only wait for a hold stand behind the others
     LIMIT limit_
 $door$;
 
