@@ -65,16 +65,27 @@ class Crowd:
     superuser_url: str
     sent: int = 0
     wrong: list[str] = field(default_factory=list)
-    _known: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._connection = psycopg.connect(self.superuser_url, autocommit=True)
+        tables = self._connection.execute(
+            "SELECT format('%I.%I', schemaname, relname) FROM pg_stat_user_tables WHERE relname <> 'rate'"
+        ).fetchall()
+        self._count = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for (name,) in tables).encode()
+        self.watch()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def watch(self) -> None:
+        """From here on rows are compared."""
+        self._known = self.rows()
 
     def rows(self) -> dict[str, int]:
-        """How many rows each table of the application and its jobs has."""
-        with psycopg.connect(self.superuser_url) as connection:
-            tables = connection.execute(
-                "SELECT format('%I.%I', schemaname, relname) FROM pg_stat_user_tables ORDER BY 1"
-            ).fetchall()
-            counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for (name,) in tables)
-            return dict(connection.execute(counts.encode()).fetchall())
+        """How many rows each table of the application and its jobs has. Forgets how often somebody asked, so that
+        every request is looked at and not only the first ones."""
+        self._connection.execute("DELETE FROM rate")
+        return dict(self._connection.execute(self._count, prepare=True).fetchall())
 
     async def send(self, browser: Browser, method: str, path: str, what: str, **request: object) -> httpx.Response:
         """Refused is fine, understood is fine; a fault, a stack trace, a refusal without words and one that left a
@@ -89,13 +100,15 @@ class Crowd:
             self.wrong.append(f"{seen} shows what it must not")
         elif answer.status_code >= 400 and method != "HEAD":
             self._look_at_refusal(answer, seen)
-        if method not in ("GET", "HEAD"):
+        if answer.status_code == 429:
+            self.wrong.append(f"{seen} was not looked at")
+        if method not in ("GET", "HEAD") or self.sent % 10 == 0:
             self._look_at_rows(answer, seen)
         return answer
 
     def _look_at_rows(self, answer: httpx.Response, seen: str) -> None:
         before, self._known = self._known, self.rows()
-        changed = [table for table, count in self._known.items() if before and count != before[table]]
+        changed = [table for table, count in self._known.items() if count != before[table]]
         if changed and answer.status_code >= 400:
             self.wrong.append(f"{seen}, but {changed} changed")
 

@@ -22,7 +22,9 @@ const viewing = new Viewing(session, box("tiles"));
 const trouble = box("trouble");
 const events = new Events(`/rooms/${session}/events`, show, (connected) => {
   say(box("connection"), connected ? "" : _("The connection was lost. Trying again by itself; you need not do anything."));
-  if (!connected) indicator.unknown();
+  if (connected) return;
+  indicator.unknown();
+  say(box("alone"), "");
 });
 
 let ready = false;
