@@ -69,4 +69,4 @@ async def test_an_offer_of_h264_alone_is_refused_in_words_a_person_can_use(data_
         assert "VP8" in answer.json()["detail"]
         await owner.lead("end")
         page = await owner.browser.open(f"/sessions/{owner.session}")
-        assert "Nothing has been recorded" in page.words
+        assert "Nothing was recorded" in page.words

@@ -93,7 +93,7 @@ HOLD = {
 }
 
 
-async def test_every_change_leaves_a_line(world: World) -> None:
+async def test_j4_09_every_change_leaves_a_line(world: World) -> None:
     story = Story(world=world, ids={}, done={})
     for act in (
         signing_in,
