@@ -187,24 +187,3 @@ async def test_forms_work_without_javascript_and_our_own_posts_pass_the_origin_c
     await page.goto(f"{served}/studies/new")
     await expect(page.get_by_role("heading", name="Please sign in")).to_be_visible()
     await context.close()
-
-
-async def test_choosing_a_line_plays_camera_and_screen_from_there_in_step(
-    cast: Cast, served: str, chromium: Browser, tmp_path: Path
-) -> None:
-    person = cast.participant.participant
-    await stored_recording(cast, tmp_path, person=person, transcript=True)
-    await stored_recording(cast, tmp_path, person=person, stream=StreamKind.SCREEN)
-    context = await chromium.new_context()
-    page = await context.new_page()
-    await sign_in(page, cast, served)
-    await page.goto(f"{served}/sessions/{cast.session}/review")
-    await expect(page.locator("video")).to_have_count(2)
-    await until(page, "[...document.querySelectorAll('video')].every(v => v.readyState >= 2)")
-    await page.get_by_role("button", name="confuse me").click()
-    await until(page, "[...document.querySelectorAll('video')].every(v => v.currentTime > 1.2)")
-    times = await page.evaluate("[...document.querySelectorAll('video')].map(v => v.currentTime)")
-    assert abs(times[0] - times[1]) < 0.5
-    assert "confuse" in await page.locator("#cues [aria-current]").inner_text()
-    await until(page, "document.getElementById('play').textContent === 'Play'")  # it ends by itself
-    await context.close()
