@@ -86,6 +86,8 @@ def web(with_parent: bool) -> None:
         forwarded_allow_ips=list(settings.proxies),
         server_header=False,
         ws_max_size=64_000,  # bytes; our page says nothing on its WebSocket
+        ws_ping_interval=5,
+        ws_ping_timeout=10,  # seconds; who lost the network is shown as not here soon after
         timeout_graceful_shutdown=3,  # streams of events never end by themselves; pages connect again
     )
 
