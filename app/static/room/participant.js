@@ -83,6 +83,8 @@ function show(now) {
   const inside = ready && !ended && now.session === "live" && now.you.admitted;
   box("check").hidden = ready || ended;
   box("waiting").hidden = !ready || ended || inside;
+  box("not-open").hidden = now.session !== "scheduled";
+  box("soon").hidden = now.session === "scheduled";
   box("inside").hidden = !inside;
   box("ended").hidden = !ended;
   box("back").hidden = now.session === "ended";
