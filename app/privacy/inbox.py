@@ -125,7 +125,7 @@ def _todo(kind: RequestKind, state: RequestState, erasure: Erasure | None) -> st
     if state is RequestState.LIFTING:
         return "Nothing: it ends as soon as the participant has been told."
     if state is RequestState.IN_FORCE:
-        return "Keep it. Nobody can see it until you lift the restriction."
+        return "Keep it. Nobody sees what was recorded up to then until you lift the restriction."
     if state is not RequestState.OPEN:
         return "Nothing: answered."
     return {
