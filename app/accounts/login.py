@@ -48,6 +48,12 @@ class SignedIn:
     session: SessionId | None = None
 
     @property
+    def as_member(self) -> PersonId:
+        """For whoever passed require_member."""
+        assert self.member is not None
+        return self.member
+
+    @property
     def actor(self) -> str:
         """As audit and erasures name it."""
         return f"member:{self.member}" if self.member else f"participant:{self.participant}"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.response import Redirect, Template
 
 from app.accounts.forms import read_member, read_role
@@ -15,10 +14,8 @@ from app.accounts.models import Role
 from app.accounts.service import AlreadyMember
 from app.database import Db
 from app.forms import Form, read_form
-from app.pages import page
+from app.pages import AnyRequest, page
 from app.wiring import Wiring
-
-AnyRequest = Request[Any, Any, Any]
 
 ROLES = {
     Role.RESEARCHER: "leads sessions, invites people, reviews recordings",

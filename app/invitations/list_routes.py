@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.datastructures import UploadFile
 from litestar.response import Redirect, Template
 
@@ -18,13 +17,11 @@ from app.invitations.forms import WORDS_LENGTH
 from app.invitations.invite_list import CheckedList, check_list, invite_list, require_group
 from app.invitations.people_list import ROWS_AT_ONCE, FileText, UnreadableList, read_file, read_people
 from app.invitations.service import CannotInvite
-from app.pages import page
+from app.pages import AnyRequest, page
 from app.sessions.models import Session
 from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
-
-AnyRequest = Request[Any, Any, Any]
 
 GUESSED = (
     "The file is not in Unicode (UTF-8), so we guessed its letters. Please look whether every name is right; "

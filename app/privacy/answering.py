@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from litestar import Request, Router, get, post
+from litestar import Router, get, post
 from litestar.response import Redirect, Template
 from sqlalchemy import func, select
 
@@ -24,7 +23,7 @@ from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.invitations.service import invitation_of
 from app.language import N_, gettext
-from app.pages import FOR_PARTICIPANTS, page
+from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.models import Participant
 from app.privacy.certificate import signing_key
 from app.privacy.models import Erasure, ErasureReason
@@ -51,7 +50,6 @@ from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import PersonId
 
-AnyRequest = Request[Any, Any, Any]
 SAVED = "saved"
 PROVE = N_(
     "You have answered already. So that nobody who was forwarded your link can change it, please open My data in "

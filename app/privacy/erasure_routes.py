@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Request, Response, Router, get, post
+from litestar import Response, Router, get, post
 from litestar.params import Parameter
 from litestar.response import Redirect, Template
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from app.accounts.models import Role
 from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.errors import Conflict, NotThere
-from app.pages import page
+from app.pages import AnyRequest, page
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
 from app.privacy.erasures import erasures
@@ -34,7 +34,6 @@ from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
-AnyRequest = Request[Any, Any, Any]
 PAGE_ROWS = 50
 RESTRICTED = (
     "A participant asked to keep this and not to show it (GDPR Art. 18). Lift the restriction under Requests first; "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Request, Router, get, post
+from litestar import Router, get, post
 from litestar.params import Parameter
 from litestar.response import Redirect, Template
 
@@ -15,7 +15,7 @@ from app.accounts.models import Role
 from app.database import Db, now_in
 from app.errors import Conflict
 from app.forms import Form, read_form
-from app.pages import page
+from app.pages import AnyRequest, page
 from app.privacy.holds import (
     WORDS_FIELD,
     holds,
@@ -31,7 +31,6 @@ from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
-AnyRequest = Request[Any, Any, Any]
 PAGE_ROWS = 50
 
 
@@ -69,7 +68,7 @@ async def hold_recording(
 async def release_recording(db: Db, login: Login, recording: UUID) -> Redirect:
     """What waited for it is erased now."""
     owner = require_member(login, Role.OWNER)
-    await release(db, [await recording_to_hold(db, recording)], by=_member(owner))
+    await release(db, [await recording_to_hold(db, recording)], by=owner.as_member)
     return Redirect("/holds", status_code=303)
 
 
@@ -94,7 +93,7 @@ async def hold_session(request: AnyRequest, db: Db, wiring: Wiring, login: Login
 async def release_session(db: Db, login: Login, session: UUID) -> Redirect:
     owner = require_member(login, Role.OWNER)
     await find_session(db, session)
-    await release(db, await recordings_to_hold(db, session=session), by=_member(owner))
+    await release(db, await recordings_to_hold(db, session=session), by=owner.as_member)
     return Redirect("/holds", status_code=303)
 
 
@@ -111,7 +110,7 @@ async def _hold(
     typed = read_hold(form, await now_in(db))
     if typed is None:
         return await _page(request, db, wiring, session, rows, form, one=one, status=422)
-    await set_hold(db, wiring.columns, rows, typed, by=_member(owner))
+    await set_hold(db, wiring.columns, rows, typed, by=owner.as_member)
     return Redirect(f"/sessions/{session.id}", status_code=303)
 
 
@@ -151,11 +150,6 @@ async def _page(
         reasons=[(reason.value, reason.value.capitalize()) for reason in HoldReason],
         over=session.state == SessionState.ENDED,
     )
-
-
-def _member(owner: SignedIn) -> PersonId:
-    assert owner.member is not None
-    return owner.member
 
 
 router = Router(

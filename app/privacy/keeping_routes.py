@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Request, Router, get, post
+from litestar import Router, get, post
 from litestar.params import Parameter
 from litestar.response import Redirect, Template
 
@@ -15,7 +15,7 @@ from app.accounts.models import Account, Role
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.forms import Form, read_form
-from app.pages import page
+from app.pages import AnyRequest, page
 from app.privacy.holds import reviews_due
 from app.privacy.keeping import Change, Preview, days_now, keep, preview
 from app.privacy.overview import overview
@@ -24,7 +24,6 @@ from app.studies.forms import LONGEST_DAYS
 from app.studies.retention import shortens
 from app.studies.service import find_study
 
-AnyRequest = Request[Any, Any, Any]
 PAGE_ROWS = 50
 
 

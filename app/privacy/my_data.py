@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Router, get, post
+from litestar import Router, get, post
 from litestar.response import Redirect, Template
 from sqlalchemy import select
 
@@ -19,7 +19,7 @@ from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.language import gettext, kept_in_address
 from app.mail.service import is_suppressed, stop_waiting, suppress
-from app.pages import FOR_PARTICIPANTS, page
+from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.forms import read_change, read_code
 from app.participants.models import Participant
 from app.participants.service import ask_code, check_code, foot
@@ -38,8 +38,6 @@ from app.studies.models import ConsentKind, Study
 from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import PersonId, SessionId
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @get("/my-data")

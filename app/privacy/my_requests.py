@@ -3,9 +3,7 @@ showing, object, a copy. Each needs the fresh code, and each gives a receipt."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import Request, Router, get, post
+from litestar import Router, get, post
 from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_participant
@@ -13,7 +11,7 @@ from app.accounts.models import Scope
 from app.database import Db
 from app.forms import Form, read_form
 from app.language import gettext as _
-from app.pages import FOR_PARTICIPANTS, page
+from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.forms import NAME_LENGTH
 from app.privacy.models import RequestKind
 from app.privacy.my_data import foot_of
@@ -21,7 +19,6 @@ from app.privacy.requests import WORDS_LENGTH, ask, correct_name
 from app.wiring import Wiring
 from recordings.model import PersonId
 
-AnyRequest = Request[Any, Any, Any]
 BY_WORDS = (RequestKind.ACCESS, RequestKind.RECTIFICATION, RequestKind.OBJECTION)
 """Requests that an owner answers; the others are carried out by a button of their own."""
 

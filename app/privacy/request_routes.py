@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Request, Router, get, post
+from litestar import Router, get, post
 from litestar.params import Parameter
 from litestar.response import Redirect, Template
 
-from app.accounts.login import Login, SignedIn, require_member
+from app.accounts.login import Login, require_member
 from app.accounts.models import Role
 from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.forms import Form, read_form
-from app.pages import page
+from app.pages import AnyRequest, page
 from app.privacy.inbox import inbox, lines_of, text_of
 from app.privacy.requests import answer, find_request, lift
 from app.wiring import Wiring
 from recordings.model import PersonId
 
-AnyRequest = Request[Any, Any, Any]
 PAGE_ROWS = 50
 ANSWER_LENGTH = 5_000
 OUTCOMES = ("granted", "refused")
@@ -58,7 +57,7 @@ async def answer_request(
     await find_request(db, data_request)
     if not form.fine:
         return await _page(request, db, wiring, data_request, form, status=422)
-    await answer(db, wiring, request=data_request, granted=outcome == "granted", words=words, by=_member(owner))
+    await answer(db, wiring, request=data_request, granted=outcome == "granted", words=words, by=owner.as_member)
     return Redirect(f"/requests/{data_request}", status_code=303)
 
 
@@ -73,7 +72,7 @@ async def lift_restriction(
     await find_request(db, data_request)
     if not form.fine:
         return await _page(request, db, wiring, data_request, form, status=422)
-    await lift(db, wiring, request=data_request, words=words, by=_member(owner))
+    await lift(db, wiring, request=data_request, words=words, by=owner.as_member)
     return Redirect(f"/requests/{data_request}", status_code=303)
 
 
@@ -92,11 +91,6 @@ async def _page(
         answered_by=names.get(PersonId(row.answered_by), "") if row.answered_by else "",
         form=form,
     )
-
-
-def _member(owner: SignedIn) -> PersonId:
-    assert owner.member is not None
-    return owner.member
 
 
 router = Router("/", route_handlers=[show_requests, show_request, answer_request, lift_restriction])

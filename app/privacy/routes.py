@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Response, Router, get
+from litestar import Response, Router, get
 from litestar.response import Template
 from sqlalchemy import select
 
@@ -12,7 +12,7 @@ from app.database import Db, set_account
 from app.errors import NotThere
 from app.invitations.models import Invitation
 from app.language import reader
-from app.pages import FOR_PARTICIPANTS
+from app.pages import FOR_PARTICIPANTS, AnyRequest
 from app.participants.service import foot
 from app.privacy import (
     answering,
@@ -33,8 +33,6 @@ from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @get("/receipt/{token:str}")

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from litestar import Request, Response, Router, get, post
+from litestar import Response, Router, get, post
 from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_participant, start_login
@@ -22,7 +22,7 @@ from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.invitations.service import accept, find_by_token, invitation_of
 from app.language import read_language, reader
-from app.pages import FOR_PARTICIPANTS, page
+from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.consents import entries, give_consent, standing_consents
 from app.participants.forms import read_change, read_registration, read_switches
 from app.participants.models import Participant
@@ -38,8 +38,6 @@ from app.studies.models import ConsentKind
 from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId, SessionId
-
-AnyRequest = Request[Any, Any, Any]
 
 
 class ProofNeeded(SignInNeeded):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -80,7 +81,7 @@ class Ended(StrEnum):
     SOURCE_ENDED = "the stream viewed has ended"
 
 
-class Peer:
+class Peer(ABC):
     """One connection, publishing or viewing. Close it when the HTTP resource is deleted."""
 
     on_closed: Callable[[Ended], None] | None = None
@@ -107,13 +108,13 @@ class Peer:
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
+    @abstractmethod
     def _connected(self) -> MediaTransport:
         """Takes the media over; called in the moment DTLS is connected."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _ended(self, why: Ended) -> None:
         """The last thing before `on_closed`; called once."""
-        raise NotImplementedError
 
     def _dtls_changed(self) -> None:
         state = self._dtls.state

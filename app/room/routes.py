@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Router, get, post
+from litestar import Router, get, post
 from litestar.response import Template
 from sqlalchemy import delete, select
 
@@ -18,7 +18,7 @@ from app.forms import read_form
 from app.invitations import service as invitations
 from app.invitations.models import Invitation
 from app.language import N_, gettext
-from app.pages import FOR_PARTICIPANTS, page
+from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.service import study_notice
 from app.room import tokens, whep, whip
 from app.room.events import events, watches_of
@@ -36,8 +36,6 @@ from app.sessions.responses import count_questions
 from app.studies.models import ConsentKind, Study
 from app.wiring import Wiring
 from recordings.model import PersonId, StreamKind
-
-AnyRequest = Request[Any, Any, Any]
 
 STEPS = {
     "open": service.open_room,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
-
-from litestar import Request
 
 from app.accounts.login import SignedIn
 from app.accounts.models import Role
 from app.database import Db, set_account
 from app.errors import Forbidden, NotThere, SignInNeeded
+from app.pages import AnyRequest
 from app.room.room import Person, RoomFacts
 from app.room.rows import read_room
 from app.room.secret import node_secret, purpose_key
@@ -20,8 +18,6 @@ from app.room.tokens import PURPOSE, BadRoomToken, RoomToken, read
 from app.settings import Settings
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,11 +14,11 @@ from sqlalchemy import select
 from app.accounts.login import Login
 from app.database import Db
 from app.errors import Conflict, Forbidden, NotThere
-from app.pages import FOR_PARTICIPANTS
+from app.pages import FOR_PARTICIPANTS, AnyRequest
 from app.room.node_client import Node as NodePort
 from app.room.node_messages import ViewAsk
 from app.room.room import may_see
-from app.room.seat import AnyRequest, Seat, seat_of
+from app.room.seat import Seat, seat_of
 from app.room.whip import answered, read_offer
 from app.sessions.models import Node, Recording, Take
 from app.wiring import Wiring

@@ -23,13 +23,13 @@ from sqlalchemy import select
 from app.accounts.login import Login
 from app.database import Db
 from app.errors import BadInput, Forbidden, JunierError, NotThere, SignInNeeded
-from app.pages import FOR_PARTICIPANTS
+from app.pages import FOR_PARTICIPANTS, AnyRequest
 from app.room.ice import ice_servers, links
 from app.room.node_client import Node as NodePort
 from app.room.node_messages import StreamAsk, TrackAsk
 from app.room.permission import push_session
 from app.room.room import may_send, offered_kinds, publishable
-from app.room.seat import AnyRequest, Seat, bearer, seat_of, seat_of_token
+from app.room.seat import Seat, bearer, seat_of, seat_of_token
 from app.sessions.models import Node, Recording, Take
 from app.sessions.recorded_members import join_as_before
 from app.sessions.service import find_session, node_of, open_take

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, require_member
@@ -13,7 +12,7 @@ from app.accounts.models import Role
 from app.database import Db
 from app.errors import BadInput
 from app.forms import Form, read_form
-from app.pages import page
+from app.pages import AnyRequest, page
 from app.studies.models import QuestionKind, Study
 from app.studies.question_forms import read_question, shown_question
 from app.studies.questions import (
@@ -28,7 +27,6 @@ from app.studies.questions import (
 )
 from app.studies.service import find_study
 
-AnyRequest = Request[Any, Any, Any]
 MAY_ASK = (Role.OWNER, Role.RESEARCHER)
 
 
