@@ -16,7 +16,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 MICROPHONE_HZ = 48_000
 PAUSE_SECONDS = 1.0
-SPOKEN = ("jfk", "lj_LJ001-0002")
+SPOKEN = ("jfk", "lj_LJ001-0004")  # of more than ten words each, so that one misheard word is not a quarter of them
 
 
 @dataclass(frozen=True, kw_only=True)
