@@ -1,0 +1,1 @@
+-- Rows that rights, proofs and the media plane need; rights, row-level security and doors are said anew after it.
