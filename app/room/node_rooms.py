@@ -27,8 +27,8 @@ from app.room.node_messages import (
     ViewMade,
 )
 from recordings.capture.recorder import StreamRecorder
-from recordings.capture.rtp import Traffic
 from recordings.capture.spool import Spool
+from recordings.capture.traffic import Traffic
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyStore
 from recordings.model import TrackKind, TrackRef

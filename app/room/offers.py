@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from app.room import sdp
 from app.room.forward import OutgoingFormat
+from recordings.capture.loudness import LEVEL_URI
 from recordings.capture.rtp import TrackFormat
 from recordings.model import STREAM_TRACKS, StreamKind, TrackKind
 
@@ -90,6 +91,7 @@ def incoming_formats(answer: str, stream: StreamKind) -> list[TrackFormat]:
                         payload_type=payload_type,
                         rtx_payload_type=repairs.get(payload_type),
                         red_payload_type=next((red for red, name in section.codecs.items() if name == "red"), None),
+                        level_extension=section.extensions.get(LEVEL_URI) if section.kind == "audio" else None,
                     )
                 )
     return formats

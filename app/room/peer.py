@@ -43,7 +43,8 @@ from app.room.offers import (
 )
 from recordings.capture import aiortc_internals
 from recordings.capture.aiortc_internals import MediaTransport
-from recordings.capture.rtp import Reception, Sink, Traffic
+from recordings.capture.rtp import Reception, Sink
+from recordings.capture.traffic import Traffic
 from recordings.model import StreamKind, TrackKind
 
 __all__ = [

@@ -18,7 +18,7 @@ _OF_CANDIDATES = frozenset({"candidate", "end-of-candidates", "remote-candidates
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
     """One m= section. codecs: payload type -> encoding name in lower case; repairs: RTX payload type -> the one it
-    repairs (RFC 4588 apt).
+    repairs (RFC 4588 apt); extensions: URI -> id of a header extension (RFC 8285 §5).
 
     ssrcs: in the order they stand; the second of a FID group sends the repairs of the first (RFC 5576 §4.2).
     """
@@ -30,6 +30,7 @@ class Section:
     repairs: dict[int, int]
     ssrcs: tuple[int, ...]
     fingerprint: bool
+    extensions: dict[str, int]
 
 
 def attribute(line: str) -> tuple[str, str]:
@@ -68,6 +69,7 @@ def _read_section(lines: list[str], signed: bool) -> Section:
     codecs: dict[int, str] = {}
     repairs: dict[int, int] = {}
     ssrcs: dict[int, None] = {}
+    extensions: dict[str, int] = {}
     for line in lines[1:]:
         name, value = attribute(line)
         if name == "mid":
@@ -82,6 +84,9 @@ def _read_section(lines: list[str], signed: bool) -> Section:
             repairs[int(payload_type)] = int(parameters.split("apt=", 1)[1].split(";")[0])
         elif name == "ssrc":
             ssrcs[int(value.split(" ", 1)[0])] = None
+        elif name == "extmap":
+            number, uri, *_ = value.split(" ")
+            extensions[uri] = int(number.split("/")[0])
         elif name == "fingerprint":
             signed = True
     return Section(
@@ -92,6 +97,7 @@ def _read_section(lines: list[str], signed: bool) -> Section:
         repairs=repairs,
         ssrcs=tuple(ssrcs),
         fingerprint=signed,
+        extensions=extensions,
     )
 
 

@@ -16,8 +16,10 @@ from typing import NamedTuple, Protocol
 from recordings.capture import rtcp
 from recordings.capture.assembly import EncodedFrame, MediaPacket, OpusAssembly, Vp8Assembly, vp8_starts_key_frame
 from recordings.capture.bandwidth import Bandwidth
+from recordings.capture.loudness import Loudness
 from recordings.capture.red import read_red
 from recordings.capture.reorder import Gap, ReorderBuffer
+from recordings.capture.traffic import Traffic
 from recordings.model import Frame, Hole, SenderReport, TrackKind
 from recordings.timing import TickCount, ntp_seconds, unwrap_ticks
 
@@ -49,12 +51,13 @@ class Tap(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackFormat:
-    """What was negotiated for one track (RFC 8866 rtpmap, RFC 4588 apt, RFC 2198 red)."""
+    """What was negotiated for one track (RFC 8866 rtpmap, RFC 4588 apt, RFC 2198 red, RFC 6464 audio level)."""
 
     kind: TrackKind
     payload_type: int
     rtx_payload_type: int | None = None
     red_payload_type: int | None = None
+    level_extension: int | None = None
 
 
 class _Header(NamedTuple):
@@ -64,24 +67,6 @@ class _Header(NamedTuple):
     timestamp: int
     ssrc: int
     payload: bytes
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Traffic:
-    """Packets of a publication. recovered: came after being asked for; lost: given up; asked: so often (NACK)."""
-
-    received: int = 0
-    recovered: int = 0
-    lost: int = 0
-    asked: int = 0
-
-    def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            received=self.received + other.received,
-            recovered=self.recovered + other.recovered,
-            lost=self.lost + other.lost,
-            asked=self.asked + other.asked,
-        )
 
 
 def read_header(packet: bytes) -> _Header | None:
@@ -111,13 +96,15 @@ def read_header(packet: bytes) -> _Header | None:
 class _IncomingTrack:
     """One SSRC from its first packet on."""
 
-    def __init__(self, kind: TrackKind, ssrc: int, sink: Sink) -> None:
+    def __init__(self, kind: TrackKind, ssrc: int, sink: Sink, loudness: Loudness | None) -> None:
         self.kind = kind
         self.ssrc = ssrc
         self.buffer = ReorderBuffer(patience_s=VIDEO_PATIENCE_S if kind.is_video else AUDIO_PATIENCE_S)
         self.assembly = Vp8Assembly() if kind.is_video else OpusAssembly()
         self.ticks = TickCount(kind.clock_rate)
         self.received = 0  # on this SSRC: what RTX brought back counts as lost on the way
+        self.loudness = loudness  # of sound only
+        self.frames = self.holes = 0
         self.reported_expected = 0
         self.reported_received = 0
         self.last_report: tuple[int, float] | None = None
@@ -145,9 +132,11 @@ class _IncomingTrack:
             if ticks <= last:
                 return
             if self._hole:
+                self.holes += 1
                 self._sink.hole(Hole(kind=self.kind, from_ticks=last, to_ticks=ticks))
         self._hole = False
         self._last_frame = ticks
+        self.frames += 1
         self._sink.frame(
             Frame(
                 kind=self.kind,
@@ -203,6 +192,7 @@ class Reception:
         self._repairs = {track.rtx_payload_type: track.kind for track in formats if track.rtx_payload_type is not None}
         # payload type of RED -> the one it carries
         self._reds = {track.red_payload_type: track.payload_type for track in formats if track.red_payload_type}
+        self._loudness = {t.kind: Loudness(t.level_extension) for t in formats if not t.kind.is_video}
         self._tracks: dict[TrackKind, _IncomingTrack] = {}
         self._sink = sink
         self._ssrc = ssrc
@@ -215,20 +205,30 @@ class Reception:
         self._key_frame_wanted = False
         self.taps: list[Tap] = []
         self.ignored = 0
-        self._asked = 0
+        self._asked = self._bytes = self._key_frames_asked = 0
 
     @property
     def traffic(self) -> Traffic:
         """Since the connection stands."""
-        buffers = [track.buffer for track in self._tracks.values()]
+        tracks = self._tracks.values()
         return Traffic(
-            received=sum(buffer.received for buffer in buffers),
-            recovered=sum(buffer.recovered for buffer in buffers),
-            lost=sum(buffer.given_up for buffer in buffers),
+            received=sum(track.buffer.received for track in tracks),
+            recovered=sum(track.buffer.recovered for track in tracks),
+            lost=sum(track.buffer.given_up for track in tracks),
             asked=self._asked,
+            ignored=self.ignored,
+            bytes=self._bytes,
+            key_frames_asked=self._key_frames_asked,
+            pictures=sum(track.frames for track in tracks if track.kind.is_video),
+            holes=sum(track.holes for track in tracks),
+            sounds=sum(one.packets for one in self._loudness.values()),
+            levels=sum(one.levels for one in self._loudness.values()),
+            power=sum(one.power for one in self._loudness.values()),
+            pauses=sum(one.pauses for one in self._loudness.values()),
         )
 
     def on_rtp(self, packet: bytes) -> None:
+        self._bytes += len(packet)
         self._bandwidth.packet(len(packet))
         header = read_header(packet)
         if header is None:
@@ -241,13 +241,15 @@ class Reception:
             return
         track = self._tracks.get(kind)
         if track is None:
-            track = self._tracks[kind] = _IncomingTrack(kind, header.ssrc, self._sink)
+            track = self._tracks[kind] = _IncomingTrack(kind, header.ssrc, self._sink, self._loudness.get(kind))
             if kind.is_video and not vp8_starts_key_frame(header.payload):  # the first ones were lost or overtaken
                 track.buffer.begin_before(header.sequence, FIRST_MISSED, self._now())
         elif track.ssrc != header.ssrc:
             self.ignored += 1
             return
         track.received += 1
+        if track.loudness is not None:
+            track.loudness.add(packet, len(header.payload))
         self._bandwidth.travelled(track.ssrc, track.travelled(header.timestamp, self._now()))
         if carried == header.payload_type:
             self._take(track, header.sequence, header.timestamp, header.marker, header.payload)
@@ -338,6 +340,7 @@ class Reception:
             if track.kind.is_video and (self._key_frame_wanted or track.assembly.wants_key_frame):
                 self._key_frame_wanted = False
                 self._key_frame_asked_at = now
+                self._key_frames_asked += 1
                 self._send(rtcp.picture_loss(self._ssrc, track.ssrc))
 
     def _answer(self, now: float) -> None:

@@ -353,3 +353,29 @@ def test_a_stream_whose_first_packets_were_overtaken_begins_with_its_first_frame
     scene.take(rtp(11, payload=b"\x00middle", marker=False), rtp(10, payload=KEY, marker=False))
     scene.pass_time(VIDEO_PATIENCE_S + 0.1)  # what was before can only be known by waiting
     assert [frame.key for frame in scene.frames] == [True] and scene.holes == []
+
+
+def test_what_has_come_is_counted_for_whoever_asks() -> None:
+    """Counters only: two readings give the rates between them (app/room/health.py)."""
+    scene = Scene()
+    scene.reception = Reception(
+        [TrackFormat(kind=CAMERA, payload_type=VP8), TrackFormat(kind=VOICE, payload_type=OPUS, level_extension=1)],
+        scene,
+        ssrc=7,
+        send=scene.sent.append,
+        now=lambda: scene.now,
+        utc=lambda: UTC + scene.now,
+    )
+    said = struct.pack("!BBHLLHH", 0x90, OPUS, 1, 0, 2, 0xBEDE, 1) + bytes([0x10, 0x80 | 127, 0, 0]) + b"opus"
+    for packet in (rtp(1, payload=KEY), rtp(2, timestamp=3000), rtp(4, timestamp=9000), said, rtp(1, pt=77)):
+        scene.reception.on_rtp(packet)
+    scene.now += VIDEO_PATIENCE_S + 1
+    scene.reception.tick()
+    scene.reception.on_rtp(rtp(5, payload=KEY, timestamp=12000))
+    traffic = scene.reception.traffic
+    assert (traffic.received, traffic.lost, traffic.ignored) == (5, 1, 1)
+    assert (traffic.pictures, traffic.holes, traffic.key_frames_asked) == (3, 1, 1)
+    assert (traffic.sounds, traffic.levels, traffic.power, traffic.pauses) == (1, 1, 0, 0)
+    assert traffic.bytes == sum(len(one) for one in (rtp(1, payload=KEY), rtp(2), rtp(4), said, rtp(1), KEY)) + 12
+    assert (traffic + traffic).bytes == 2 * traffic.bytes
+    assert traffic - traffic == type(traffic)()

@@ -1,0 +1,35 @@
+"""What a publication has brought so far: for rates (app/room/health.py) and for the operator's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traffic:
+    """What came of a publication since its connection stands; counters that only grow.
+
+    Packets received without doubles, recovered (came after being asked for), lost (given up), asked for again (NACK),
+    ignored (not of this stream); bytes of all of them; key frames asked for (PLI); whole pictures; holes: places where
+    frames are missing; packets of sound, and of those what loudness.py counts.
+    """
+
+    received: int = 0
+    recovered: int = 0
+    lost: int = 0
+    asked: int = 0
+    ignored: int = 0
+    bytes: int = 0
+    key_frames_asked: int = 0
+    pictures: int = 0
+    holes: int = 0
+    sounds: int = 0
+    levels: int = 0
+    power: int = 0
+    pauses: int = 0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)})
+
+    def __sub__(self, earlier: Traffic) -> Traffic:
+        return Traffic(**{one.name: getattr(self, one.name) - getattr(earlier, one.name) for one in fields(self)})
