@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn
 
-from litestar.connection import ASGIConnection
+from litestar.connection import ASGIConnection, WebSocket
+from litestar.exceptions import WebSocketException
 from litestar.handlers.base import BaseRouteHandler
 
-from app.limits import Limit, client_address, spend
+from app.limits import Limit, Limited, client_address, spend
 from app.wiring import Wiring
+
+TOO_MANY = 4429  # as 429 (RFC 6585 §4), among the codes for private use (RFC 6455 §7.4.2)
+MOST_REASON = 120  # bytes; RFC 6455 §5.5 leaves 123
 
 
 class By(StrEnum):
@@ -98,11 +102,23 @@ def limited(wiring: Wiring, cookie: str, rules: Mapping[str, tuple[Rule, ...]] =
         if route not in rules:
             return
         async with wiring.database.transaction() as db:
-            for rule in rules[route]:
-                limit = Limit(name=f"{route} {rule.by}", times=rule.times, per=rule.per)
-                await spend(db, wiring.columns, limit, asker(connection, rule.by, cookie))
+            try:
+                for rule in rules[route]:
+                    limit = Limit(name=f"{route} {rule.by}", times=rule.times, per=rule.per)
+                    await spend(db, wiring.columns, limit, asker(connection, rule.by, cookie))
+            except Limited as refused:
+                if isinstance(connection, WebSocket):
+                    await _refuse(connection, refused)
+                raise
 
     return guard
+
+
+async def _refuse(socket: WebSocket[Any, Any, Any], refused: Limited) -> NoReturn:
+    """Browsers tell a page nothing of a WebSocket that was never opened, so it is opened to be closed with a code
+    (RFC 6455 §7.4.2) and the reason. Raises WebSocketException."""
+    await socket.accept()
+    raise WebSocketException(code=TOO_MANY, detail=refused.message[:MOST_REASON]) from refused
 
 
 def asker(connection: ASGIConnection[Any, Any, Any, Any], by: By, cookie: str) -> str:

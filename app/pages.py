@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,19 @@ from markupsafe import Markup
 from sqlalchemy.exc import OperationalError
 
 from app.errors import JunierError, NotThere, TooManyTries, Unavailable
-from app.language import N_, Reader, install, read_language, say_day, say_duration, say_moment, speak_to, translate_only
+from app.forms import Form
+from app.language import (
+    N_,
+    Reader,
+    _,
+    install,
+    read_language,
+    say_day,
+    say_duration,
+    say_moment,
+    speak_to,
+    translate_only,
+)
 from app.logs import place_of
 from app.settings import Settings
 from app.static_files import asset
@@ -35,7 +48,13 @@ log = logging.getLogger("junier.web")
 
 def page(template: str, request: AnyRequest, *, status: int = 200, **context: Any) -> Template:
     """A page. Besides `context` every template knows `settings`, `login` (or None), `path`, `now`,
-    `carried` (see below) and `here`: the address to come back to, "" after a POST."""
+    `carried` (see below) and `here`: the address to come back to, "" after a POST.
+
+    A `form` in it that was not taken is told to programs as a problem with a reason for each field (RFC 9457);
+    `wrong_lines`: more such pairs of a field and its reason."""
+    form = context.get("form")
+    if status >= 400 and isinstance(form, Form) and not _reads_pages(request):
+        return _refused_form(status, [*form.errors.items(), *context.get("wrong_lines", ())])
     known = {
         "login": request.scope["state"].get("login"),
         "path": request.url.path,
@@ -44,6 +63,23 @@ def page(template: str, request: AnyRequest, *, status: int = 200, **context: An
         "here": request.url.path if request.method == "GET" else "",
     }
     return Template(template_name=template, context=known | context, status_code=status, media_type=MediaType.HTML)
+
+
+def _reads_pages(request: AnyRequest) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _refused_form(status: int, reasons: Iterable[tuple[str, str]]) -> Template:
+    problem = {
+        "type": "about:blank",
+        "title": translate_only(TITLES[status]),
+        "status": status,
+        "detail": _("Something does not fit yet: nothing was saved."),
+        "errors": [{"field": name, "detail": reason} for name, reason in reasons],
+    }
+    return Template(
+        template_str="{{ problem | tojson }}", context={"problem": problem}, status_code=status, media_type=PROBLEM
+    )
 
 
 def render(template: str, request: AnyRequest, **context: Any) -> str:
@@ -169,7 +205,7 @@ def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
     headers = {"retry-after": "5"} if status == 503 else {}
     if isinstance(error, TooManyTries):
         headers = {"retry-after": str(error.retry_after_s)}
-    if "text/html" not in request.headers.get("accept", ""):
+    if not _reads_pages(request):
         problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": message}
         if reference:
             problem["reference"] = reference

@@ -49,7 +49,6 @@ HOMES: dict[str, tuple[str, ...]] = {
     "aiosmtplib": ("workers/smtp.py",),
     "procrastinate": ("app/jobs.py", "workers/__main__.py", "workers/reap.py"),
     "alembic": ("app/migrations/",),
-    "charset_normalizer": ("app/invitations/people_list.py",),
     "babel": ("app/language.py", "app/messages.py"),
     "psutil": ("app/embedded.py", "bench/"),
 }

@@ -14,20 +14,21 @@ from app.accounts.models import Role
 from app.database import Db
 from app.forms import Form, read_form
 from app.invitations.forms import WORDS_LENGTH
-from app.invitations.invite_list import CheckedList, check_list, invite_list, require_group
+from app.invitations.invite_list import CheckedList, Outcome, check_list, invite_list, require_group
 from app.invitations.people_list import ROWS_AT_ONCE, FileText, UnreadableList, read_file, read_people
 from app.invitations.service import CannotInvite
+from app.language import N_, _
 from app.pages import AnyRequest, page
 from app.sessions.models import Session
 from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
 
-GUESSED = (
-    "The file is not in Unicode (UTF-8), so we guessed its letters. Please look whether every name is right; "
-    "if not, save it as “CSV UTF-8” and choose it again."
+GUESSED = N_(
+    "The file is not in Unicode (UTF-8), so it was read as Windows-1252, as Excel writes it. "
+    "Please look whether every name is right; if not, save it as “CSV UTF-8” and choose it again."
 )
-CHANGED = "The list, or what is known of its people, has changed since you looked at it. Please look again."
+CHANGED = N_("The list, or what is known of its people, has changed since you looked at it. Please look again.")
 
 
 @get("/sessions/{session:uuid}/invitations/list")
@@ -98,10 +99,12 @@ async def _list_page(
     remarks: tuple[str, ...] = (),
     status: int = 200,
 ) -> Template:
+    wrong = [one for one in checked.rows if one.outcome is Outcome.WRONG] if checked else []
     return page(
         "invitations/list.html",
         request,
         status=status,
+        wrong_lines=[("people", _("Line %(line)s: %(words)s", line=one.row.line, words=one.words)) for one in wrong],
         study=await find_study(db, session.study_id),
         session=session,
         form=form,

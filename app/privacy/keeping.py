@@ -24,7 +24,7 @@ from app.sessions.models import Recording, Session
 from app.sessions.policy import due, is_held, shortest
 from app.sessions.service import find_session, recording_facts
 from app.studies.models import Study
-from app.studies.retention import shortens
+from app.studies.retention import require_within_limit, shortens
 from app.studies.service import find_study
 from recordings.model import AccountId
 
@@ -119,7 +119,10 @@ async def preview(db: Db, change: Change, now: datetime) -> Preview:
 
 
 async def keep(db: Db, change: Change, *, account: AccountId, by: str) -> None:
-    """The change takes effect; the sweep erases what is past its date. by: as audit names it. Raises NotThere."""
+    """The change takes effect; the sweep erases what is past its date. by: as audit names it.
+    Raises NotThere, and KeptTooLong above the account's limit."""
+    if change.study is not None or (change.session is not None and change.days is not None):
+        await require_within_limit(db, account, change.days)
     if change.session is not None:
         session = await find_session(db, change.session)
         before, session.retention_days = session.retention_days, change.days

@@ -21,7 +21,7 @@ from app.privacy.keeping import Change, Preview, days_now, keep, preview
 from app.privacy.overview import overview
 from app.sessions.service import find_session
 from app.studies.forms import LONGEST_DAYS
-from app.studies.retention import shortens
+from app.studies.retention import exceeds, shortens, too_long
 from app.studies.service import find_study
 
 PAGE_ROWS = 50
@@ -145,8 +145,9 @@ async def _read(db: Db, form: Form, change: Change, owner: SignedIn) -> Change |
     if form.choice("keep", ("days", "other")) == "days":
         days = form.number("days", at_least=1, at_most=LONGEST_DAYS)
     longest = (await db.get_one(Account, owner.account)).longest_retention_days
-    if change.study is not None and longest is not None and (days is None or days > longest):
-        form.errors["days" if days else "keep"] = f"Your account keeps nothing longer than {longest} days."
+    limited = change.study is not None or (change.session is not None and days is not None)
+    if limited and exceeds(days, longest):
+        form.errors["days" if days else "keep"] = too_long(longest)
     return Change(days=days, study=change.study, session=change.session) if form.fine else None
 
 

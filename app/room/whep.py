@@ -6,12 +6,14 @@ DELETE /whep/{recording}/{view}   the view ends -> 200
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from litestar import Response, Router, delete, post
 from sqlalchemy import select
 
 from app.accounts.login import Login
+from app.audit import Action, record
 from app.database import Db
 from app.errors import Conflict, Forbidden, NotThere
 from app.pages import FOR_PARTICIPANTS, AnyRequest
@@ -23,6 +25,8 @@ from app.room.whip import answered, read_offer
 from app.sessions.models import Node, Recording, Take
 from app.wiring import Wiring
 from recordings.model import PersonId
+
+WATCHED_ONCE_WITHIN = timedelta(minutes=10)
 
 
 class NotLive(Conflict):
@@ -48,6 +52,8 @@ async def view(
     if found is None:
         raise NotLive
     offer = await read_offer(request)
+    if seat.person.is_member:
+        await _tell_watched(db, seat, row)
     await db.commit()
     made = await node.view(found.url, found.resource, ViewAsk(sdp=offer, viewer=seat.person.person))
     return answered(wiring.settings, seat, made.sdp, f"/whep/{recording}/{made.view}")
@@ -62,6 +68,19 @@ async def end_view(
     if seat.facts.node is not None:
         await node.end_view(seat.facts.node, view_name, seat.person.person)
     return Response(None, status_code=200)
+
+
+async def _tell_watched(db: Db, seat: Seat, row: Recording) -> None:
+    """Who of the team saw and heard whom while it happened, observers too; a lost network tells it once."""
+    await record(
+        db,
+        account=seat.account,
+        actor=seat.actor,
+        action=Action.LIVE_WATCHED,
+        subject=f"recording:{row.id}",
+        facts={"stream": row.stream},
+        once_within=WATCHED_ONCE_WITHIN,
+    )
 
 
 async def _seat(db: Db, wiring: Wiring, login: Login, recording: UUID) -> tuple[Recording, Seat]:

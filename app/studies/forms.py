@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.forms import Form
 from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind
+from app.studies.retention import exceeds, too_long
 
 LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "nl": "Dutch"}
 """Languages a transcript can be written in."""
@@ -38,9 +39,8 @@ def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
     days: int | None = None
     if form.choice("retention", RETENTION) == "days":
         days = form.number("retention_days", at_least=1, at_most=LONGEST_DAYS)
-    if longest is not None and (days is None or days > longest):
-        name = "retention" if days is None else "retention_days"
-        form.errors.setdefault(name, f"Your account keeps nothing longer than {longest} days.")
+    if exceeds(days, longest):
+        form.errors.setdefault("retention" if days is None else "retention_days", too_long(longest))
     read = StudyInput(
         title=form.line("title"),
         contact_name=form.line("contact_name"),

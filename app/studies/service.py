@@ -15,6 +15,7 @@ from app.database import Db, now_in
 from app.errors import NotThere
 from app.sealed_columns import SealedColumns
 from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Study
+from app.studies.retention import require_within_limit
 from recordings.model import AccountId
 
 
@@ -51,7 +52,8 @@ async def create_study(
     questions_words: str = "",
     by: str = SYSTEM,
 ) -> UUID:
-    """A new study with version 1 of its consent text. by: as audit names whoever does it."""
+    """A new study with version 1 of its consent text. by: as audit names whoever does it. Raises KeptTooLong."""
+    await require_within_limit(db, account, retention_days)
     study = Study(
         id=uuid4(),
         account_id=account,
@@ -86,7 +88,7 @@ async def change_study(
     by: str = SYSTEM,
 ) -> None:
     """Change a study. A changed consent text becomes a new version; a changed retention raises its version,
-    which erasures name as the instruction they follow."""
+    which erasures name as the instruction they follow. Raises KeptTooLong."""
     row = await find_study(db, study)
     account = AccountId(row.account_id)
     row.title, row.language, row.kinds = title, language, _in_order(kinds)
@@ -96,6 +98,7 @@ async def change_study(
     subject = f"study:{study}"
     await record(db, account=account, actor=by, action=Action.STUDY_CHANGED, subject=subject)
     if row.retention_days != retention_days:
+        await require_within_limit(db, account, retention_days)
         row.retention_days, row.retention_version = retention_days, row.retention_version + 1
         facts = {"days": retention_days, "version": row.retention_version}
         await record(db, account=account, actor=by, action=Action.RETENTION_CHANGED, subject=subject, facts=facts)

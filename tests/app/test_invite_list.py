@@ -79,7 +79,7 @@ async def test_an_uploaded_file_is_read_and_kept_for_the_next_step(cast: Cast, g
     page = await look(browser, group, "", files=file)
     assert page.status_code == 200
     assert "Björk;carla@home.example" in page.text
-    assert "guessed" in page.text
+    assert "Windows-1252" in page.text
     again = await browser.post(
         f"/sessions/{group}/invitations/list",
         data={"people": "", "step": "invite", "seen": seen_in(page)},
@@ -100,6 +100,11 @@ async def test_one_wrong_line_and_nobody_is_invited(cast: Cast, group: SessionId
         assert "does not look like an e-mail address" in page.text
         assert "Eve;eve at home" in page.text, "what was pasted is still there"
         assert 'value="invite"' not in page.text
+        told = await browser.post(
+            f"/sessions/{group}/invitations/list", data=typed, headers={"accept": "application/json"}
+        )
+        assert [one["field"] for one in told.json()["errors"]] == ["people"]
+        assert told.json()["errors"][0]["detail"].startswith("Line 4: E-mail: This does not look like")
     assert await invited(cast, group) == []
 
 

@@ -113,6 +113,20 @@ def test_a_file_in_another_encoding_is_read(encoding: str, guessed: bool) -> Non
     assert [row.name for row in read_people(read.text).rows] == ["Jürgen", "Björn", "Sören"]
 
 
+@pytest.mark.parametrize(
+    "name", ["Jürgen", "Zoë", "Françoise", "Søren", "Åsa", "Ñuño", "Renée", "Straßer", "Œdipe", "Žofie", "Ærø"]
+)
+def test_a_single_line_of_excel_keeps_its_letters(name: str) -> None:
+    read = read_file(f"{name};a@home.example\r\n".encode("cp1252"))
+    assert read.guessed and pairs(read.text) == [(name, "a@home.example")]
+
+
+def test_a_byte_that_windows_1252_leaves_out_does_not_lose_the_list() -> None:
+    rows = read_people(read_file("Jürgen;j@home.example\nA\x81;a@home.example".encode("latin-1")).text).rows
+    assert rows[0].name == "Jürgen" and rows[0].errors == ()
+    assert rows[1].line == 2 and "ontrol characters" in rows[1].errors[0]
+
+
 @pytest.mark.parametrize("data", [b"PK\x03\x04rest", b"\xd0\xcf\x11\xe0rest", b"\0\1\2\xff\xfe\xfd" * 50])
 def test_a_file_that_is_no_text_is_refused(data: bytes) -> None:
     with pytest.raises(UnreadableList, match="CSV"):

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.accounts.models import Role
 from app.database import Database
+from app.limited_routes import RULES, TOO_MANY, By, at_most
 from app.room.events import Watch
 from app.room.node_client import NodeClient
 from app.room.node_messages import SessionFacts, StreamFacts, TrackFacts
@@ -184,3 +185,19 @@ async def test_nobody_else_may_follow(database: Database, tmp_path: Path) -> Non
                     await socket.recv()
         async with following(scene, owner | origin) as socket:
             assert (await heard(socket))["type"] == "room"
+
+
+async def test_who_opens_the_room_too_often_is_told_so_by_a_code_and_a_reason(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RULES, "WS /rooms/{session}/events", (at_most(1, By.LOGIN),))  # type: ignore[arg-type]
+    scene = await stage(database, tmp_path)
+    owner = as_(scene, await scene.cookie(member=scene.owner)) | {"origin": scene.wiring.settings.origin}
+    async with serving(scene):
+        async with following(scene, owner) as socket:
+            await heard(socket)
+        with pytest.raises(ConnectionClosed) as closed:
+            async with following(scene, owner) as socket:
+                await socket.recv()
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == TOO_MANY
+    assert closed.value.rcvd.reason.startswith("Too many requests in a short time. Please try again in")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from app.audit import AuditEvent
-from app.studies.models import ConsentText, Study
+from app.privacy.keeping import Change, keep
+from app.studies.models import ConsentKind, ConsentText, Study
+from app.studies.retention import KeptTooLong, exceeds
+from app.studies.service import change_study, create_study
 from tests.fixtures.web import EVERYONE, Cast
 
 FIELDS: dict[str, str | list[str]] = {
@@ -160,6 +164,59 @@ async def test_who_closes_opens_and_reads_the_consent_texts(cast: Cast) -> None:
         "other_participant": [401] * 4,
         "stranger": [401] * 4,
     }
+
+
+@pytest.mark.parametrize(
+    ("days", "longest", "too_long"),
+    [(30, None, False), (None, None, False), (30, 30, False), (31, 30, True), (None, 30, True), (29, 30, False)],
+)
+def test_no_study_keeps_longer_than_its_account(days: int | None, longest: int | None, too_long: bool) -> None:
+    assert exceeds(days, longest) is too_long
+
+
+async def test_no_way_leads_past_the_longest_time_of_the_account(cast: Cast) -> None:
+    """Not even one that forgets the form: making, changing and keeping ask the same rule."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await keep(db, Change(days=90), account=cast.account, by="member:x")
+    typed: dict[str, Any] = {
+        "title": "Long",
+        "contact_name": "O",
+        "contact_email": "o@lab.example",
+        "consent_text": "We watch.",
+        "kinds": [ConsentKind.AUDIO],
+        "language": "en",
+    }
+    for days in (91, None):
+        async with cast.wiring.database.transaction(cast.account) as db:
+            with pytest.raises(KeptTooLong, match="nothing longer than 90 days"):
+                await create_study(db, cast.wiring.columns, account=cast.account, retention_days=days, **typed)
+            with pytest.raises(KeptTooLong):
+                await change_study(db, cast.wiring.columns, study=cast.study, retention_days=days, **typed)
+            with pytest.raises(KeptTooLong):
+                await keep(db, Change(days=days, study=cast.study), account=cast.account, by="member:x")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        with pytest.raises(KeptTooLong):
+            await keep(db, Change(days=91, session=cast.session), account=cast.account, by="member:x")
+        await keep(db, Change(days=None, session=cast.session), account=cast.account, by="member:x")  # as its study
+        await create_study(db, cast.wiring.columns, account=cast.account, retention_days=90, **typed)
+        kept = (await db.scalars(select(Study.retention_days))).all()
+    assert kept == [90, 90]
+
+
+async def test_a_form_of_a_program_is_refused_as_a_problem_with_a_reason_for_each_field(cast: Cast) -> None:
+    """RFC 9457."""
+    browser = await cast.browser("owner")
+    wrong = FIELDS | {"title": "", "contact_email": "nowhere"}
+    answer = await browser.post("/studies", data=wrong, headers={"accept": "application/json"})
+    assert answer.status_code == 422 and answer.headers["content-type"].startswith("application/problem+json")
+    problem = answer.json()
+    assert (problem["status"], problem["title"]) == (422, "Something does not fit")
+    assert {one["field"]: one["detail"] for one in problem["errors"]} == {
+        "title": "Please fill this in.",
+        "contact_email": "This does not look like an e-mail address, such as anna@example.eu.",
+    }
+    page = await browser.post("/studies", data=wrong)
+    assert page.status_code == 422 and page.headers["content-type"].startswith("text/html")
 
 
 async def test_a_closed_study_takes_no_session_and_nobody_new_until_it_is_opened_again(cast: Cast) -> None:

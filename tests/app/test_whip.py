@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from app.accounts.models import Role
 from app.accounts.service import create_account
+from app.audit import Action, AuditEvent
 from app.database import Database
 from app.invitations.service import invitation_of, revoke
 from app.room import ice, tokens
@@ -215,9 +216,17 @@ async def test_views_are_for_those_inside_and_ended_by_their_viewer_only(databas
         assert viewer.connectionState == "connected"  # somebody else's view is not touched
         assert (await http.delete(viewed.headers["location"], headers=owner)).status_code == 200
         await until(lambda: viewer.connectionState == "closed", "the end of the view")
+        assert await watched(scene) == [(f"member:{scene.owner}", f"recording:{recording}", {"stream": "camera"})]
         await http.delete(made.headers["location"], headers=bearer)
         async with database.transaction(scene.account) as db:
             assert {track.kind for track in await db.scalars(select(Track))} == {"camera", "voice"}
+
+
+async def watched(scene: Stage) -> list[tuple[str, str, dict[str, str]]]:
+    """What audit says of live views: refused ones and a participant's leave nothing."""
+    async with scene.wiring.database.transaction(scene.account) as db:
+        events = await db.scalars(select(AuditEvent).where(AuditEvent.action == Action.LIVE_WATCHED))
+        return [(event.actor, event.subject, event.facts) for event in events]
 
 
 async def test_another_account_finds_nothing(database: Database, tmp_path: Path) -> None:

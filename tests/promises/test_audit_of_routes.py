@@ -31,7 +31,7 @@ WITHOUT: Mapping[str, str] = {
     "POST /whip": "the take says who published what, when and where; starting to record is logged",
     "DELETE /whip/{resource}": "the take says when it ended",
     "PATCH /whip/{resource}": "changes nothing and says so",
-    "POST /whep/{recording}": "carries the live room to somebody who was let in, which is logged",
+    "POST /whep/{recording}": "who of the team watches is logged (tests/app/test_whip.py), and letting in is",
     "DELETE /whep/{recording}/{view_name}": "ends what was carried",
 }
 

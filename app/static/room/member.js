@@ -1,4 +1,5 @@
 // A member's room: see and hear, let people in, start, pause, resume and end. Observers only watch.
+import { _ } from "../js/words.js";
 import { command } from "./commands.js";
 import { openDevices } from "./devices.js";
 import { Indicator } from "./indicator.js";
@@ -19,8 +20,8 @@ const indicator = new Indicator(box("recording"));
 const viewing = new Viewing(session, box("tiles"));
 const trouble = box("trouble");
 const recordMe = new RecordMe(session, trouble);
-const events = new Events(`/rooms/${session}/events`, show, (connected) => {
-  say(box("connection"), connected ? "" : "The connection was lost. Trying again by itself.");
+const events = new Events(`/rooms/${session}/events`, show, (connected, reason) => {
+  say(box("connection"), connected ? "" : reason || _("The connection was lost. Trying again by itself."));
   if (!connected) indicator.unknown();
 });
 

@@ -20,8 +20,8 @@ const allowed = new Set((page.dataset["kinds"] ?? "").split(" ").filter(Boolean)
 const indicator = new Indicator(box("recording"));
 const viewing = new Viewing(session, box("tiles"));
 const trouble = box("trouble");
-const events = new Events(`/rooms/${session}/events`, show, (connected) => {
-  say(box("connection"), connected ? "" : _("The connection was lost. Trying again by itself; you need not do anything."));
+const events = new Events(`/rooms/${session}/events`, show, (connected, reason) => {
+  say(box("connection"), connected ? "" : reason || _("The connection was lost. Trying again by itself; you need not do anything."));
   if (connected) return;
   indicator.unknown();
   say(box("alone"), "");

@@ -1,4 +1,5 @@
 // What the server tells the room's page (PROTOCOL.md): types, and the WebSocket that reconnects by itself.
+import { _ } from "../js/words.js";
 import { Pace } from "./pace.js";
 
 /** @typedef {"camera"|"voice"|"screen"|"screen_sound"} TrackKind */
@@ -43,6 +44,12 @@ import { Pace } from "./pace.js";
  * @property {string|null} storing_trouble
  */
 
+/** @type {Record<number, string>} why the server closes, by its code (PROTOCOL.md) */
+const REASONS = {
+  4403: _("This page is not open to you any more. Reload it to see why."),
+  4429: _("This page was opened too often in a short time. It tries again by itself."),
+};
+const REFUSED_AGAIN_MS = 5_000;
 const SILENCE_MS = 10_000; // the server says something at least every 5 s
 
 /** The room as the server sees it, told again after every loss of the connection. */
@@ -59,7 +66,7 @@ export class Events {
   /**
    * @param {string} path
    * @param {(room: Room) => void} onRoom
-   * @param {(connected: boolean) => void} onState
+   * @param {(connected: boolean, reason: string) => void} onState reason: the server's, where it gave one
    */
   constructor(path, onRoom, onState) {
     this.#url = new URL(path, location.href);
@@ -78,27 +85,27 @@ export class Events {
 
   async #run() {
     while (!this.#closed) {
-      await this.#once();
+      const code = await this.#once();
       if (this.#closed) return;
-      this.#onState(false);
-      await this.#pace.wait();
+      this.#onState(false, REASONS[code] ?? "");
+      await this.#pace.wait(code in REASONS ? REFUSED_AGAIN_MS : 0);
     }
   }
 
-  /** One connection, from opening to its end. @returns {Promise<void>} */
+  /** One connection, from opening to its end. @returns {Promise<number>} the code it was closed with, 0 without one */
   #once() {
     return new Promise((done) => {
       const socket = (this.#socket = new WebSocket(this.#url));
-      const over = () => {
+      const over = (/** @type {Event|undefined} */ event) => {
         clearTimeout(this.#silence);
         removeEventListener("offline", over);
         socket.onmessage = socket.onclose = null; // a closing that nobody answers takes browsers ten seconds more
         socket.close();
-        done();
+        done(event instanceof CloseEvent ? event.code : 0);
       };
       const stillThere = () => {
         clearTimeout(this.#silence);
-        this.#silence = setTimeout(over, SILENCE_MS);
+        this.#silence = setTimeout(() => over(undefined), SILENCE_MS);
       };
       stillThere();
       addEventListener("offline", over);
@@ -106,7 +113,7 @@ export class Events {
         stillThere();
         this.#pace.reset();
         const message = JSON.parse(event.data);
-        this.#onState(true);
+        this.#onState(true, "");
         if (message.type === "room") this.#onRoom(message);
       };
       socket.onclose = over;
