@@ -4,6 +4,7 @@ from app import audit, jobs, limits
 from app.accounts import models as accounts
 from app.database import Base
 from app.invitations import models as invitations
+from app.library import models as library
 from app.mail import models as mail
 from app.participants import models as participants
 from app.privacy import models as privacy
@@ -19,6 +20,7 @@ __all__ = [
     "audit",
     "invitations",
     "jobs",
+    "library",
     "limits",
     "mail",
     "metadata",

@@ -15,7 +15,7 @@ GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricte
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
-GRANT SELECT (id, account_id, state, asked_at) ON data_request TO junier_doors;
+GRANT SELECT (id, account_id, state, asked_at, erasure_id, looked_on) ON data_request TO junier_doors;
 
 CREATE FUNCTION find_login(token_hash bytea) RETURNS TABLE (account_id uuid, login_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -157,6 +157,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT lifting.account_id, lifting.id FROM public.data_request AS lifting
     WHERE lifting.state = 'lifting'
     ORDER BY lifting.asked_at
+    LIMIT limit_
+$door$;
+
+-- Requests that wait for an owner's answer and were not looked at today, oldest first.
+CREATE FUNCTION waiting_requests(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, request_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT waiting.account_id, waiting.id FROM public.data_request AS waiting
+    WHERE waiting.state = 'open' AND waiting.erasure_id IS NULL
+      AND (waiting.looked_on IS NULL OR waiting.looked_on < CAST(now_ AT TIME ZONE 'UTC' AS date))
+    ORDER BY waiting.asked_at
     LIMIT limit_
 $door$;
 

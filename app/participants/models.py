@@ -51,3 +51,15 @@ class DataCode(Row):
     expires_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)
     used_at: Mapped[datetime | None]
+
+
+class AddressChange(Row):
+    """An address a participant wants to have instead, until a code mailed to it proves that it is theirs."""
+
+    __tablename__ = "address_change"
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
+    address: Mapped[bytes]  # sealed under the person, field "address_change.address"
+    code_hash: Mapped[bytes]
+    asked_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)

@@ -85,6 +85,9 @@ class DataRequest(Row):
     answer: Mapped[bytes | None]  # sealed under the person, field "data_request.answer": what the owner wrote
     answered_by: Mapped[UUID | None]  # the member
     answered_at: Mapped[datetime | None]
+    extended_at: Mapped[datetime | None]  # by two months, with the participant told why (GDPR Art. 12(3))
+    extension: Mapped[bytes | None]  # sealed under the person, field "data_request.extension": why it takes longer
+    looked_on: Mapped[date | None]  # the day up to which reminders were sent (privacy.silence)
     mail_id: Mapped[UUID | None]  # by which the participant is told before a restriction is lifted
 
 
