@@ -18,6 +18,7 @@ from uuid import UUID
 
 import msgspec
 
+from app.room.health import Why, Word
 from recordings.model import (
     STREAM_TRACKS,
     AccountId,
@@ -130,9 +131,24 @@ class TrackFacts(_Message, frozen=True, kw_only=True):
     fps: float
 
 
+class HealthFacts(_Message, frozen=True, kw_only=True):
+    """How well a stream arrives and is stored (health.py), over the last seconds. lost: share of packets that could not
+    be repaired; fps: whole pictures that arrived; level: of the sound in dBov, None when it cannot be known;
+    silent_s: for how long nothing has been heard from the microphone."""
+
+    word: Word
+    why: list[Why]
+    bits_per_second: int
+    lost: float
+    fps: float
+    level: int | None
+    silent_s: int
+
+
 class StreamFacts(_Message, frozen=True, kw_only=True):
     """A live stream. state: idle | waiting | recording | full | closed (capture.recorder.CaptureState);
-    stored_up_to: UTC seconds up to which everything captured is in the object store."""
+    stored_up_to: UTC seconds up to which everything captured is in the object store; health: None from a node that
+    is older than the web process."""
 
     recording: UUID
     take: int
@@ -143,16 +159,19 @@ class StreamFacts(_Message, frozen=True, kw_only=True):
     tracks: list[TrackFacts]
     stored_up_to: float | None
     views: int
+    health: HealthFacts | None = None
 
 
 class SessionFacts(_Message, frozen=True, kw_only=True):
     """leased: permission is fresh; waiting_s: age of the oldest piece of the node not stored yet;
-    failing: what the object store complains of, None when it answers."""
+    failing: what the object store complains of, None when it answers; stored_up_to: of all its live streams, and of
+    what still waits of those that have ended."""
 
     leased: bool
     waiting_s: float
     failing: str | None
     streams: list[StreamFacts]
+    stored_up_to: float | None = None
 
 
 class EraseAsk(_Message, frozen=True, kw_only=True):

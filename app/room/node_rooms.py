@@ -8,38 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from app.errors import Conflict, NotThere, Unavailable
 from app.room import peer
+from app.room.live_stream import LiveStream, Totals, session_facts, totals
 from app.room.node_messages import (
     LEASE_SECONDS,
     EraseDone,
     Permission,
     SessionFacts,
     StreamAsk,
-    StreamFacts,
     StreamMade,
-    TrackFacts,
     ViewAsk,
     ViewMade,
 )
 from recordings.capture.recorder import StreamRecorder
 from recordings.capture.spool import Spool
-from recordings.capture.traffic import Traffic
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyStore
-from recordings.model import TrackKind, TrackRef
+from recordings.model import TrackRef
 from recordings.storage.layout import recording_prefix, track_key_path, track_prefix
 
 FORSAKEN_SECONDS = 60.0
 """A session nobody pushes permission for ends its streams, so that their takes are finished."""
-FRESH_SECONDS = 2.0
-"""A track that kept no frame for longer is not shown as being recorded."""
+PULSE_SECONDS = 1.0
 NO_PUSH = "permission did not arrive"
-_RATE_SECONDS = 1.0
 
 
 class NodeFull(Unavailable):
@@ -72,41 +68,6 @@ class _Lease:
     at: float  # monotonic seconds
 
 
-@dataclass(slots=True)
-class _Rate:
-    """Frames per second over the last second or more."""
-
-    frames: int = 0
-    at: float = 0.0
-    fps: float = 0.0
-
-    def update(self, frames: int, at: float) -> None:
-        if at - self.at >= _RATE_SECONDS:
-            self.fps = (frames - self.frames) / (at - self.at) if self.at else 0.0
-            self.frames, self.at = frames, at
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Totals:
-    """Of every stream since the process began."""
-
-    traffic: Traffic = field(default_factory=Traffic)
-    frames: int = 0
-
-
-@dataclass(slots=True)
-class LiveStream:
-    """One take being received."""
-
-    ask: StreamAsk
-    tracks: Mapping[TrackKind, TrackRef]
-    recorder: StreamRecorder
-    publication: peer.Publication
-    views: dict[str, tuple[UUID, peer.Viewing]] = field(default_factory=dict)
-    rates: dict[TrackKind, _Rate] = field(default_factory=dict)
-    capturing_since: float | None = None  # UTC seconds; None while no frame is kept
-
-
 class Rooms:
     """on_take_end: called for every take that is over, never twice. clock: monotonic seconds;
     now: server UTC in seconds."""
@@ -129,6 +90,7 @@ class Rooms:
         self._streams: dict[str, LiveStream] = {}
         self._leases: dict[UUID, _Lease] = {}
         self._opening = 0
+        self._felt_at = float("-inf")
         self._ended_totals = Totals()
         self._farewells: set[asyncio.Task[None]] = set()
 
@@ -139,7 +101,7 @@ class Rooms:
 
     @property
     def totals(self) -> Totals:
-        return _sum([self._ended_totals, *(_counted(stream) for stream in self._streams.values())])
+        return totals([self._ended_totals, *(stream.totals for stream in self._streams.values())])
 
     @property
     def count(self) -> int:
@@ -212,15 +174,11 @@ class Rooms:
             stream.recorder.tick(now)
             if stream.recorder.wants_key_frame():
                 stream.publication.request_key_frame()
-            newest = 0.0
-            for kind, track in stream.recorder.health().tracks.items():
-                stream.rates.setdefault(kind, _Rate()).update(track.frames, clock)
-                if track.permitted and track.last_frame_at is not None:
-                    newest = max(newest, track.last_frame_at)
-            if now - newest >= FRESH_SECONDS:
-                stream.capturing_since = None
-            elif stream.capturing_since is None:
-                stream.capturing_since = now
+            stream.look(clock, now)
+        if clock - self._felt_at >= PULSE_SECONDS:
+            self._felt_at, oldest = clock, self._spool.oldest_of_tracks()
+            for stream in self._streams.values():
+                stream.feel_pulse(oldest, clock, now)
         for session, lease in list(self._leases.items()):
             if clock - lease.at > FORSAKEN_SECONDS:
                 del self._leases[session]
@@ -231,12 +189,13 @@ class Rooms:
         return lease is not None and self._clock() - lease.at <= LEASE_SECONDS
 
     def facts(self, session: UUID) -> SessionFacts:
-        health = self._uploader.health()
-        return SessionFacts(
+        return session_facts(
+            self._in(session),
+            self._spool,
+            self._uploader,
             leased=self.leased(session),
-            waiting_s=health.oldest_waiting_s,
-            failing=health.failing,
-            streams=[self._facts(stream) for stream in self._in(session)],
+            clock=self._clock(),
+            now=self._now(),
         )
 
     async def erase(self, prefix: str) -> EraseDone:
@@ -292,7 +251,7 @@ class Rooms:
         del self._streams[stream.ask.resource]
         clean = why is not peer.Ended.LOST
         stream.recorder.close(clean)
-        self._ended_totals = _sum([self._ended_totals, _counted(stream)])
+        self._ended_totals = totals([self._ended_totals, stream.totals])
         for _, viewing in list(stream.views.values()):
             self._later(viewing.close())
         self._on_take_end(
@@ -334,40 +293,6 @@ class Rooms:
             return self._streams[resource]
         except KeyError:
             raise StreamGone() from None
-
-    def _facts(self, stream: LiveStream) -> StreamFacts:
-        health = stream.recorder.health()
-        stored = [self._uploader.stored_up_to(track_prefix(track)) for track in stream.tracks.values()]
-        return StreamFacts(
-            recording=stream.ask.recording,
-            take=stream.ask.take,
-            person=stream.ask.person,
-            stream=stream.ask.stream,
-            connected=stream.publication.state is peer.PeerState.CONNECTED,
-            state=health.state,
-            tracks=[
-                TrackFacts(
-                    kind=kind,
-                    permitted=track.permitted,
-                    capturing=track.permitted and self._now() - (track.last_frame_at or 0.0) < FRESH_SECONDS,
-                    frames=track.frames,
-                    bytes=track.bytes,
-                    fps=round(stream.rates[kind].fps, 1) if kind in stream.rates else 0.0,
-                )
-                for kind, track in health.tracks.items()
-            ],
-            stored_up_to=min((moment for moment in stored if moment), default=None),
-            views=len(stream.views),
-        )
-
-
-def _counted(stream: LiveStream) -> Totals:
-    frames = sum(track.frames for track in stream.recorder.health().tracks.values())
-    return Totals(traffic=stream.publication.traffic, frames=frames)
-
-
-def _sum(totals: Sequence[Totals]) -> Totals:
-    return Totals(traffic=sum((t.traffic for t in totals), Traffic()), frames=sum(t.frames for t in totals))
 
 
 def _forget(stream: LiveStream, view: str) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.room.node_messages import SessionFacts, StreamFacts
+from app.room.node_messages import HealthFacts, SessionFacts, StreamFacts
 from app.room.room import OBSERVER, PARTICIPANT, Person, RoomFacts, may_be_inside, may_see, publishable
 from recordings.model import PersonId, RecordingId, StreamKind, TrackKind
 
@@ -24,7 +24,8 @@ class PersonTold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamTold(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream in the room. recorded: the kinds of which frames are being kept at this moment."""
+    """A stream in the room. recorded: the kinds of which frames are being kept at this moment; health: for those who
+    lead the session."""
 
     recording: UUID
     take: int
@@ -35,6 +36,7 @@ class StreamTold(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     fps: float
     stored_up_to: datetime | None
+    health: HealthFacts | None
 
 
 class You(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +68,8 @@ def told(facts: RoomFacts, media: SessionFacts | None, person: Person, names: Ma
     """media: None when the media process cannot be reached; names: opened, of everybody in facts."""
     inside = bool(may_be_inside(facts, person))
     live = [stream for stream in (media.streams if media else []) if _is_current(facts, stream)]
-    streams = [_stream(stream) for stream in live if inside and _may_see(facts, person, stream)]
-    stored = [stream.stored_up_to for stream in live if stream.stored_up_to is not None]
+    leads = person.is_member and person.role != OBSERVER
+    streams = [_stream(stream, leads) for stream in live if inside and _may_see(facts, person, stream)]
     return RoomTold(
         session=facts.state,
         recording=facts.recording,
@@ -85,7 +87,7 @@ def told(facts: RoomFacts, media: SessionFacts | None, person: Person, names: Ma
         streams=streams,
         observers=sum(1 for other in facts.people.values() if other.role == OBSERVER and other.present),
         media=media is not None,
-        stored_up_to=_moment(min(stored)) if stored and person.is_member else None,
+        stored_up_to=_moment(media.stored_up_to) if media and media.stored_up_to and person.is_member else None,
         storing_trouble=media.failing if media and person.is_member else None,
     )
 
@@ -125,7 +127,7 @@ def _person(person: Person, names: Mapping[PersonId, str], viewer: Person) -> Pe
     )
 
 
-def _stream(stream: StreamFacts) -> StreamTold:
+def _stream(stream: StreamFacts, with_health: bool) -> StreamTold:
     return StreamTold(
         recording=stream.recording,
         take=stream.take,
@@ -136,6 +138,7 @@ def _stream(stream: StreamFacts) -> StreamTold:
         state=stream.state,
         fps=max((track.fps for track in stream.tracks if track.kind.is_video), default=0.0),
         stored_up_to=_moment(stream.stored_up_to) if stream.stored_up_to else None,
+        health=stream.health if with_health else None,
     )
 
 

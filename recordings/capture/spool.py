@@ -202,6 +202,15 @@ class Spool:
             oldest_since=min((piece.since for piece in ready), default=None),
         )
 
+    def oldest_of_tracks(self) -> dict[str, float]:
+        """By track prefix: when the oldest piece of it that waits was closed. One pass over all pieces."""
+        oldest: dict[str, float] = {}
+        closed = (one.piece for one in self._closed.values() if not one.doomed)
+        for piece in (*self._ready.values(), *closed):
+            track = piece.key.rsplit("/", 2)[0] + "/"
+            oldest[track] = min(piece.since, oldest.get(track, piece.since))
+        return oldest
+
     def recover(self) -> int:
         """After a start: everything that lies here becomes ready, torn tails cut; returns how many
         pieces. Journals of takes that died have no end and tell by that."""

@@ -30,6 +30,10 @@ def person_prefix(account: AccountId, session: SessionId, person: PersonId) -> s
     return f"{account}/{session}/{person}/"
 
 
+def session_prefix(ref: RecordingRef) -> str:
+    return f"{ref.account}/{ref.session}/"
+
+
 def recording_prefix(ref: RecordingRef) -> str:
     return f"{person_prefix(ref.account, ref.session, ref.person)}{ref.recording}/"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 from unittest.mock import AsyncMock
 
+import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -19,8 +20,9 @@ from app.accounts.models import Role
 from app.database import Database
 from app.limited_routes import RULES, TOO_MANY, By, at_most
 from app.room.events import Watch
+from app.room.health import Why, Word
 from app.room.node_client import NodeClient
-from app.room.node_messages import SessionFacts, StreamFacts, TrackFacts
+from app.room.node_messages import HealthFacts, SessionFacts, StreamFacts, TrackFacts
 from app.room.room import Person, RoomFacts
 from app.room.snapshot import RoomTold, told
 from app.sessions.models import SessionState
@@ -37,6 +39,7 @@ def media(facts: RoomFacts, *people: Person, capturing: bool = True, take: int =
         leased=True,
         waiting_s=0.2,
         failing="unreachable",
+        stored_up_to=1_777_818_000.7,
         streams=[
             StreamFacts(
                 recording=recordings[person.person],
@@ -51,6 +54,15 @@ def media(facts: RoomFacts, *people: Person, capturing: bool = True, take: int =
                 ],
                 stored_up_to=1_777_818_000.7,
                 views=1,
+                health=HealthFacts(
+                    word=Word.WEAK,
+                    why=[Why.LOSS],
+                    bits_per_second=1_800_000,
+                    lost=0.02,
+                    fps=29.9,
+                    level=-31,
+                    silent_s=0,
+                ),
             )
             for person in people
         ],
@@ -110,6 +122,20 @@ def test_without_the_media_process_nothing_is_claimed() -> None:
     anna = guest()
     now = tell(room(anna), anna, None)
     assert (now.media, now.streams, now.stored_up_to) == (False, [], None)
+
+
+def test_how_well_a_stream_arrives_is_told_to_those_who_lead_and_to_nobody_else() -> None:
+    anna, ben = guest(), guest()
+    ada, rosa, eve = (replace(member(role), present=True) for role in ("owner", "researcher", "observer"))
+    facts = replace(room(anna, ben, ada, rosa, eve), group=True)
+    carried = media(facts, anna, ben, ada)
+    told_health = {
+        one.person: [stream.health is not None for stream in tell(facts, one, carried).streams]
+        for one in (ada, rosa, eve, anna, ben)
+    }
+    assert told_health[ada.person] == told_health[rosa.person] == [True] * 3
+    assert told_health[eve.person] == told_health[anna.person] == told_health[ben.person] == [False] * 3
+    assert b'health":null' in msgspec.json.encode(tell(facts, anna, carried))
 
 
 @asynccontextmanager
