@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -33,6 +34,7 @@ from app.language import (
     translate_only,
 )
 from app.logs import place_of
+from app.sections import section_of
 from app.settings import Settings
 from app.static_files import asset
 from recordings.encryption.keystore import KeyStoreError
@@ -100,7 +102,7 @@ def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
         extensions=["jinja2.ext.i18n"],
     )
     install(environment)
-    environment.globals |= {"settings": settings, "asset": asset}
+    environment.globals |= {"settings": settings, "asset": asset, "section_of": section_of}
     environment.filters |= {"moment": moment, "day": day, "duration": duration, "clock": clock, "size": size}
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 
@@ -110,6 +112,9 @@ def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
 FOR_PARTICIPANTS = {"for_participants": True}
 """opt of a router or handler whose pages participants read, in their language; all others are in English."""
 
+OWN_PAGE = re.compile(r"/(?!/)[\w./-]*", re.ASCII)
+"""An address of ours to come back to."""
+
 
 async def meet(request: AnyRequest) -> None:
     """The hook before every request."""
@@ -118,11 +123,15 @@ async def meet(request: AnyRequest) -> None:
 
 def greet(request: AnyRequest) -> None:
     """This request speaks English, or what a participant's browser and address ask for."""
-    handler = request.scope.get("route_handler")
-    theirs = handler is None or handler.opt.get("for_participants")  # an address that leads nowhere: anybody's
-    reader = _asking(request) if theirs else Reader()
+    reader = asking(request) if _for_participants(request) else Reader()
     request.scope["state"]["reader"] = reader
     speak_to(reader)
+
+
+def _for_participants(request: AnyRequest) -> bool:
+    """An address that leads nowhere is anybody's."""
+    handler = request.scope.get("route_handler")
+    return handler is None or bool(handler.opt.get("for_participants"))
 
 
 def carried(request: AnyRequest) -> str:
@@ -131,7 +140,8 @@ def carried(request: AnyRequest) -> str:
     return f"?language={explicit}" if explicit else ""
 
 
-def _asking(request: AnyRequest) -> Reader:
+def asking(request: AnyRequest) -> Reader:
+    """What address and browser ask for."""
     return Reader(explicit=request.query_params.get("language"), header=request.headers.get("accept-language"))
 
 
@@ -201,7 +211,9 @@ def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
         reference = secrets.token_hex(4)
         # type and place only: messages of exceptions can carry personal data
         log.error("request failed: %s at %s, reference %s", type(error).__name__, place_of(error), reference)
-    title, message = translate_only(TITLES.get(status, N_("Something went wrong"))), translate_only(message)
+    login = request.scope["state"].get("login")
+    letter = login.participant is not None if login else _for_participants(request)
+    title, message = translate_only(_title(status, letter, request.url.path)), translate_only(message)
     headers = {"retry-after": "5"} if status == 503 else {}
     if isinstance(error, TooManyTries):
         headers = {"retry-after": str(error.retry_after_s)}
@@ -217,10 +229,28 @@ def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
         message=message,
         status=status,
         reference=reference,
-        login=request.scope.get("state", {}).get("login"),
+        login=login,
         path=request.url.path,
+        letter=letter,
+        here=_to_come_back_to(request, login) if letter else "",
+        **request.scope["state"].get("foot", {}),
     )
     return Response(html, status_code=status, media_type=MediaType.HTML, headers=headers)
+
+
+def _title(status: int, letter: bool, path: str) -> str:
+    """Participants have no account to sign in to."""
+    if letter and status == 401 and not path.startswith("/rooms/"):
+        return N_("We need to know that it is you")
+    return TITLES.get(status, N_("Something went wrong"))
+
+
+def _to_come_back_to(request: AnyRequest, login: Any) -> str:
+    """Where a choice of language on an error page leads: the same page; after a form a page that can be opened."""
+    path = request.url.path
+    if login and request.method != "GET":
+        return "/my-data" if path.startswith("/my-data") else f"/take-part/{login.session}"
+    return path if OWN_PAGE.fullmatch(path) else ""
 
 
 def status_and_message(error: Exception) -> tuple[int, str]:
