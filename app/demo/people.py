@@ -20,7 +20,7 @@ ROOM_SECONDS = 10
 LINK = re.compile(r"https?://\S+")
 MEDIA = re.compile(r'src="(/recordings/[0-9a-f-]{36}/media)"')
 TAGS = re.compile(r"<[^>]*>")  # WebVTT's voice spans and word times
-TRANSCRIPT = re.compile(r'href="(/recordings/[0-9a-f-]{36}/transcript/vtt)"')
+TRANSCRIPT = re.compile(r'formaction="(/recordings/[0-9a-f-]{36}/transcript/vtt)"')
 CODE = re.compile(r"\b\d{6}\b")
 
 
@@ -120,7 +120,7 @@ class Owner:
     async def transcript(self, name: str) -> str | None:
         """What this person said, from the transcript beside the player; None while it is being written."""
         for link in sorted(set(TRANSCRIPT.findall((await self.review()).html))):
-            text = (await self.browser.http.get(link)).text
+            text = (await self.browser.http.get(link, params={"purpose": "quality"})).text
             if f"<v {name}>" in text:
                 return " ".join(TAGS.sub("", line) for line in text.splitlines() if line.startswith("<v "))
         return None

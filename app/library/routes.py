@@ -26,6 +26,7 @@ from app.library.written import FORMATS
 from app.pages import page
 from app.sessions.again import try_again
 from app.sessions.notes import notes_of_session
+from app.sessions.purposes import PURPOSE_WORDS, Asked, read_purpose
 from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
@@ -52,6 +53,7 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
         silent=[line for line in look.listing.lines if not line.readable or line.erased_tracks or line.missing],
         lifeline=lifeline(shown),
         notes=placed(notes, shown),
+        purposes=PURPOSE_WORDS,
     )
 
 
@@ -63,12 +65,16 @@ async def show_media(
     login: Login,
     recording: UUID,
     download: Annotated[bool, Parameter(query="download")] = False,
+    purpose: Asked = None,
 ) -> Response[Any]:
-    """The recording as one WebM, or the range asked for (RFC 9110 §14); 206, 304 and 416 as players expect."""
+    """The recording as one WebM, or the range asked for (RFC 9110 §14); 206, 304 and 416 as players expect.
+    A download says what it is for."""
     member = require_member(login, *REVIEWERS)
     media = await find_media(db, recording=recording)
-    action = Action.RECORDING_DOWNLOADED if download else Action.RECORDING_VIEWED
-    await note_read(db, member, action, f"recording:{recording}")
+    if download:
+        await note_read(db, member, Action.RECORDING_DOWNLOADED, f"recording:{recording}", read_purpose(purpose))
+    else:
+        await note_read(db, member, Action.RECORDING_VIEWED, f"recording:{recording}")
     await db.commit()  # the reading is in the log, and nothing holds a database connection while the bytes flow
     return await media_answer(request, wiring, media, download=download)
 
@@ -85,14 +91,16 @@ async def show_media_head(
 
 
 @get("/recordings/{recording:uuid}/transcript/{form:str}")
-async def show_transcript(db: Db, wiring: Wiring, login: Login, recording: UUID, form: str) -> Response[str]:
-    """VTT, SRT or TXT of one recording."""
+async def show_transcript(
+    db: Db, wiring: Wiring, login: Login, recording: UUID, form: str, purpose: Asked = None
+) -> Response[str]:
+    """VTT, SRT or TXT of one recording, as it was corrected, for a purpose."""
     member = require_member(login, *REVIEWERS)
     if form not in FORMATS:
         raise NotThere
     media_type, write = FORMATS[form]
-    await note_read(db, member, Action.TRANSCRIPT_READ, f"recording:{recording}")
     text = write(await recording_lines(db, wiring, recording=recording))
+    await note_read(db, member, Action.TRANSCRIPT_READ, f"recording:{recording}", read_purpose(purpose))
     disposition = f'attachment; filename="transcript-{recording}.{form}"'
     return Response(text, media_type=media_type, headers={"content-disposition": disposition})
 

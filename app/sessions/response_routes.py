@@ -19,6 +19,7 @@ from app.database import Db
 from app.pages import page
 from app.sessions.answering import in_words
 from app.sessions.models import Session
+from app.sessions.purposes import PURPOSE_WORDS, Asked, DownloadPurpose, read_purpose
 from app.sessions.responses import Answered, answers_of_session
 from app.sessions.service import find_session
 from app.studies.models import Question
@@ -42,17 +43,21 @@ async def show_answers(
     asks = bool(await questions_of_study(db, study.id))
     if answered:
         await _note(db, member, Action.ANSWERS_READ, row)
-    return page("sessions/answers.html", request, session=row, study=study, answered=answered, asks=asks)
+    return page(
+        "sessions/answers.html", request, session=row, study=study, answered=answered, asks=asks, purposes=PURPOSE_WORDS
+    )
 
 
 @get("/sessions/{session:uuid}/answers.csv")
-async def download_answers(db: Db, wiring: Wiring, login: Login, session: UUID) -> Response[bytes]:
-    """One row a participant, one column a wording; what is not readable is left out."""
+async def download_answers(
+    db: Db, wiring: Wiring, login: Login, session: UUID, purpose: Asked = None
+) -> Response[bytes]:
+    """One row a participant, one column a wording; what is not readable is left out. It says what it is for."""
     member = require_member(login, Role.OWNER, Role.RESEARCHER)
     row = await find_session(db, session)
     study = await find_study(db, row.study_id)
     answered = await answers_of_session(db, wiring.columns, session=row, study=study)
-    await _note(db, member, Action.ANSWERS_DOWNLOADED, row)
+    await _note(db, member, Action.ANSWERS_DOWNLOADED, row, read_purpose(purpose))
     return Response(
         answers_table(answered),
         media_type="text/csv; charset=utf-8",
@@ -85,7 +90,9 @@ def _questions(answered: Iterable[Answered]) -> list[Question]:
     return sorted(found.values(), key=lambda one: (one.position, one.created_at))
 
 
-async def _note(db: Db, member: SignedIn, action: Action, session: Session) -> None:
+async def _note(
+    db: Db, member: SignedIn, action: Action, session: Session, purpose: DownloadPurpose | None = None
+) -> None:
     """Committed before anything is shown: what cannot be logged is not read."""
     await record(
         db,
@@ -93,7 +100,7 @@ async def _note(db: Db, member: SignedIn, action: Action, session: Session) -> N
         actor=member.actor,
         action=action,
         subject=f"session:{session.id}",
-        facts={"login": member.login_id},
+        facts={"login": member.login_id} | ({"purpose": str(purpose)} if purpose else {}),
         once_within=SAME_READING if action is Action.ANSWERS_READ else None,
     )
     await db.commit()

@@ -35,7 +35,7 @@ async def test_only_owner_and_researcher_of_the_account_see_media_and_words(cast
             (await browser.get(path)).status_code
             for path in (
                 f"/recordings/{recording}/media",
-                f"/recordings/{recording}/transcript/vtt",
+                f"/recordings/{recording}/transcript/vtt?purpose=quality",
                 f"/sessions/{cast.session}/review",
             )
         ]

@@ -324,7 +324,7 @@ async def test_owner_and_researcher_read_answers_and_nobody_else(cast: Cast) -> 
     expected = {"owner": 200, "researcher": 200, "observer": 403, "other_owner": 404}
     for who in EVERYONE:
         browser = await cast.browser(who)
-        for path in (f"/sessions/{cast.session}/answers", f"/sessions/{cast.session}/answers.csv"):
+        for path in (f"/sessions/{cast.session}/answers", f"/sessions/{cast.session}/answers.csv?purpose=analysis"):
             answer = await browser.get(path)
             assert answer.status_code == expected.get(who, 401), (who, path)
             assert (SAID in answer.text) is (answer.status_code == 200)
@@ -333,7 +333,7 @@ async def test_owner_and_researcher_read_answers_and_nobody_else(cast: Cast) -> 
 async def test_reading_and_downloading_are_in_the_log(cast: Cast) -> None:
     await answered(cast)
     browser = await cast.browser("researcher")
-    for path in ("answers", "answers", "answers.csv", "answers.csv"):
+    for path in ("answers", "answers", "answers.csv?purpose=analysis", "answers.csv?purpose=analysis"):
         await browser.get(f"/sessions/{cast.session}/{path}")
     async with cast.wiring.database.transaction(cast.account) as db:
         found = await db.execute(
@@ -353,7 +353,7 @@ async def test_reading_and_downloading_are_in_the_log(cast: Cast) -> None:
 
 async def test_the_table_has_a_row_for_each_person_and_runs_nothing(cast: Cast) -> None:
     await answered(cast, text='=HYPERLINK("http://x.example","A, B")\r\nsecond line')
-    answer = await (await cast.browser("owner")).get(f"/sessions/{cast.session}/answers.csv")
+    answer = await (await cast.browser("owner")).get(f"/sessions/{cast.session}/answers.csv?purpose=analysis")
     assert answer.headers["content-type"].startswith("text/csv")
     assert "attachment" in answer.headers["content-disposition"]
     assert "no-store" in answer.headers["cache-control"]

@@ -66,7 +66,7 @@ async def test_by_the_date_answers_are_unread_at_once_and_the_sweep_erases_them(
     assert await run_all(cast) == []
     assert SAID in (await owner.get(f"/sessions/{cast.session}/answers")).text
     await age(cast, timedelta(minutes=10))
-    for path in ("answers", "answers.csv"):
+    for path in ("answers", "answers.csv?purpose=analysis"):
         assert SAID not in (await owner.get(f"/sessions/{cast.session}/{path}")).text
     participant = await cast.browser("participant")
     assert (await participant.post(path_of(cast), data=filled(await questions(cast)))).status_code == 409
@@ -259,7 +259,7 @@ async def test_restricted_answers_are_kept_and_neither_read_nor_erased_by_date_o
     browser = await proven(cast)
     await browser.post("/my-data/restrict")
     owner = await cast.browser("owner")
-    for path in ("answers", "answers.csv"):
+    for path in ("answers", "answers.csv?purpose=analysis"):
         assert SAID not in (await owner.get(f"/sessions/{cast.session}/{path}")).text
     assert SAID in (await browser.get("/my-data")).text
     assert (await owner.post(f"/sessions/{cast.session}/erase")).status_code == 409

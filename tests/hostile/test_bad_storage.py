@@ -40,7 +40,7 @@ def store_of(cast: Cast) -> MemoryStore:
 @pytest.mark.parametrize("what", FAULTS)
 async def test_every_page_says_so_and_plays_again_afterwards(cast: Cast, anna: RecordingId, what: str) -> None:
     owner, store = await cast.browser("owner"), store_of(cast)
-    media, words = f"/recordings/{anna}/media", f"/recordings/{anna}/transcript/vtt"
+    media, words = f"/recordings/{anna}/media", f"/recordings/{anna}/transcript/vtt?purpose=quality"
     whole = (await owner.get(media)).content
 
     def fault(verb: str, key: str) -> None:

@@ -206,7 +206,7 @@ async def test_silence_is_a_transcript_without_words_and_the_page_says_so(cast: 
     assert "nobody spoke" in shown.text
     owner = await cast.browser("owner")
     for form in ("vtt", "srt", "txt"):
-        assert (await owner.get(f"/recordings/{row.recording_id}/transcript/{form}")).status_code == 200
+        assert (await owner.get(f"/recordings/{row.recording_id}/transcript/{form}?purpose=quality")).status_code == 200
 
 
 async def test_without_a_speech_model_the_transcript_says_why_and_the_media_plays(cast: Cast, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from app.sessions.notes import write_note
 from app.studies.models import QuestionKind
 from app.studies.questions import QuestionInput, add_question
 from recordings.model import RecordingRef
-from tests.promises.world import World
+from tests.promises.world import World, answer_after_the_session
 
 OPEN_TO_ALL = {"/", "/health", "/.well-known/security.txt", "/sign-in", "/sign-out", "/schema"}
 """Show nothing of any account (/ sends strangers to the sign-in page)."""
@@ -201,12 +201,28 @@ async def test_j4_08_nothing_can_be_shared_outside(world: World):
     assert not [path for _, path in pages(world.app) if re.search(r"share|public|embed|presign", path)]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a download is given without asking what the copy is for")
 async def test_j4_08_a_download_asks_what_it_is_for(world: World):
-    ref = await recorded(world)
-    owner = await world.member(world.lab)
-    answer = await owner.http.get(f"/recordings/{ref.recording}/media?download=true")
-    assert answer.status_code == 422
+    """One of a few purposes, which the log keeps; without one, or with words of one's own, no byte is given."""
+    transcript = await world.transcribed(world.anna)
+    await answer_after_the_session(world, world.anna)
+    recording, owner = f"/recordings/{transcript.recording_id}", await world.member(world.lab)
+    copies = (
+        f"{recording}/media?download=true",
+        f"{recording}/transcript/txt?",
+        f"/sessions/{world.lab.session}/answers.csv?",
+    )
+    for path in copies:
+        for purpose in ("", "&purpose=", "&purpose=Anna%20is%20funny"):
+            answer = await owner.http.get(path + purpose)
+            assert answer.status_code == 422 and "what the copy is for" in answer.text
+    written = ("downloaded", "transcript:read")
+    assert not [e for e in await world.rows(world.lab, AuditEvent) if e.action.endswith(written)]
+    for path in copies:
+        assert (await owner.http.get(f"{path}&purpose=report")).status_code == 200
+    noted = [event for event in await world.rows(world.lab, AuditEvent) if event.action.endswith(written)]
+    assert [event.facts["purpose"] for event in noted] == ["report"] * 3
+    assert (await owner.http.get(f"{recording}/media")).status_code == 200  # watching here is no copy
+    assert "purpose report" in (await owner.open("/audit")).words
 
 
 async def test_j4_09_there_is_no_way_in_for_support(world: World):

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from app.accounts.models import Scope
 from app.errors import JunierError
 from app.privacy.certificate import verify_file
 from app.privacy.models import Erasure, ErasureState
 from app.privacy.service import run_erasure
 from app.sessions.models import Transcript, TranscriptState
-from app.studies.models import Question
 from recordings.encryption.keystore import KeyDestroyed, KeyPath
 from recordings.model import RecordingRef
 from recordings.storage.layout import person_prefix
@@ -25,7 +23,7 @@ from recordings.storage.store import Stored, StoreUnavailable
 from tests.promises.byte_scan import database_files, files, found_in
 from tests.promises.sources import HEARD
 from tests.promises.test_j4_rights import ask_to_be_erased
-from tests.promises.world import Guest, QuietNode, World
+from tests.promises.world import ANSWERED, QuietNode, World, answer_after_the_session
 
 
 async def test_j4_19c_erased_at_once_and_certified(world: World, tmp_path: Path):
@@ -76,19 +74,6 @@ async def test_j4_19c_old_links_logins_and_mails_are_dead(world: World):
     assert "Anna" not in words and world.anna.email not in words
 
 
-ANSWERED = "ingwerflammenzeppelin"  # long, as HEARD is
-
-
-async def answer_after_the_session(world: World, guest: Guest) -> None:
-    """The study asks one thing; the guest writes one word."""
-    owner = await world.member(world.lab)
-    await world.post(owner, f"/studies/{world.lab.study}/questions", {"kind": "text", "prompt": "Anything else?"})
-    [question] = await world.rows(world.lab, Question)
-    path = f"/take-part/{guest.lab.session}/questions"
-    sent = await world.post(await world.guest(guest, Scope.ROOM), path, {f"q-{question.id}": ANSWERED})
-    assert sent.status_code == 303
-
-
 async def test_j4_19c_no_byte_of_it_is_left_anywhere(world: World, superuser_url: str):
     """Canaries in name, address, spoken word and answer: found by the same search before, in what the pages show."""
     carl = await world.invite(world.lab, "Kanarienvogel", "carl.kanarienvogel@people.example")
@@ -97,7 +82,7 @@ async def test_j4_19c_no_byte_of_it_is_left_anywhere(world: World, superuser_url
     canaries = ("Kanarienvogel", "carl.kanarienvogel@people.example", HEARD, ANSWERED)
     owner = await world.member(world.lab)
     shown = (await owner.http.get(f"/sessions/{world.lab.session}")).content
-    shown += (await owner.http.get(f"/recordings/{transcript.recording_id}/transcript/txt")).content
+    shown += (await owner.http.get(f"/recordings/{transcript.recording_id}/transcript/txt?purpose=quality")).content
     shown += (await owner.http.get(f"/sessions/{world.lab.session}/answers")).content
     assert set(found_in([shown], canaries)) == set(canaries)  # the search finds what is there
     assert list(found_in(files([world.settings.data_dir]), canaries)) == []  # sealed from the first moment

@@ -38,7 +38,7 @@ from app.sessions import service as sessions
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Transcript, TranscriptState
 from app.sessions.policy import Switch, allowed_kinds
 from app.settings import Settings
-from app.studies.models import ConsentKind, Study
+from app.studies.models import ConsentKind, Question, Study
 from app.studies.service import create_study
 from app.wiring import Wiring, open_keys, open_store
 from recordings.capture.recorder import StreamRecorder
@@ -335,6 +335,19 @@ class World:
     async def close(self) -> None:
         for browser in self.browsers:
             await browser.close()
+
+
+ANSWERED = "ingwerflammenzeppelin"  # long, as HEARD is
+
+
+async def answer_after_the_session(world: World, guest: Guest) -> None:
+    """The study asks one thing; the guest writes one word."""
+    owner = await world.member(world.lab)
+    await world.post(owner, f"/studies/{world.lab.study}/questions", {"kind": "text", "prompt": "Anything else?"})
+    [question] = await world.rows(world.lab, Question)
+    path = f"/take-part/{guest.lab.session}/questions"
+    sent = await world.post(await world.guest(guest, Scope.ROOM), path, {f"q-{question.id}": ANSWERED})
+    assert sent.status_code == 303
 
 
 def text_fields(page: Page) -> set[str]:
