@@ -1,14 +1,18 @@
 """KeyStore in a folder of this machine, apart from the database and never part of its backups.
 
     {master key}                            32 bytes, mode 0600, made on the first start
+    {master key}.epochs/                    what wraps account keys (epochs.py)
+    {root}/lock  {root}/rotating            flock: epoch keys · one rotation at a time
     {root}/{account}/lock                   flock: shared to read, exclusive to change
     {root}/{account}/destroyed/{name}       tombstone, empty
-    {root}/{account}/epoch-{n:05d}/         one rotation of the account key; the highest one counts
-        account                                 wrapped by the master key
+    {root}/{account}/epoch-{n:05d}/         one account key; the highest one counts
+        account                                 wrapped by the epoch key
         person.{person}   item.{item}           wrapped by the account key
-    {root}/{account}/persons/{person}/{item}    wrapped by the person's key
+    {root}/{account}/persons/{person}/{item}    wrapped by the last of the person's wrapping keys
 
-A wrapped key is one sealed message (sealed.py) bound to its name, so exchanged files do not open.
+A wrapped key is one sealed message (sealed.py) bound to its name, so exchanged files do not open. The file of a person
+holds their key and then their wrapping keys: destroying an item adds one, and the next rotation re-wraps what remains
+and forgets the others, so an old copy of a destroyed item's file opens with nothing, although its person lives.
 Unwrapped keys are not remembered between calls: what another process destroyed is closed here at
 once. Overwriting a file proves nothing on flash or copy-on-write disks; there rotation is what holds,
 because an old copy of a wrapped key opens only with an account key that is gone.
@@ -20,11 +24,14 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from recordings.encryption.epochs import EpochKeys
+from recordings.encryption.files import PART, locked, make_folder, put, shred, sync_folder, told, write
 from recordings.encryption.keystore import (
     KeyDamaged,
     KeyDestroyed,
@@ -32,14 +39,17 @@ from recordings.encryption.keystore import (
     KeyMissing,
     KeyPath,
     KeyStoreError,
-    KeyStoreUnavailable,
 )
-from recordings.encryption.sealed import KEY_BYTES, SealBroken, object_context, seal, unseal
-from recordings.model import AccountId
+from recordings.encryption.sealed import KEY_BYTES, SealBroken, seal, unseal
+from recordings.encryption.wrapping import context_of, name_of, opened_by, unwrapped
+from recordings.model import AccountId, PersonId
 
 _ACCOUNT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EPOCH = re.compile(r"epoch-(\d{5})")
-_PART = ".part"
+
+
+Seen = dict[str, tuple[int, int]]
+"""Name of a file -> its inode and the moment it was written: which of its lives was read."""
 
 
 class DirectoryKeyStore:
@@ -49,44 +59,41 @@ class DirectoryKeyStore:
         """master_key: its file, by default inside `root`. Raises KeyStoreError when it cannot be trusted."""
         self._root = root
         self._master_file = master_key or root / "master.key"
-        with _told():
-            _make_folder(root)
-            _make_folder(self._master_file.parent)
-            with _flock(root / "lock", fcntl.LOCK_EX):
+        with told():
+            make_folder(root)
+            make_folder(self._master_file.parent)
+            with locked(root / "lock", fcntl.LOCK_EX):
                 self._master = self._make_or_read_master()
+        epochs = self._master_file.with_name(f"{self._master_file.name}.epochs")
+        self._epochs = EpochKeys(epochs, self._master)
 
     def create(self, path: KeyPath) -> bytes:
-        with _told():
+        with told():
             if path.parent is None:
-                _make_folder(self._folder(path.account))
-            with self._locked(path.account, fcntl.LOCK_EX):
-                self._refuse_destroyed(path)
-                file = self._file(path)
-                if file.exists():
-                    raise KeyExists()
-                key = os.urandom(KEY_BYTES)
-                sealed = seal(self._parent_key(path), key, _context(path.account, _name(path)))
-                _make_folder(file.parent)
-                _put(file, sealed)
-                return key
+                make_folder(self._folder(path.account))
+                with locked(self._root / "lock", fcntl.LOCK_EX):  # no rotation may pass over a key that comes now
+                    return self._create(path)
+            return self._create(path)
 
     def unwrap(self, path: KeyPath) -> bytes:
-        with _told(), self._locked(path.account, fcntl.LOCK_SH):
+        with told(), self._locked(path.account, fcntl.LOCK_SH):
             self._refuse_destroyed(path)
             return self._open(path)
 
     def destroy(self, path: KeyPath) -> int:
-        with _told():
+        with told():
             tombstone = self._tombstone(path)
-            _make_folder(tombstone.parent)
+            make_folder(tombstone.parent)
             with self._locked(path.account, fcntl.LOCK_EX):
-                _put(tombstone, b"")  # first, so that a crash from here on leaves the key closed
+                put(tombstone, b"")  # first, so that a crash from here on leaves the key closed
                 doomed = list(self._files_of(path))
+                if path.person is not None and path.item is not None and doomed:
+                    self._retire_wrap(path)
                 for file in doomed:
-                    _shred(file)
+                    shred(file)
                 if list(self._files_of(path)) or not tombstone.exists():
                     raise KeyStoreError("A destroyed key is still there.")
-                return sum(not file.name.endswith(_PART) for file in doomed)
+                return sum(not file.name.endswith(PART) for file in doomed)
 
     def exists(self, path: KeyPath) -> bool:
         try:
@@ -95,32 +102,43 @@ class DirectoryKeyStore:
             return False
         return True
 
-    def rotate(self, account: AccountId) -> None:
-        with _told(), self._locked(account, fcntl.LOCK_EX):
-            self._refuse_destroyed(KeyPath(account))
-            old, new = self._open(KeyPath(account)), os.urandom(KEY_BYTES)
-            current = self._epoch(account)
-            following = current.with_name(f"epoch-{int(current.name[-5:]) + 1:05d}")
-            unfinished = following.with_name(following.name + _PART)
-            unfinished.mkdir(mode=0o700)
-            for file in current.iterdir():
-                if file.name != "account" and not file.name.endswith(_PART):
-                    key = _unwrapped(old, file.read_bytes(), account, file.name)
-                    _write(unfinished / file.name, seal(new, key, _context(account, file.name)))
-            _write(unfinished / "account", seal(self._master, new, _context(account, "account")))
-            _sync_folder(unfinished)
-            unfinished.rename(following)  # from here on the new key counts
-            _sync_folder(following.parent)
-            self._sweep(account)
+    def rotate(self) -> int:
+        with told(), locked(self._root / "rotating", fcntl.LOCK_EX):
+            with locked(self._root / "lock", fcntl.LOCK_EX):
+                self._epochs.begin()
+            renewed, troubles = 0, []
+            for account in list(self._accounts()):
+                try:
+                    self._renew(account)
+                    renewed += 1
+                except (KeyMissing, KeyDestroyed):  # closed, or never made
+                    continue
+                except KeyStoreError as error:  # one damaged account keeps no other from its new key
+                    troubles.append(f"{account}: {error}")
+            with locked(self._root / "lock", fcntl.LOCK_EX):
+                left = [account for account in self._accounts() if not self._is_renewed(account)]
+                if left:
+                    raise KeyStoreError(
+                        "Some account keys could not be wrapped anew, so the former epoch goes on. "
+                        + "; ".join(troubles or map(str, left))
+                    )
+                self._epochs.finish()
+            return renewed
+
+    def epoch_began(self) -> datetime | None:
+        with told():
+            newest = self._epochs.newest()
+        return newest.began if newest else None
 
     def check(self) -> str:
-        with _told():
+        with told():
             if self._read_master() != self._master:
                 raise KeyDamaged("The master key changed while this program runs.")
-            probe = self._root / f"probe{_PART}"
-            _write(probe, b"")
+            probe = self._root / f"probe{PART}"
+            write(probe, b"")
             probe.unlink(missing_ok=True)
             live = sum(self.exists(KeyPath(account)) for account in self._accounts())
+            self._epochs.newest()
         return (
             f"The keys of {live} accounts are kept in the folder {self._root} of this machine, "
             f"wrapped by the master key in {self._master_file}."
@@ -131,7 +149,7 @@ class DirectoryKeyStore:
         if not self._master_file.exists():
             if list(self._accounts()):
                 raise KeyStoreError("The master key is missing, but keys that it wrapped are there.")
-            _put(self._master_file, os.urandom(KEY_BYTES))
+            put(self._master_file, os.urandom(KEY_BYTES))
         return self._read_master()
 
     def _read_master(self) -> bytes:
@@ -150,49 +168,194 @@ class DirectoryKeyStore:
         folder = self._place(account)
         if not os.path.isdir(folder):
             raise KeyMissing()
-        with _flock(f"{folder}/lock", mode):
+        with locked(f"{folder}/lock", mode):
             if mode == fcntl.LOCK_EX:
                 self._sweep(account)
             yield
 
+    def _renew(self, account: AccountId) -> None:
+        """A new account key. Re-wrapping what lies beneath takes a while, so it is done beside the store's life, and
+        only what changed meanwhile is done locked. What is prepared has no account file: of a rotation that died
+        nothing can be opened."""
+        with self._locked(account, fcntl.LOCK_SH):
+            self._refuse_destroyed(KeyPath(account))
+            old, current = self._open(KeyPath(account)), self._epoch(account)
+        new, following = os.urandom(KEY_BYTES), current.with_name(f"epoch-{int(current.name[-5:]) + 1:05d}")
+        prepared = following.with_name(following.name + PART)
+        for dead in current.parent.glob(f"epoch-*{PART}"):
+            shutil.rmtree(dead)
+        prepared.mkdir(mode=0o700)
+        seen: Seen = {}
+        self._rewrap(account, current, prepared, (old, new), seen)
+        for person in self._with_retired_wraps(account, current, old):
+            with self._locked(account, fcntl.LOCK_EX):
+                self._settle(account, person, old)
+        with self._locked(account, fcntl.LOCK_EX):
+            if not (current / "account").exists():  # closed meanwhile
+                shutil.rmtree(prepared)
+                raise KeyDestroyed()
+            self._rewrap(account, current, prepared, (old, new), seen)
+            write(prepared / "account", seal(self._epochs.present().key, new, context_of(account, "account")))
+            sync_folder(prepared)
+            prepared.rename(following)  # from here on the new key counts
+            sync_folder(following.parent)
+            self._sweep(account)
+
+    def _rewrap(
+        self,
+        account: AccountId,
+        current: Path,
+        prepared: Path,
+        keys: tuple[bytes, bytes],
+        seen: dict[str, tuple[int, int]],
+    ) -> None:
+        """Bring `prepared` up to date with `current`; seen: the file each name was made from. Safe to run again."""
+        old, new = keys
+        there = {entry.name: entry for entry in os.scandir(current)}
+        names = [name for name in there if name != "account" and not name.endswith(PART)]
+        for name in seen.keys() - set(names):
+            shred(prepared / name)
+            del seen[name]
+        for name in names:
+            try:
+                facts = there[name].stat()
+                mark = (facts.st_ino, facts.st_mtime_ns)
+                if seen.get(name) != mark:
+                    write(prepared / name, _rewrapped(old, new, (current / name).read_bytes(), account, name))
+                    seen[name] = mark
+            except FileNotFoundError:  # destroyed at this moment; the locked turn sees to it
+                continue
+
+    def _with_retired_wraps(self, account: AccountId, current: Path, old: bytes) -> list[PersonId]:
+        """Persons of whom an item was destroyed since the last rotation."""
+        found = []
+        for file in current.glob("person.*"):
+            try:
+                content = b"" if file.name.endswith(PART) else unwrapped(old, file.read_bytes(), account, file.name)
+            except (FileNotFoundError, KeyDamaged):
+                continue
+            if content and len(content) != 2 * KEY_BYTES:
+                found.append(PersonId(UUID(file.name.removeprefix("person."))))
+        return found
+
+    def _is_renewed(self, account: AccountId) -> bool:
+        """Whether the account key is wrapped by the newest epoch key, or is none."""
+        with self._locked(account, fcntl.LOCK_SH):
+            file = self._file(KeyPath(account))
+            if not file.exists():
+                return True
+            try:
+                unseal(self._epochs.present().key, file.read_bytes(), context_of(account, "account"))
+            except SealBroken:
+                return False
+        return True
+
     # Everything below is called locked.
 
     def _sweep(self, account: AccountId) -> None:
-        """Remove what a rotation left behind, finished or not, the old account key first."""
-        current = self._epoch(account)
-        old = [folder for folder in self._folder(account).glob("epoch-*") if folder != current]
+        """Remove what a rotation left behind, finished or not, the old account key first. Only the one that runs has
+        a folder without an account key."""
+        current, home = self._epoch_name(account), self._place(account)
+        left = [n for n in os.listdir(home) if n.startswith("epoch-") and n != current]
+        old = [Path(home, n) for n in left if not n.endswith(PART) or os.path.exists(f"{home}/{n}/account")]
         for folder in old:
             if (folder / "account").exists():
-                _shred(folder / "account")
+                shred(folder / "account")
             shutil.rmtree(folder)
         if old:
-            _sync_folder(self._folder(account))
+            sync_folder(Path(home))
+
+    def _create(self, path: KeyPath) -> bytes:
+        with self._locked(path.account, fcntl.LOCK_EX):
+            self._refuse_destroyed(path)
+            file = self._file(path)
+            if file.exists():
+                raise KeyExists()
+            key = os.urandom(KEY_BYTES)
+            content = key + os.urandom(KEY_BYTES) if path.person is not None and path.item is None else key
+            sealed = seal(self._wrapping_key(path), content, context_of(path.account, name_of(path)))
+            make_folder(file.parent)
+            put(file, sealed)
+            return key
+
+    def _retire_wrap(self, path: KeyPath) -> None:
+        """The wrapping key of an item that goes wraps nothing new. Where nothing opens, there is nothing to retire."""
+        person = KeyPath(path.account, path.person)
+        try:
+            account_key = self._open(KeyPath(path.account))
+            key, *wraps = self._person(person, self._epoch_name(path.account), account_key)
+            unwrapped(wraps[-1], self._file(path).read_bytes(), path.account, name_of(path))
+        except (KeyStoreError, FileNotFoundError):
+            return
+        self._put_person(person, account_key, [key, *wraps, os.urandom(KEY_BYTES)])
+
+    def _settle(self, account: AccountId, person: PersonId, account_key: bytes) -> None:
+        """Wrap a person's items by the last wrapping key and forget the others. Safe to run again after a crash."""
+        path = KeyPath(account, person)
+        try:
+            key, *wraps = self._person(path, self._epoch_name(account), account_key)
+        except KeyMissing:  # destroyed meanwhile
+            return
+        if wraps == [key]:  # made before persons had wrapping keys
+            wraps.append(os.urandom(KEY_BYTES))
+            self._put_person(path, account_key, [key, *wraps])
+        folder = self._folder(account) / "persons" / str(person)
+        for file in sorted(folder.glob("*")):
+            item = KeyPath(account, person, file.name.removesuffix(PART))
+            if file.name.endswith(PART):  # of a write that died
+                shred(file)
+                continue
+            try:
+                data = opened_by(wraps, file.read_bytes(), account, name_of(item))
+            except KeyDamaged:  # opens with nothing, whatever is done; reading it says so
+                continue
+            put(file, seal(wraps[-1], data, context_of(account, name_of(item))))
+        self._put_person(path, account_key, [key, wraps[-1]])
+
+    def _put_person(self, path: KeyPath, account_key: bytes, content: Sequence[bytes]) -> None:
+        put(self._file(path), seal(account_key, b"".join(content), context_of(path.account, name_of(path))))
 
     def _refuse_destroyed(self, path: KeyPath) -> None:
         destroyed = f"{self._place(path.account)}/destroyed"
-        if any(os.path.exists(f"{destroyed}/{_name(above)}") for above in path.line):
+        if any(os.path.exists(f"{destroyed}/{name_of(above)}") for above in path.line):
             raise KeyDestroyed()
 
     def _open(self, path: KeyPath) -> bytes:
-        """From the master key down the line. Pages open a key for each name they show, so this is plain text and no
+        """From the epoch key down the line. Pages open a key for each name they show, so this is plain text and no
         Path: a page of fifty people spends half of its time otherwise on putting paths together."""
-        epoch, key = self._epoch_name(path.account), self._master
-        for above in reversed(path.line):
-            try:
-                with open(self._file_name(above, epoch), "rb") as file:
-                    wrapped = file.read()
-            except FileNotFoundError as error:
-                raise KeyMissing() from error
-            key = _unwrapped(key, wrapped, path.account, _name(above))
-        return key
+        epoch = self._epoch_name(path.account)
+        key = self._epochs.open(self._read(KeyPath(path.account), epoch), context_of(path.account, "account"))
+        if path.person is not None:
+            key, *wraps = self._person(path, epoch, key)
+            return key if path.item is None else opened_by(wraps, self._read(path, epoch), path.account, name_of(path))
+        return key if path.item is None else unwrapped(key, self._read(path, epoch), path.account, name_of(path))
 
-    def _parent_key(self, path: KeyPath) -> bytes:
-        return self._open(path.parent) if path.parent else self._master
+    def _person(self, path: KeyPath, epoch: str, account_key: bytes) -> list[bytes]:
+        """The person's key, then their wrapping keys, the last of which wraps what is new."""
+        person = KeyPath(path.account, path.person)
+        content = unwrapped(account_key, self._read(person, epoch), path.account, name_of(person))
+        parts = [content[at : at + KEY_BYTES] for at in range(0, len(content), KEY_BYTES)]
+        return parts if len(parts) > 1 else parts * 2
+
+    def _read(self, path: KeyPath, epoch: str) -> bytes:
+        try:
+            with open(self._file_name(path, epoch), "rb") as file:
+                return file.read()
+        except FileNotFoundError as error:
+            raise KeyMissing() from error
+
+    def _wrapping_key(self, path: KeyPath) -> bytes:
+        if path.parent is None:
+            return self._epochs.present().key
+        if path.parent.person is None:
+            return self._open(path.parent)
+        account_key = self._open(KeyPath(path.account))
+        return self._person(path, self._epoch_name(path.account), account_key)[-1]
 
     def _files_of(self, path: KeyPath) -> Iterator[Path]:
         """Files of this key and all beneath it, itself first."""
         own = self._file(path)
-        whole = (own, own.with_name(own.name + _PART))
+        whole = (own, own.with_name(own.name + PART))
         yield from (file for file in whole if file.exists())
         if path.item is None:
             persons = self._folder(path.account) / "persons"
@@ -217,88 +380,18 @@ class DirectoryKeyStore:
     def _file_name(self, path: KeyPath, epoch: str) -> str:
         if path.person is not None and path.item is not None:
             return f"{self._place(path.account)}/persons/{path.person}/{path.item}"
-        return f"{self._place(path.account)}/{epoch}/{_name(path)}"
+        return f"{self._place(path.account)}/{epoch}/{name_of(path)}"
 
     def _file(self, path: KeyPath) -> Path:
         return Path(self._file_name(path, self._epoch_name(path.account)))
 
     def _tombstone(self, path: KeyPath) -> Path:
-        return self._folder(path.account) / "destroyed" / _name(path)
+        return self._folder(path.account) / "destroyed" / name_of(path)
 
 
-def _name(path: KeyPath) -> str:
-    """account · person.{id} · item.{item} · person.{id}.{item}"""
-    if path.person is None:
-        return "account" if path.item is None else f"item.{path.item}"
-    return f"person.{path.person}" if path.item is None else f"person.{path.person}.{path.item}"
-
-
-def _context(account: AccountId, name: str) -> bytes:
-    return object_context(account, f"key {name}")
-
-
-def _unwrapped(parent: bytes, wrapped: bytes, account: AccountId, name: str) -> bytes:
+def _rewrapped(old: bytes, new: bytes, wrapped: bytes, account: AccountId, name: str) -> bytes:
+    """What is damaged stays as it is: it opens with nothing, and keeps nobody else from their new key."""
     try:
-        return unseal(parent, wrapped, _context(account, name))
-    except SealBroken as error:
-        raise KeyDamaged() from error
-
-
-@contextmanager
-def _flock(file: Path | str, mode: int) -> Iterator[None]:
-    """Each call opens the file anew, so threads of one process exclude each other as well."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, mode)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _put(file: Path, data: bytes) -> None:
-    """All of `data` under that name, or nothing; on disk when this returns."""
-    part = file.with_name(file.name + _PART)
-    _write(part, data)
-    part.rename(file)
-    _sync_folder(file.parent)
-
-
-def _write(file: Path, data: bytes) -> None:
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-        opened.write(data)
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
-def _shred(file: Path) -> None:
-    with open(file, "r+b") as opened:
-        opened.write(os.urandom(file.stat().st_size))
-        opened.flush()
-        os.fsync(opened.fileno())
-    file.unlink()
-    _sync_folder(file.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    """Like mkdir -p, for the owner only, with every new name on disk."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what the file system says into an error of the port."""
-    try:
-        yield
-    except OSError as error:
-        raise KeyStoreUnavailable(error.strerror or "") from error
+        return seal(new, unwrapped(old, wrapped, account, name), context_of(account, name))
+    except KeyDamaged:
+        return wrapped

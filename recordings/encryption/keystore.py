@@ -1,7 +1,7 @@
 """KeyStore: the port for the key tree, proven by tests/contracts/test_key_store.py.
 
-    master key -> account key -> person key -> one data key per track, transcript or index
-                             \\-> account items (blind index, columns of the account itself)
+    master key -> epoch key -> account key -> person key -> one data key per track, transcript or index
+                                          \\-> account items (blind index, columns of the account itself)
 
 Every key is 256 random bits, stored only wrapped by its parent. Destroying a key leaves a
 tombstone of ids, so that the same path can never be made or opened again, and takes everything
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from recordings.model import AccountId, PersonId
@@ -80,7 +81,7 @@ class KeyPath:
 
 
 class KeyStore(Protocol):
-    """Six verbs. Adapters: memory.py, directory.py."""
+    """Seven verbs. Adapters: memory.py, directory.py."""
 
     def create(self, path: KeyPath) -> bytes:
         """Make a key under its parent (which must exist) and return its 32 bytes.
@@ -98,8 +99,14 @@ class KeyStore(Protocol):
     def exists(self, path: KeyPath) -> bool:
         """True while the key can be unwrapped."""
 
-    def rotate(self, account: AccountId) -> None:
-        """New account key; everything directly beneath is re-wrapped; the old one is destroyed."""
+    def rotate(self) -> int:
+        """A new epoch: every account key is made anew, what lies beneath is re-wrapped, and what wrapped it before is
+        destroyed and read back, so that no copy made until now opens anything destroyed until now. Returns how many
+        accounts have a new key. The store can be used meanwhile; safe to run again, and the way to resume after a
+        crash. Raises KeyStoreError when not all could be done; the former epoch then goes on for the rest."""
+
+    def epoch_began(self) -> datetime | None:
+        """When the present epoch began; None before the first one."""
 
     def check(self) -> str:
         """Say in plain words where keys are kept; raises KeyStoreError when they cannot be."""

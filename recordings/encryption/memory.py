@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import UTC, datetime
 
 from recordings.encryption.keystore import KeyDestroyed, KeyExists, KeyMissing, KeyPath
 from recordings.encryption.sealed import KEY_BYTES
-from recordings.model import AccountId
 
 
 class MemoryKeyStore:
@@ -17,6 +17,7 @@ class MemoryKeyStore:
         self._keys: dict[KeyPath, bytes] = {}
         self._tombstones: set[KeyPath] = set()
         self._lock = threading.Lock()
+        self._epoch_began: datetime | None = None
 
     def create(self, path: KeyPath) -> bytes:
         with self._lock:
@@ -47,12 +48,15 @@ class MemoryKeyStore:
         with self._lock:
             return path in self._keys
 
-    def rotate(self, account: AccountId) -> None:
+    def rotate(self) -> int:
         with self._lock:
-            self._refuse_destroyed(KeyPath(account))
-            if KeyPath(account) not in self._keys:
-                raise KeyMissing()
-            self._keys[KeyPath(account)] = os.urandom(KEY_BYTES)
+            accounts = [path for path in self._keys if path.parent is None]
+            self._keys |= {path: os.urandom(KEY_BYTES) for path in accounts}
+            self._epoch_began = datetime.now(UTC)
+            return len(accounts)
+
+    def epoch_began(self) -> datetime | None:
+        return self._epoch_began
 
     def check(self) -> str:
         return "Keys are kept in memory and are lost when this program ends."

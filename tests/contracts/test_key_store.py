@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -124,8 +125,9 @@ def test_destroying_an_account_takes_everything(keys: KeyStore) -> None:
     assert keys.destroy(account) == len(made)
     assert not any(keys.exists(path) for path in made)
     assert all(keys.exists(path) for path in other)
+    assert keys.rotate() == 1
     with pytest.raises(KeyDestroyed):
-        keys.rotate(account.account)
+        keys.unwrap(account)
 
 
 def test_what_was_destroyed_is_never_made_again(keys: KeyStore) -> None:
@@ -156,7 +158,7 @@ def test_rotation_changes_the_account_key_and_keeps_what_is_beneath(keys: KeySto
     gone = next(path for path in made if path.person and not path.item)
     keys.destroy(gone)
     for _ in range(2):
-        keys.rotate(account.account)
+        assert keys.rotate() == 1
     for path in made:
         if path == account:
             assert keys.unwrap(path) != made[path]
@@ -168,9 +170,21 @@ def test_rotation_changes_the_account_key_and_keeps_what_is_beneath(keys: KeySto
     new_person(keys, account.account)
 
 
-def test_rotating_an_account_never_made_is_refused(keys: KeyStore) -> None:
-    with pytest.raises(KeyMissing):
-        keys.rotate(AccountId(uuid4()))
+def test_rotation_begins_an_epoch_for_every_account(keys: KeyStore) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    made = [tree(keys), tree(keys)]
+    accounts = [next(iter(one)) for one in made]
+    assert keys.rotate() == 2
+    began = keys.epoch_began()
+    assert began is not None and began >= before
+    for one, account in zip(made, accounts, strict=True):
+        assert {path: keys.unwrap(path) for path in one if path != account} == {
+            path: key for path, key in one.items() if path != account
+        }
+
+
+def test_rotating_an_empty_store_is_nothing(keys: KeyStore) -> None:
+    assert keys.rotate() == 0
 
 
 @pytest.mark.parametrize("item", ["", "../x", "a/b", "A", "a.b", "a" * 81, "ü", "a\n"])
@@ -272,7 +286,7 @@ def test_directory_after_rotation_an_old_copy_of_a_wrapped_key_opens_nothing(fol
     account = folder / str(person.account)
     stale = (account / "epoch-00001" / f"person.{person.person}").read_bytes()
     keys.destroy(person)
-    keys.rotate(person.account)
+    keys.rotate()
     assert [path.name for path in account.glob("epoch-*")] == ["epoch-00002"]
     (account / "destroyed" / f"person.{person.person}").unlink()
     (account / "epoch-00002" / f"person.{person.person}").write_bytes(stale)
@@ -291,12 +305,13 @@ def test_directory_rotation_that_died_is_finished_or_dropped(folder: Path, died:
         (home / "epoch-00002.part" / "item.blind-index").write_bytes(b"half")
     else:
         shutil.copytree(home / "epoch-00001", folder / "kept")
-        keys.rotate(account.account)
+        keys.rotate()
         (folder / "kept").rename(home / "epoch-00001")
     new_person(keys, account.account)
-    assert len(list(home.glob("epoch-*"))) == 1
+    assert len(list(home.glob("epoch-?????"))) == 1
     assert all(keys.unwrap(path) == key for path, key in made.items() if path != account)
-    keys.rotate(account.account)
+    keys.rotate()
+    assert len(list(home.glob("epoch-*"))) == 1
     assert all(keys.unwrap(path) == key for path, key in made.items() if path != account)
 
 
@@ -313,7 +328,7 @@ def test_directory_destruction_that_died_half_way_is_finished_by_the_next(folder
 def test_directory_destroy_is_not_confirmed_when_a_file_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = DirectoryKeyStore(folder)
     person = new_person(keys, new_account(keys))
-    monkeypatch.setattr("recordings.encryption.directory._shred", lambda file: None)
+    monkeypatch.setattr("recordings.encryption.directory.shred", lambda file: None)
     with pytest.raises(KeyStoreError, match="still there"):
         keys.destroy(person)
     assert not keys.exists(person)
@@ -327,7 +342,7 @@ def test_directory_out_of_disk_may_be_tried_again(folder: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("recordings.encryption.directory.os.fsync", full)
+        patch.setattr("recordings.encryption.files.os.fsync", full)
         with pytest.raises(KeyStoreUnavailable) as failed:
             keys.create(KeyPath(account, None, "x"))
     assert failed.value.retry
@@ -343,7 +358,7 @@ def _in_another_process(folder: Path, verb: str, path: KeyPath) -> None:
 
 def _call(folder: Path, verb: str, path: KeyPath) -> None:
     keys = DirectoryKeyStore(folder)
-    keys.rotate(path.account) if verb == "rotate" else getattr(keys, verb)(path)
+    keys.rotate() if verb == "rotate" else getattr(keys, verb)(path)
 
 
 def test_directory_a_key_destroyed_by_another_process_is_closed_here_at_once(folder: Path) -> None:
@@ -379,7 +394,7 @@ def test_directory_two_processes_and_a_rotation_do_not_lose_keys(folder: Path) -
     for other in others:
         other.start()
     while any(other.is_alive() for other in others):
-        keys.rotate(account)
+        keys.rotate()
         others[0].join(0.02)
     for other in others:
         other.join(30)

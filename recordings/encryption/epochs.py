@@ -1,0 +1,118 @@
+"""Epoch keys wrap account keys and are made anew on a schedule; a copy of the key store opens while they live.
+
+    {master key}.epochs/{n:05d}     the epoch's key and the second it began, sealed by the master key
+
+One lives; two while a rotation runs, until every account key is wrapped by the newer one. They lie beside the master
+key and apart from the key store: an old copy of the store, with the master key of today, opens nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recordings.encryption.files import PART, make_folder, put, shred
+from recordings.encryption.keystore import KeyDamaged, KeyStoreError
+from recordings.encryption.sealed import KEY_BYTES, SealBroken, seal, unseal
+
+_NAME = re.compile(r"\d{5}")
+_BEGAN = struct.Struct(">Q")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochKey:
+    """key: 32 bytes."""
+
+    number: int
+    key: bytes
+    began: datetime
+
+
+class EpochKeys:
+    """The epoch keys of one store. Remembered until one does not fit: what another process destroyed wraps nothing
+    any more. Whoever makes or destroys them holds the store's lock."""
+
+    def __init__(self, folder: Path, master: bytes) -> None:
+        self._folder = folder
+        self._master = master
+        self._known: tuple[EpochKey, ...] = ()
+
+    def open(self, wrapped: bytes, context: bytes) -> bytes:
+        """Unwrap an account key. Raises KeyDamaged."""
+        for known in (self._known, None):
+            for key in self._candidates(self._read() if known is None else known):
+                try:
+                    return unseal(key, wrapped, context)
+                except SealBroken:
+                    continue
+        raise KeyDamaged()
+
+    def newest(self) -> EpochKey | None:
+        return max(self._read(), key=lambda one: one.number, default=None)
+
+    def present(self) -> EpochKey:
+        """The one to wrap with, made at the first need."""
+        return self.newest() or self._make(1)
+
+    def begin(self) -> None:
+        """A new epoch; one that was begun and not finished goes on."""
+        keys = self._read()
+        if len(keys) < 2:
+            self._make(max((one.number for one in keys), default=0) + 1)
+
+    def finish(self) -> None:
+        """Destroy all but the newest and read back that they are gone."""
+        newest = self.present().number
+        for file in self._files():
+            if file.name.endswith(PART):
+                shred(file)
+            elif int(file.name) != newest:
+                shred(file.rename(file.with_name(file.name + PART)))  # who reads it now must not meet random bytes
+        if [file.name for file in self._files()] != [f"{newest:05d}"]:
+            raise KeyStoreError("The key of an epoch that ended is still there.")
+        self._read()
+
+    def _make(self, number: int) -> EpochKey:
+        make_folder(self._folder)
+        content = os.urandom(KEY_BYTES) + _BEGAN.pack(int(time.time()))
+        put(self._folder / f"{number:05d}", seal(self._master, content, _context(number)))
+        return next(one for one in self._read() if one.number == number)
+
+    def _read(self) -> tuple[EpochKey, ...]:
+        """Newest first."""
+        found = []
+        for file in self._files():
+            if file.name.endswith(PART):
+                continue
+            try:
+                content = unseal(self._master, file.read_bytes(), _context(int(file.name)))
+            except FileNotFoundError:  # destroyed by another process at this moment
+                continue
+            except SealBroken as error:
+                if not file.exists():
+                    continue
+                raise KeyDamaged("An epoch key does not open.") from error
+            began = datetime.fromtimestamp(_BEGAN.unpack(content[KEY_BYTES:])[0], UTC)
+            found.append(EpochKey(number=int(file.name), key=content[:KEY_BYTES], began=began))
+        self._known = tuple(sorted(found, key=lambda one: -one.number))
+        return self._known
+
+    def _files(self) -> list[Path]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(file for file in self._folder.iterdir() if _NAME.fullmatch(file.name.removesuffix(PART)))
+
+    def _candidates(self, keys: tuple[EpochKey, ...]) -> Iterator[bytes]:
+        """The master key last: stores made before there were epochs have account keys wrapped by it."""
+        yield from (one.key for one in keys)
+        yield self._master
+
+
+def _context(number: int) -> bytes:
+    return b"junier epoch 1\0" + struct.pack(">I", number)
