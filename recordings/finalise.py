@@ -14,7 +14,7 @@ from itertools import pairwise, zip_longest
 from recordings.alignment import ClockPoint, TickClock, take_clocks
 from recordings.encryption.keystore import KeyStore
 from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, find_gaps
-from recordings.index import Index, IndexChunk, IndexGap, IndexTrack, summary, write_index
+from recordings.index import Index, IndexChunk, IndexGap, IndexSetup, IndexTrack, summary, write_index
 from recordings.model import ChunkEntry, IndexSummary, RecordingRef, SenderReport, TrackKind, TrackRef
 from recordings.storage.layout import (
     index_key,
@@ -115,6 +115,11 @@ def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float
                 height=max((take.height for take in takes if take.track == track), default=0),
                 chunks=tuple(chunks[track.track]),
                 gaps=find_gaps(_covered(chunks[track.track]), reasons[track.track]),
+                setups=tuple(
+                    IndexSetup(take.take, take.setup.codec, take.setup.private)
+                    for take in takes
+                    if take.track == track and take.setup is not None
+                ),
             )
             for track in tracks
         ),

@@ -15,7 +15,7 @@ import msgspec
 from recordings.encryption.keystore import KeyExists, KeyStore
 from recordings.encryption.sealed import index_context, seal, unseal
 from recordings.erase import stays_erased
-from recordings.model import Gap, IndexSummary, RecordingRef, TrackId, TrackKind, TrackRef, TrackSummary
+from recordings.model import Codec, Gap, IndexSummary, RecordingRef, Setup, TrackId, TrackKind, TrackRef, TrackSummary
 from recordings.storage.layout import index_key, index_key_path
 from recordings.storage.store import ObjectExists, ObjectStore
 
@@ -43,8 +43,21 @@ class IndexGap(msgspec.Struct, frozen=True, array_like=True):
     why: str
 
 
+class IndexSetup(msgspec.Struct, frozen=True, array_like=True):
+    """See `model.Setup`: of one take."""
+
+    take: int
+    codec: Codec
+    private: bytes
+
+    @property
+    def setup(self) -> Setup:
+        return Setup(codec=self.codec, private=self.private)
+
+
 class IndexTrack(msgspec.Struct, frozen=True, array_like=True):
-    """One track. width, height: the largest picture, 0 for sound; gaps: of this track alone."""
+    """One track. width, height: the largest picture, 0 for sound; gaps: of this track alone; setups: of the takes whose
+    codec has one."""
 
     track: UUID
     kind: TrackKind
@@ -52,9 +65,13 @@ class IndexTrack(msgspec.Struct, frozen=True, array_like=True):
     height: int
     chunks: tuple[IndexChunk, ...]
     gaps: tuple[IndexGap, ...]
+    setups: tuple[IndexSetup, ...] = ()
 
     def ref(self, recording: RecordingRef) -> TrackRef:
         return TrackRef(of=recording, track=TrackId(self.track), kind=self.kind)
+
+    def setup_of(self, take: int) -> Setup | None:
+        return next((one.setup for one in self.setups if one.take == take), None)
 
 
 class Index(msgspec.Struct, frozen=True, array_like=True):

@@ -41,8 +41,25 @@ class TrackKind(StrEnum):
 
     @property
     def clock_rate(self) -> int:
-        """RTP ticks per second: 90 000 for VP8 (RFC 7741 §4.1), 48 000 for Opus (RFC 7587 §4.1)."""
+        """RTP ticks per second: 90 000 for video (RFC 7741 §4.1, RFC 6184 §5.1), 48 000 for Opus (RFC 7587 §4.1)."""
         return 90_000 if self.is_video else 48_000
+
+
+class Codec(StrEnum):
+    """How the frames of a take are encoded; what is known of each stands in capture/codecs.py."""
+
+    VP8 = "vp8"
+    H264 = "h264"
+    OPUS = "opus"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What a decoder must know before the first frame, as the header of a file says it. Codecs whose key frames say
+    everything themselves (VP8, Opus) have none."""
+
+    codec: Codec
+    private: bytes
 
 
 STREAM_TRACKS: dict[StreamKind, tuple[TrackKind, TrackKind]] = {
@@ -76,7 +93,8 @@ class Frame:
     """One encoded frame as the sender made it; it is never decoded on the way to storage.
 
     ticks: RTP timestamp unwrapped to a 64-bit count that only grows inside a take
-    (units of `TrackKind.clock_rate`); arrived_at: server UTC in seconds, of its last packet.
+    (units of `TrackKind.clock_rate`); arrived_at: server UTC in seconds, of its last packet;
+    width, height, setup: of video key frames.
     """
 
     kind: TrackKind
@@ -86,6 +104,7 @@ class Frame:
     arrived_at: float
     width: int = 0
     height: int = 0
+    setup: Setup | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,6 @@
 """Playback: an index as one seekable WebM, served by byte range; no second copy of the media exists.
 
+With H.264 in it, which WebM does not name, the same file says that it is Matroska (docs/decisions/0014-h264.md).
 The size of every cluster is known from the index, so any byte range says which chunks it needs;
 only those are fetched, opened and wrapped. A chunk that does not open ends the reading: what was
 changed in the store is never served. The same index gives the same bytes.
@@ -16,11 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from recordings.capture.chunks import read_chunk
+from recordings.capture.codecs import CODINGS, Coding, coding_of
 from recordings.capture.webm import (
     CLUSTER_HEAD_BYTES,
-    SOUND_TRACK,
-    VIDEO_TRACK,
     Cue,
+    Entry,
     cluster_head,
     content_start,
     cues_bytes,
@@ -50,6 +51,7 @@ class _Cluster(msgspec.Struct, frozen=True):
     chunk: IndexChunk
     track: TrackRef
     is_video: bool
+    number: int
     size: int
 
 
@@ -106,8 +108,8 @@ class OpenedChunks:
 class View:
     """One recording as a file. Reading blocks; several threads may read at once.
 
-    size: of the whole file in bytes; etag: quoted, for HTTP (RFC 9110 §8.8.3); started_at: UTC
-    seconds of its zero, to play recordings of one session in step.
+    size: of the whole file in bytes; etag: quoted, for HTTP (RFC 9110 §8.8.3); suffix: of a file
+    name; started_at: UTC seconds of its zero, to play recordings of one session in step.
     """
 
     def __init__(
@@ -115,7 +117,9 @@ class View:
     ) -> None:
         self._chunks = chunks
         self._clusters = _clusters(tracks, refs)
-        self._header = _header(index, tracks, self._clusters)
+        codings = _codings(tracks)
+        is_webm = all(coding.is_webm for coding in codings)
+        self._header = _header(index, _entries(tracks, codings), self._clusters, is_webm)
         self._starts: list[int] = []
         at = len(self._header)
         for cluster in self._clusters:
@@ -124,7 +128,9 @@ class View:
         self.size = at
         self.duration_ms = index.duration_ms
         self.started_at = index.started_at
-        self.content_type = "video/webm" if any(track.kind.is_video for track in tracks) else "audio/webm"
+        kind = "video" if any(track.kind.is_video for track in tracks) else "audio"
+        self.content_type = f"{kind}/{'webm' if is_webm else 'x-matroska'}"
+        self.suffix = "webm" if is_webm else "mkv"
         # an index object never changes, so its name and the tracks chosen stand for all bytes
         chosen = " ".join([name, *(str(track.track) for track in refs)])
         self.etag = f'"{hashlib.sha256(chosen.encode()).hexdigest()[:32]}"'
@@ -176,46 +182,65 @@ def open_view(
 
 def _clusters(tracks: Sequence[IndexTrack], refs: Sequence[TrackRef]) -> list[_Cluster]:
     """In time; pictures before sound of the same moment, so that a seek to a key frame finds its sound after it."""
-    clusters = [
-        _Cluster(chunk, ref, is_video, CLUSTER_HEAD_BYTES + chunk.block_bytes)
-        for track, ref in sorted(zip(tracks, refs, strict=True), key=lambda both: not both[0].kind.is_video)
-        for is_video in (track.kind.is_video,)
-        for chunk in track.chunks
-    ]
+    clusters = []
+    for track, ref in sorted(zip(tracks, refs, strict=True), key=lambda both: not both[0].kind.is_video):
+        numbers = {take: coding.number for take, coding in _codings_of(track).items()}
+        clusters += [
+            _Cluster(chunk, ref, track.kind.is_video, numbers[chunk.take], CLUSTER_HEAD_BYTES + chunk.block_bytes)
+            for chunk in track.chunks
+        ]
     clusters.sort(key=lambda cluster: cluster.chunk.start_ms)  # keeps the order of equals
     return clusters
 
 
-def _header(index: Index, tracks: Sequence[IndexTrack], clusters: Sequence[_Cluster]) -> bytes:
+def _codings_of(track: IndexTrack) -> dict[int, Coding]:
+    """By take."""
+    return {take: coding_of(track.kind, track.setup_of(take)) for take in {chunk.take for chunk in track.chunks}}
+
+
+def _codings(tracks: Sequence[IndexTrack]) -> list[Coding]:
+    """Each once: pictures first, and of those what was recorded first, because a browser shows no other."""
+    found = {
+        coding.number: coding
+        for track in sorted(tracks, key=lambda track: not track.kind.is_video)
+        for _, coding in sorted(_codings_of(track).items())
+    }
+    return list(found.values())
+
+
+def _entries(tracks: Sequence[IndexTrack], codings: Sequence[Coding]) -> list[Entry]:
     videos = [track for track in tracks if track.kind.is_video]
     width, height = max((t.width for t in videos), default=0), max((t.height for t in videos), default=0)
-    picture = ((width, height) if width and height else _UNKNOWN_SIZE) if videos else None
+    picture = (width, height) if width and height else _UNKNOWN_SIZE
+    pictures = {coding.number for track in videos for coding in _codings_of(track).values()}
+    setups = {CODINGS[one.codec].number: one.setup for track in videos for one in reversed(track.setups)}
+    return [
+        coding.entry(setups.get(coding.number), picture if coding.number in pictures else None) for coding in codings
+    ]
+
+
+def _header(index: Index, entries: Sequence[Entry], clusters: Sequence[_Cluster], is_webm: bool) -> bytes:
     clusters_bytes = sum(cluster.size for cluster in clusters)
 
     def written(cues: Sequence[Cue]) -> bytes:
         return header(
-            duration_ms=index.duration_ms,
-            picture=picture,
-            sound=len(videos) < len(tracks),
-            cues=cues,
-            clusters_bytes=clusters_bytes,
+            duration_ms=index.duration_ms, tracks=entries, cues=cues, clusters_bytes=clusters_bytes, is_webm=is_webm
         )
 
-    places = _places(clusters, of_video=bool(videos))
-    first = len(written(())) - content_start() + cues_bytes(len(places))
-    number = VIDEO_TRACK if videos else SOUND_TRACK
-    return written([Cue(at_ms=at_ms, track=number, position=first + position) for at_ms, position in places])
+    places = _places(clusters, of_video=any(entry.picture is not None for entry in entries))
+    first = len(written(())) - content_start(is_webm) + cues_bytes(len(places))
+    return written([Cue(at_ms=at_ms, track=number, position=first + position) for at_ms, number, position in places])
 
 
-def _places(clusters: Sequence[_Cluster], of_video: bool) -> list[tuple[int, int]]:
-    """Where a player may start, as (ms, bytes from the first cluster): at key frames, or at any
+def _places(clusters: Sequence[_Cluster], of_video: bool) -> list[tuple[int, int, int]]:
+    """Where a player may start, as (ms, track number, bytes from the first cluster): at key frames, or at any
     sound when there is no picture."""
-    places: list[tuple[int, int]] = []
+    places: list[tuple[int, int, int]] = []
     position, next_ms = 0, 0
     for cluster in clusters:
         chunk = cluster.chunk
         if cluster.is_video == of_video and chunk.starts_with_key and chunk.start_ms >= next_ms:
-            places.append((chunk.start_ms, position))
+            places.append((chunk.start_ms, cluster.number, position))
             next_ms = chunk.start_ms + _CUE_EVERY_MS
         position += cluster.size
     return places

@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 
 from recordings.alignment import ClockPoint
 from recordings.capture.chunks import Chunk, read_chunk
-from recordings.capture.journal import Arrival, ChunkSealed, End, Lost, Permission, Record, Report, Size, read_journal
+from recordings.capture.codecs import coding_of_number
+from recordings.capture.journal import (
+    Arrival,
+    ChunkSealed,
+    Coded,
+    End,
+    Lost,
+    Permission,
+    Record,
+    Report,
+    Size,
+    read_journal,
+)
 from recordings.capture.webm import simple_blocks
 from recordings.encryption.sealed import SealBroken, chunk_context, frame_messages, unseal
-from recordings.model import ChunkEntry, Hole, SenderReport, TrackRef
+from recordings.model import ChunkEntry, Hole, SenderReport, Setup, TrackRef
 from recordings.storage.layout import journal_key, segment_key
 from recordings.storage.store import ObjectStore
 
@@ -20,7 +32,7 @@ _CHUNKS_PER_LOST_SEGMENT = 512
 @dataclass(kw_only=True)
 class TrackTake:
     """Facts of one track in one take, in the order they happened. ended: its end was written;
-    lost: chunks the journal tells of and the store does not have."""
+    lost: chunks the journal tells of and the store does not have; setup: of its codec, None if it has none."""
 
     track: TrackRef
     take: int
@@ -32,6 +44,7 @@ class TrackTake:
     permissions: list[Permission] = field(default_factory=list)
     width: int = 0
     height: int = 0
+    setup: Setup | None = None
     ended: bool = False
 
 
@@ -57,7 +70,7 @@ def rebuild_take(store: ObjectStore, key: bytes, track: TrackRef, take: int, seg
             index, chunk = _open_next(key, track, take, index, room, message)
             facts.chunks.append(_entry(chunk, take, index, number, offset, len(message)))
             facts.arrivals.append(ClockPoint(chunk.first_ticks, chunk.arrived_at))
-            _note_size(facts, chunk)
+            _note_coding(facts, chunk)
             index, room = index + 1, 1
         expected = number + 1
     return facts
@@ -88,14 +101,17 @@ def _entry(chunk: Chunk, take: int, index: int, segment: int, offset: int, seale
     )
 
 
-def _note_size(facts: TrackTake, chunk: Chunk) -> None:
-    """Width and height stand in every VP8 key frame (RFC 6386 §9.1)."""
+def _note_coding(facts: TrackTake, chunk: Chunk) -> None:
+    """Size and setup stand in every key frame."""
     if not (facts.track.kind.is_video and chunk.starts_with_key):
         return
-    head = next(simple_blocks(chunk.blocks)).data[3:10]
-    if head[:3] == b"\x9d\x01\x2a" and len(head) == 7:
-        facts.width = max(facts.width, int.from_bytes(head[3:5], "little") & 0x3FFF)
-        facts.height = max(facts.height, int.from_bytes(head[5:7], "little") & 0x3FFF)
+    block = next(simple_blocks(chunk.blocks))
+    coding = coding_of_number(block.track)
+    if coding is None:
+        return
+    width, height = coding.size(block.data)
+    facts.width, facts.height = max(facts.width, width), max(facts.height, height)
+    facts.setup = facts.setup or coding.setup(block.data)
 
 
 def _note(facts: TrackTake, record: Record) -> None:
@@ -129,5 +145,7 @@ def _note(facts: TrackTake, record: Record) -> None:
         case Size():
             facts.width = max(facts.width, record.width)
             facts.height = max(facts.height, record.height)
+        case Coded():
+            facts.setup = facts.setup or Setup(codec=record.codec, private=record.private)
         case End():
             facts.ended = True

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from recordings.capture import rtcp
-from recordings.capture.assembly import MediaPacket, vp8_starts_key_frame
-from recordings.model import TrackKind
+from recordings.capture.assembly import MediaPacket
+from recordings.capture.codecs import CODINGS
+from recordings.model import Codec, TrackKind
 from recordings.timing import unwrap_sequence
 
 HISTORY_PACKETS = {True: 1_024, False: 256}
@@ -26,6 +27,7 @@ MOST_REPAIRS_PER_TICK = 50
 class OutgoingFormat:
     """What was negotiated with a viewer for one track."""
 
+    codec: Codec
     ssrc: int
     payload_type: int
     rtx_ssrc: int | None = None
@@ -46,9 +48,9 @@ def rtp_packet(*, payload_type: int, marker: bool, sequence: int, timestamp: int
 class OutgoingTrack:
     """One track as one viewer sees it (pure). Video begins with the first packet of a key frame."""
 
-    def __init__(self, fmt: OutgoingFormat, *, starts_with_key_frame: bool, first_sequence: int) -> None:
+    def __init__(self, fmt: OutgoingFormat, *, first_sequence: int) -> None:
         self.format = fmt
-        self._starts_with_key_frame = starts_with_key_frame
+        self._starts_key_frame = CODINGS[fmt.codec].starts_key_frame
         self._first_sequence = first_sequence
         self._source_first: int | None = None
         self._highest = first_sequence
@@ -63,7 +65,7 @@ class OutgoingTrack:
     def rewrite(self, packet: MediaPacket) -> bytes | None:
         """None for what lies before the beginning."""
         if self._source_first is None:
-            if self._starts_with_key_frame and not vp8_starts_key_frame(packet.payload):
+            if not self._starts_key_frame(packet.payload):
                 return None
             self._source_first = packet.sequence
         elif packet.sequence < self._source_first:
@@ -120,7 +122,6 @@ class Forwarder:
         self._tracks = {
             kind: OutgoingTrack(
                 fmt,
-                starts_with_key_frame=kind.is_video,
                 first_sequence=secrets.randbelow(1 << 15),  # the lower half: SRTP's roll-over count starts at 0
             )
             for kind, fmt in formats.items()

@@ -13,7 +13,7 @@ import asyncio
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 
@@ -28,14 +28,15 @@ from aiortc import (
 
 from app.room import sdp
 from app.room.forward import Forwarder, Source
+from app.room.negotiation import Choice, said_again, shown_to_aiortc
 from app.room.offers import (
-    CODECS,
     BadOffer,
     KindRefused,
     NoMediaAddress,
     PeerError,
     StreamGone,
     UnsupportedMedia,
+    choices,
     incoming_formats,
     kind_of,
     outgoing_formats,
@@ -154,10 +155,19 @@ class Peer(ABC):
 class Publication(Peer):
     """A stream being received."""
 
-    def __init__(self, pc: RTCPeerConnection, answer_sdp: str, *, stream: StreamKind, sink: Sink) -> None:
+    def __init__(
+        self,
+        pc: RTCPeerConnection,
+        answer_sdp: str,
+        *,
+        stream: StreamKind,
+        sends: Mapping[TrackKind, Choice],
+        sink: Sink,
+    ) -> None:
         super().__init__(pc, answer_sdp)
         self.stream = stream
-        self._formats = incoming_formats(answer_sdp, stream)
+        self.sends = sends
+        self._formats = incoming_formats(answer_sdp, stream, list(sends.values()))
         self._sink = sink
         self._reception: Reception | None = None
         self._source = Source(self.request_key_frame)
@@ -233,9 +243,11 @@ class Publication(Peer):
 class Viewing(Peer):
     """A stream being passed on to one viewer."""
 
-    def __init__(self, pc: RTCPeerConnection, answer_sdp: str, *, publication: Publication) -> None:
+    def __init__(
+        self, pc: RTCPeerConnection, answer_sdp: str, *, chosen: Sequence[Choice], publication: Publication
+    ) -> None:
         super().__init__(pc, answer_sdp)
-        self._formats = outgoing_formats(answer_sdp, publication.stream, publication.kinds)
+        self._formats = outgoing_formats(answer_sdp, publication.stream, chosen)
         self._publication = publication
         self._forwarder: Forwarder | None = None
         publication.attach(self)
@@ -277,9 +289,12 @@ async def publish(
     for section in sections:
         if kind_of(section.kind, stream) not in kinds:
             raise KindRefused
-    pc = _connection(sections, ["recvonly"] * len(sections))
-    answer = await _answer(pc, offer_sdp, offer_addresses)
-    return Publication(pc, sdp.with_sound_repair(answer, offer_sdp), stream=stream, sink=sink)
+    chosen = choices(sections, [None] * len(sections))
+    pc = _connection(sections, chosen, ["recvonly"] * len(sections))
+    answer = await _answer(pc, shown_to_aiortc(offer_sdp, chosen), offer_addresses)
+    said = said_again(sdp.with_sound_repair(answer, offer_sdp), chosen, [None] * len(chosen))
+    sends = {kind_of(section.kind, stream): choice for section, choice in zip(sections, chosen, strict=True)}
+    return Publication(pc, said, stream=stream, sends=sends, sink=sink)
 
 
 async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence[str]) -> Viewing:
@@ -288,19 +303,22 @@ async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence
     A track the viewer asks for and the publisher does not send is answered as inactive.
     """
     sections = read_offer(offer_sdp, sends=False)
-    there = [kind_of(section.kind, source.stream) in source.kinds for section in sections]
-    pc = _connection(sections, ["sendonly" if sent else "inactive" for sent in there])
-    answer = await _answer(pc, offer_sdp, offer_addresses)
+    sent = [source.sends.get(kind_of(section.kind, source.stream)) for section in sections]
+    chosen = choices(sections, sent)
+    pc = _connection(sections, chosen, ["sendonly" if one is not None else "inactive" for one in sent])
+    answer = await _answer(pc, shown_to_aiortc(offer_sdp, chosen), offer_addresses)
     if source.state is PeerState.CLOSED:
         await pc.close()
         raise StreamGone
-    return Viewing(pc, answer, publication=source)
+    return Viewing(pc, said_again(answer, chosen, sent), chosen=chosen, publication=source)
 
 
-def _connection(sections: Sequence[sdp.Section], directions: Sequence[str]) -> RTCPeerConnection:
+def _connection(
+    sections: Sequence[sdp.Section], chosen: Sequence[Choice], directions: Sequence[str]
+) -> RTCPeerConnection:
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-    for section, direction in zip(sections, directions, strict=True):
-        wanted = {f"{section.kind}/{CODECS[section.kind]}", f"{section.kind}/rtx"}
+    for section, choice, direction in zip(sections, chosen, directions, strict=True):
+        wanted = {f"{section.kind}/{choice.codec}", f"{section.kind}/rtx"}
         capabilities = RTCRtpSender.getCapabilities(section.kind).codecs
         transceiver = pc.addTransceiver(section.kind, direction=direction)
         transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType.lower() in wanted])

@@ -17,8 +17,9 @@ _OF_CANDIDATES = frozenset({"candidate", "end-of-candidates", "remote-candidates
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """One m= section. codecs: payload type -> encoding name in lower case; repairs: RTX payload type -> the one it
-    repairs (RFC 4588 apt); extensions: URI -> id of a header extension (RFC 8285 §5).
+    """One m= section. codecs: payload type -> encoding name in lower case; parameters: payload type ->
+    names in lower case and values of its fmtp; repairs: RTX payload type -> the one it repairs (RFC 4588 apt);
+    extensions: URI -> id of a header extension (RFC 8285 §5).
 
     ssrcs: in the order they stand; the second of a FID group sends the repairs of the first (RFC 5576 §4.2).
     """
@@ -27,6 +28,7 @@ class Section:
     mid: str | None
     direction: str | None
     codecs: dict[int, str]
+    parameters: dict[int, dict[str, str]]
     repairs: dict[int, int]
     ssrcs: tuple[int, ...]
     fingerprint: bool
@@ -67,7 +69,7 @@ def read_sections(sdp: str) -> list[Section]:
 def _read_section(lines: list[str], signed: bool) -> Section:
     mid = direction = None
     codecs: dict[int, str] = {}
-    repairs: dict[int, int] = {}
+    parameters: dict[int, dict[str, str]] = {}
     ssrcs: dict[int, None] = {}
     extensions: dict[str, int] = {}
     for line in lines[1:]:
@@ -79,9 +81,9 @@ def _read_section(lines: list[str], signed: bool) -> Section:
         elif name == "rtpmap":
             payload_type, encoding = value.split(" ", 1)
             codecs[int(payload_type)] = encoding.split("/")[0].lower()
-        elif name == "fmtp" and " apt=" in value:
-            payload_type, parameters = value.split(" ", 1)
-            repairs[int(payload_type)] = int(parameters.split("apt=", 1)[1].split(";")[0])
+        elif name == "fmtp":
+            payload_type, words = value.split(" ", 1)
+            parameters[int(payload_type)] = _parameters(words)
         elif name == "ssrc":
             ssrcs[int(value.split(" ", 1)[0])] = None
         elif name == "extmap":
@@ -94,11 +96,18 @@ def _read_section(lines: list[str], signed: bool) -> Section:
         mid=mid,
         direction=direction,
         codecs=codecs,
-        repairs=repairs,
+        parameters=parameters,
+        repairs={number: int(words["apt"]) for number, words in parameters.items() if "apt" in words},
         ssrcs=tuple(ssrcs),
         fingerprint=signed,
         extensions=extensions,
     )
+
+
+def _parameters(words: str) -> dict[str, str]:
+    """`a=1;b=2` as most codecs write it (RFC 8866 §6.15)."""
+    pairs = (word.strip().partition("=") for word in words.split(";"))
+    return {name.lower(): value for name, sign, value in pairs if sign}
 
 
 def candidates(sdp: str) -> int:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from recordings.capture.webm import simple_block, track_number
+from recordings.capture.codecs import coding_of
+from recordings.capture.webm import simple_block
 from recordings.model import Frame, TrackKind
 
 CHUNK_S = 0.5
@@ -58,7 +59,7 @@ class ChunkBeingFilled:
 
     def __init__(self, kind: TrackKind) -> None:
         self._kind = kind
-        self._number = track_number(kind)
+        self._number = coding_of(kind, None).number
         self._blocks: list[bytes] = []
         self._bytes = 0
         self._first: Frame | None = None
@@ -84,6 +85,8 @@ class ChunkBeingFilled:
 
     def add(self, frame: Frame) -> None:
         first = self._first = self._first or frame
+        if frame.setup is not None:
+            self._number = coding_of(self._kind, frame.setup).number
         at_ms = round((frame.ticks - first.ticks) * 1000 / self._kind.clock_rate)
         key = frame.key or not self._kind.is_video
         self._blocks.append(simple_block(self._number, at_ms, frame.data, key=key))

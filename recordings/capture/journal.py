@@ -12,7 +12,7 @@ import msgspec
 
 from recordings.capture.spool import Spool
 from recordings.encryption.sealed import frame_message, frame_messages, journal_context, seal, unseal
-from recordings.model import TrackRef
+from recordings.model import Codec, TrackRef
 from recordings.storage.layout import journal_key
 
 
@@ -71,6 +71,13 @@ class Size(_Record, tag="s", frozen=True, array_like=True):
     height: int
 
 
+class Coded(_Record, tag="k", frozen=True, array_like=True):
+    """How the frames of this take are encoded, if that needs saying; see `model.Setup`."""
+
+    codec: Codec
+    private: bytes
+
+
 class End(_Record, tag="e", frozen=True, array_like=True):
     """The take is over; clean when the sender said so."""
 
@@ -78,7 +85,7 @@ class End(_Record, tag="e", frozen=True, array_like=True):
     at: float
 
 
-Record = ChunkSealed | Report | Arrival | Lost | Permission | Size | End
+Record = ChunkSealed | Report | Arrival | Lost | Permission | Size | Coded | End
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
 

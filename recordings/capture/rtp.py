@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from recordings.capture import rtcp
-from recordings.capture.assembly import EncodedFrame, MediaPacket, OpusAssembly, Vp8Assembly, vp8_starts_key_frame
+from recordings.capture.assembly import EncodedFrame, MediaPacket
 from recordings.capture.bandwidth import Bandwidth
+from recordings.capture.codecs import CODINGS
 from recordings.capture.loudness import Loudness
 from recordings.capture.red import read_red
 from recordings.capture.reorder import Gap, ReorderBuffer
 from recordings.capture.traffic import Traffic
-from recordings.model import Frame, Hole, SenderReport, TrackKind
+from recordings.model import Codec, Frame, Hole, SenderReport, TrackKind
 from recordings.timing import TickCount, ntp_seconds, unwrap_ticks
 
 VIDEO_PATIENCE_S = 2.0
@@ -51,13 +52,17 @@ class Tap(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackFormat:
-    """What was negotiated for one track (RFC 8866 rtpmap, RFC 4588 apt, RFC 2198 red, RFC 6464 audio level)."""
+    """What was negotiated for one track (RFC 8866 rtpmap, RFC 4588 apt, RFC 2198 red, RFC 6464 audio level).
+
+    sets: what signalling brought for the decoder (RFC 6184 §8.1 sprop-parameter-sets), as NAL units."""
 
     kind: TrackKind
+    codec: Codec
     payload_type: int
     rtx_payload_type: int | None = None
     red_payload_type: int | None = None
     level_extension: int | None = None
+    sets: tuple[bytes, ...] = ()
 
 
 class _Header(NamedTuple):
@@ -96,11 +101,11 @@ def read_header(packet: bytes) -> _Header | None:
 class _IncomingTrack:
     """One SSRC from its first packet on."""
 
-    def __init__(self, kind: TrackKind, ssrc: int, sink: Sink, loudness: Loudness | None) -> None:
-        self.kind = kind
+    def __init__(self, fmt: TrackFormat, ssrc: int, sink: Sink, loudness: Loudness | None) -> None:
+        self.kind = kind = fmt.kind
         self.ssrc = ssrc
         self.buffer = ReorderBuffer(patience_s=VIDEO_PATIENCE_S if kind.is_video else AUDIO_PATIENCE_S)
-        self.assembly = Vp8Assembly() if kind.is_video else OpusAssembly()
+        self.assembly = CODINGS[fmt.codec].assembly(fmt.sets)
         self.ticks = TickCount(kind.clock_rate)
         self.received = 0  # on this SSRC: what RTX brought back counts as lost on the way
         self.loudness = loudness  # of sound only
@@ -146,6 +151,7 @@ class _IncomingTrack:
                 arrived_at=utc,
                 width=encoded.width,
                 height=encoded.height,
+                setup=encoded.setup,
             )
         )
 
@@ -188,7 +194,7 @@ class Reception:
         now: Callable[[], float],
         utc: Callable[[], float],
     ) -> None:
-        self._kinds = {track.payload_type: track.kind for track in formats}
+        self._formats = {track.payload_type: track for track in formats}
         self._repairs = {track.rtx_payload_type: track.kind for track in formats if track.rtx_payload_type is not None}
         # payload type of RED -> the one it carries
         self._reds = {track.red_payload_type: track.payload_type for track in formats if track.red_payload_type}
@@ -235,14 +241,15 @@ class Reception:
             self.ignored += 1
             return
         carried = self._reds.get(header.payload_type, header.payload_type)
-        kind = self._kinds.get(carried)
-        if kind is None:
+        fmt = self._formats.get(carried)
+        if fmt is None:
             self._repair(header)
             return
+        kind = fmt.kind
         track = self._tracks.get(kind)
         if track is None:
-            track = self._tracks[kind] = _IncomingTrack(kind, header.ssrc, self._sink, self._loudness.get(kind))
-            if kind.is_video and not vp8_starts_key_frame(header.payload):  # the first ones were lost or overtaken
+            track = self._tracks[kind] = _IncomingTrack(fmt, header.ssrc, self._sink, self._loudness.get(kind))
+            if not CODINGS[fmt.codec].starts_key_frame(header.payload):  # the first ones were lost or overtaken
                 track.buffer.begin_before(header.sequence, FIRST_MISSED, self._now())
         elif track.ssrc != header.ssrc:
             self.ignored += 1

@@ -7,7 +7,7 @@ a killed process loses the chunk being filled and never a place for bytes that e
 from __future__ import annotations
 
 from recordings.capture.chunks import Chunk, ChunkBeingFilled
-from recordings.capture.journal import Arrival, ChunkSealed, End, JournalWriter, Permission, Record, Size
+from recordings.capture.journal import Arrival, ChunkSealed, Coded, End, JournalWriter, Permission, Record, Size
 from recordings.capture.spool import Spool, SpoolFull
 from recordings.encryption.sealed import FRAME_OVERHEAD, chunk_context, frame_message, seal
 from recordings.model import Frame, TrackRef
@@ -28,7 +28,7 @@ class Segmenter:
         self._segment = 0
         self._segment_since: float | None = None  # arrival of the open segment's first frame
         self._size = (0, 0)
-        self._arrived = False
+        self._arrived = self._coded = False
         self.sealed_bytes = 0
 
     def add(self, frame: Frame) -> None:
@@ -42,6 +42,9 @@ class Segmenter:
         if frame.width and (frame.width, frame.height) != self._size:
             self._size = (frame.width, frame.height)
             self.note(Size(width=frame.width, height=frame.height))
+        if frame.setup is not None and not self._coded:  # key frames carry what changes later
+            self._coded = True
+            self.note(Coded(codec=frame.setup.codec, private=frame.setup.private))
         self._filling.add(frame)
 
     def tick(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""WebM in a few pure functions: the header, the cues and the clusters of a seekable file.
+"""WebM and Matroska in a few pure functions: the header, the cues and the clusters of a seekable file.
 
 A file is EBML header | Segment of known size { Info, Tracks, Cues, Cluster, Cluster ... }
 (RFC 9559; element ids in its section 27). Sizes that are only known late have a fixed width, so the
@@ -12,14 +12,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from recordings.model import TrackKind
-
 VIDEO_TRACK = 1
 SOUND_TRACK = 2
 CLUSTER_HEAD_BYTES = 22
 _KEY_FRAME = 0x80
-_OPUS_HEAD = b"OpusHead" + struct.pack("<BBHIhB", 1, 2, 0, 48_000, 0, 0)  # RFC 7845 §5.1
-_OPUS_SEEK_PRE_ROLL_NS = 80_000_000  # RFC 7845 §4.6
 _BLOCK_HEAD = struct.Struct(">BIBhB")  # id, size in 4 bytes, track, ms from the cluster, flags
 _CUE = struct.Struct(">BBHQHHBHQ")  # CuePoint { CueTime, CueTrackPositions { CueTrack, CueClusterPosition } }
 _BLOCK_SIZE_MARK = 0x1000_0000
@@ -44,9 +40,16 @@ class Block:
     data: bytes
 
 
-def track_number(kind: TrackKind) -> int:
-    """All pictures of a recording share one WebM track and all sound another; a player shows one of each."""
-    return VIDEO_TRACK if kind.is_video else SOUND_TRACK
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One track as the header tells of it (RFC 9559 §5.1.4.1). private: CodecPrivate; picture: largest width and
+    height, None for sound, which is 48 kHz in stereo."""
+
+    number: int
+    codec: bytes
+    private: bytes
+    seek_pre_roll_ns: int | None
+    picture: tuple[int, int] | None
 
 
 def simple_block(track: int, at_ms: int, data: bytes, *, key: bool) -> bytes:
@@ -76,9 +79,9 @@ def cluster_head(at_ms: int, block_bytes: int) -> bytes:
 
 
 def header(
-    *, duration_ms: int, picture: tuple[int, int] | None, sound: bool, cues: Sequence[Cue], clusters_bytes: int
+    *, duration_ms: int, tracks: Sequence[Entry], cues: Sequence[Cue], clusters_bytes: int, is_webm: bool = True
 ) -> bytes:
-    """Everything before the first cluster. picture: largest width and height, None without video.
+    """Everything before the first cluster. is_webm: otherwise the file says that it is Matroska at large.
 
     It is `cues_bytes` longer than without cues, whatever they say, so that their positions can be
     known before they are written.
@@ -90,12 +93,12 @@ def header(
         + _element(0x4D80, b"junier")
         + _element(0x5741, b"junier"),
     )
-    tracks = _element(0x1654AE6B, (_video(*picture) if picture else b"") + (_sound() if sound else b""))
+    entries = _element(0x1654AE6B, b"".join(map(_track, tracks)))
     points = b"".join(
         _CUE.pack(0xBB, 0x99, 0xB388, cue.at_ms, 0xB78D, 0xF781, cue.track, 0xF188, cue.position) for cue in cues
     )
-    content = info + tracks + (_open(0x1C53BB6B, len(points)) + points if cues else b"")
-    return _EBML + _open(0x18538067, len(content) + clusters_bytes) + content
+    content = info + entries + (_open(0x1C53BB6B, len(points)) + points if cues else b"")
+    return _ebml(is_webm) + _open(0x18538067, len(content) + clusters_bytes) + content
 
 
 def cues_bytes(count: int) -> int:
@@ -103,21 +106,20 @@ def cues_bytes(count: int) -> int:
     return 12 + count * _CUE.size if count else 0
 
 
-def content_start() -> int:
+def content_start(is_webm: bool = True) -> int:
     """Where the Segment's content begins in a file; cue positions count from here."""
-    return len(_EBML) + 12
+    return len(_ebml(is_webm)) + 12
 
 
-def _video(width: int, height: int) -> bytes:
-    size = _element(0xE0, _uint(0xB0, width) + _uint(0xBA, height))
-    return _element(0xAE, _track_head(VIDEO_TRACK, 1) + _element(0x86, b"V_VP8") + size)
-
-
-def _sound() -> bytes:
-    shape = _element(0xE1, _element(0xB5, struct.pack(">d", 48_000.0)) + _uint(0x9F, 2))
-    codec = _element(0x86, b"A_OPUS") + _element(0x63A2, _OPUS_HEAD)
-    delays = _uint(0x56AA, 0) + _uint(0x56BB, _OPUS_SEEK_PRE_ROLL_NS)
-    return _element(0xAE, _track_head(SOUND_TRACK, 2) + codec + delays + shape)
+def _track(entry: Entry) -> bytes:
+    codec = _element(0x86, entry.codec) + (_element(0x63A2, entry.private) if entry.private else b"")
+    if entry.seek_pre_roll_ns is not None:
+        codec += _uint(0x56AA, 0) + _uint(0x56BB, entry.seek_pre_roll_ns)
+    if entry.picture is None:
+        shape = _element(0xE1, _element(0xB5, struct.pack(">d", 48_000.0)) + _uint(0x9F, 2))
+    else:
+        shape = _element(0xE0, _uint(0xB0, entry.picture[0]) + _uint(0xBA, entry.picture[1]))
+    return _element(0xAE, _track_head(entry.number, 2 if entry.picture is None else 1) + codec + shape)
 
 
 def _track_head(number: int, track_type: int) -> bytes:
@@ -150,13 +152,14 @@ def _uint(element: int, value: int) -> bytes:
     return _element(element, value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big"))
 
 
-_EBML = _element(
-    0x1A45DFA3,
-    _uint(0x4286, 1)
-    + _uint(0x42F7, 1)
-    + _uint(0x42F2, 4)
-    + _uint(0x42F3, 8)
-    + _element(0x4282, b"webm")
-    + _uint(0x4287, 4)
-    + _uint(0x4285, 2),
-)
+def _ebml(is_webm: bool) -> bytes:
+    return _element(
+        0x1A45DFA3,
+        _uint(0x4286, 1)
+        + _uint(0x42F7, 1)
+        + _uint(0x42F2, 4)
+        + _uint(0x42F3, 8)
+        + _element(0x4282, b"webm" if is_webm else b"matroska")
+        + _uint(0x4287, 4)
+        + _uint(0x4285, 2),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from aiortc.rtp import RtpPacket, unwrap_rtx
@@ -17,12 +18,12 @@ from app.room.forward import (
 )
 from recordings.capture import rtcp
 from recordings.capture.assembly import MediaPacket
-from recordings.model import TrackKind
+from recordings.model import Codec, TrackKind
 
 CAMERA, VOICE = TrackKind.CAMERA, TrackKind.VOICE
 KEY, DELTA = b"\x10\x10key", b"\x10\x11delta"
-PLAIN = OutgoingFormat(ssrc=100, payload_type=96)
-WITH_RTX = OutgoingFormat(ssrc=100, payload_type=96, rtx_ssrc=101, rtx_payload_type=97)
+PLAIN = OutgoingFormat(codec=Codec.VP8, ssrc=100, payload_type=96)
+WITH_RTX = OutgoingFormat(codec=Codec.VP8, ssrc=100, payload_type=96, rtx_ssrc=101, rtx_payload_type=97)
 
 
 def packet(sequence: int, payload: bytes = DELTA) -> MediaPacket:
@@ -38,7 +39,7 @@ class Viewer:
         self.control: list[bytes] = []
         self.source = Source(self._wish)
         self.forwarder = Forwarder(
-            {kind: fmt},
+            {kind: fmt if kind is CAMERA else replace(fmt, codec=Codec.OPUS)},
             source=self.source,
             send_rtp=lambda data: self.media.append(RtpPacket.parse(data)),
             send_rtcp=self.control.append,
@@ -91,8 +92,8 @@ def test_a_hole_keeps_its_place_so_that_the_late_packet_fits_in() -> None:
 
 
 def test_sequence_numbers_wrap() -> None:
-    track = OutgoingTrack(PLAIN, starts_with_key_frame=False, first_sequence=65_535)
-    numbers = [RtpPacket.parse(track.rewrite(packet(n)) or b"").sequence_number for n in (5, 6)]
+    track = OutgoingTrack(PLAIN, first_sequence=65_535)
+    numbers = [RtpPacket.parse(track.rewrite(packet(n, KEY)) or b"").sequence_number for n in (5, 6)]
     assert numbers == [65_535, 0]
     again = track.repair(0, {6: packet(6)})
     assert again is not None

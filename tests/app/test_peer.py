@@ -237,10 +237,10 @@ async def test_a_bad_offer_is_refused_in_words(change: Callable[[str], str]) -> 
     await pc.close()
 
 
-async def test_an_offer_without_vp8_is_refused_in_words() -> None:
+async def test_an_offer_without_vp8_and_h264_is_refused_in_words() -> None:
     pc, _, _, offer = await offering()
-    with pytest.raises(peer.UnsupportedMedia, match="VP8"):
-        await publish(offer.replace("VP8/", "AV1/"))
+    with pytest.raises(peer.UnsupportedMedia, match=r"VP8 or H\.264"):
+        await publish(offer.replace("VP8/", "AV1/").replace("H264/", "H265/"))
     await pc.close()
 
 

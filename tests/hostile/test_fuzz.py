@@ -19,11 +19,11 @@ from aiortc.sdp import SessionDescription
 from app.room import peer, sdp
 from app.room.offers import PeerError, read_offer
 from recordings.capture import rtcp
-from recordings.capture.assembly import vp8_descriptor, vp8_size, vp8_starts_key_frame
 from recordings.capture.red import read_red
 from recordings.capture.reorder import MOST_MISSING, MOST_WAITING
 from recordings.capture.rtp import Reception, TrackFormat, read_header
-from recordings.model import Frame, Hole, SenderReport, StreamKind, TrackKind
+from recordings.capture.vp8 import vp8_descriptor, vp8_size, vp8_starts_key_frame
+from recordings.model import Codec, Frame, Hole, SenderReport, StreamKind, TrackKind
 from tests.app.loopback import BOTH, HERE, Collected, offering
 
 CASES = int(os.environ.get("FUZZ_CASES", "20000"))
@@ -32,8 +32,8 @@ VP8, RTX, OPUS, RED = 96, 97, 111, 63
 KEY = b"\x90\x80\x81\x23\x10\x02\x00\x9d\x01\x2a\x80\x02\x68\x01" + bytes(range(40))
 DELTA = b"\x90\x80\x81\x24\x11\x02\x00" + bytes(range(30))
 FORMATS = (
-    TrackFormat(kind=TrackKind.CAMERA, payload_type=VP8, rtx_payload_type=RTX),
-    TrackFormat(kind=TrackKind.VOICE, payload_type=OPUS, red_payload_type=RED),
+    TrackFormat(kind=TrackKind.CAMERA, codec=Codec.VP8, payload_type=VP8, rtx_payload_type=RTX),
+    TrackFormat(kind=TrackKind.VOICE, codec=Codec.OPUS, payload_type=OPUS, red_payload_type=RED),
 )
 
 

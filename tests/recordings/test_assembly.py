@@ -7,16 +7,9 @@ from aiortc.codecs.vpx import VpxPayloadDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordings.capture.assembly import (
-    MAX_FRAME_BYTES,
-    EncodedFrame,
-    MediaPacket,
-    OpusAssembly,
-    Vp8Assembly,
-    vp8_descriptor,
-    vp8_size,
-    vp8_starts_key_frame,
-)
+from recordings.capture.assembly import MAX_FRAME_BYTES, EncodedFrame, MediaPacket
+from recordings.capture.opus import OpusAssembly
+from recordings.capture.vp8 import Vp8Assembly, vp8_descriptor, vp8_size, vp8_starts_key_frame
 
 KEY = b"\x10\x02\x00\x9d\x01\x2a" + (640).to_bytes(2, "little") + (360 | 0x4000).to_bytes(2, "little") + b"key"
 DELTA = b"\x11\x02\x00delta"

@@ -29,7 +29,7 @@ from recordings.capture.rtp import (
     TrackFormat,
     read_header,
 )
-from recordings.model import Frame, Hole, SenderReport, TrackKind
+from recordings.model import Codec, Frame, Hole, SenderReport, TrackKind
 
 CAMERA, VOICE = TrackKind.CAMERA, TrackKind.VOICE
 VP8, RTX, OPUS, RED = 96, 97, 111, 63
@@ -60,8 +60,8 @@ class Scene:
         self.hole = self.holes.append
         self.sender_report = self.reports.append
         formats = [
-            TrackFormat(kind=CAMERA, payload_type=VP8, rtx_payload_type=RTX),
-            TrackFormat(kind=VOICE, payload_type=OPUS, red_payload_type=RED),
+            TrackFormat(kind=CAMERA, codec=Codec.VP8, payload_type=VP8, rtx_payload_type=RTX),
+            TrackFormat(kind=VOICE, codec=Codec.OPUS, payload_type=OPUS, red_payload_type=RED),
         ]
         self.reception = Reception(
             formats, self, ssrc=9, send=self.sent.append, now=lambda: self.now, utc=lambda: UTC + self.now
@@ -359,7 +359,10 @@ def test_what_has_come_is_counted_for_whoever_asks() -> None:
     """Counters only: two readings give the rates between them (app/room/health.py)."""
     scene = Scene()
     scene.reception = Reception(
-        [TrackFormat(kind=CAMERA, payload_type=VP8), TrackFormat(kind=VOICE, payload_type=OPUS, level_extension=1)],
+        [
+            TrackFormat(kind=CAMERA, codec=Codec.VP8, payload_type=VP8),
+            TrackFormat(kind=VOICE, codec=Codec.OPUS, payload_type=OPUS, level_extension=1),
+        ],
         scene,
         ssrc=7,
         send=scene.sent.append,

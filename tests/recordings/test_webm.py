@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recordings.capture.chunks import read_chunk
+from recordings.capture.codecs import CODINGS
 from recordings.capture.webm import (
     CLUSTER_HEAD_BYTES,
     SOUND_TRACK,
@@ -19,6 +20,9 @@ from recordings.capture.webm import (
     simple_block,
     simple_blocks,
 )
+from recordings.model import Codec
+
+TRACKS = [CODINGS[Codec.VP8].entry(None, (64, 48)), CODINGS[Codec.OPUS].entry(None, None)]
 
 
 @given(at_ms=st.integers(0, 2**40), block_bytes=st.integers(0, 2**40))
@@ -59,7 +63,7 @@ def test_what_is_too_short_is_no_chunk(data):
 def test_the_header_is_as_long_whatever_its_cues_say():
     def written(position: int, at_ms: int) -> bytes:
         cues = [Cue(at_ms=at_ms, track=VIDEO_TRACK, position=position)] * 3
-        return header(duration_ms=1, picture=(64, 48), sound=True, cues=cues, clusters_bytes=position)
+        return header(duration_ms=1, tracks=TRACKS, cues=cues, clusters_bytes=position)
 
-    bare = header(duration_ms=1, picture=(64, 48), sound=True, cues=[], clusters_bytes=0)
+    bare = header(duration_ms=1, tracks=TRACKS, cues=[], clusters_bytes=0)
     assert len(written(0, 0)) == len(written(2**40, 2**32)) == len(bare) + cues_bytes(3)
