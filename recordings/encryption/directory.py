@@ -300,11 +300,10 @@ class DirectoryKeyStore:
             wraps.append(os.urandom(KEY_BYTES))
             self._put_person(path, account_key, [key, *wraps])
         folder = self._folder(account) / "persons" / str(person)
-        for file in sorted(folder.glob("*")):
-            item = KeyPath(account, person, file.name.removesuffix(PART))
-            if file.name.endswith(PART):  # of a write that died
-                shred(file)
-                continue
+        for dead in folder.glob(f"*{PART}"):  # of a write that died
+            shred(dead)
+        for file in folder.glob("*"):
+            item = KeyPath(account, person, file.name)
             try:
                 data = opened_by(wraps, file.read_bytes(), account, name_of(item))
             except KeyDamaged:  # opens with nothing, whatever is done; reading it says so
