@@ -127,8 +127,8 @@ class DirectoryKeyStore:
 
     def epoch_began(self) -> datetime | None:
         with told():
-            newest = self._epochs.newest()
-        return newest.began if newest else None
+            oldest = self._epochs.oldest()
+        return oldest.began if oldest else None
 
     def check(self) -> str:
         with told():

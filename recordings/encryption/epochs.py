@@ -2,8 +2,9 @@
 
     {master key}.epochs/{n:05d}     the epoch's key and the second it began, sealed by the master key
 
-One lives; two while a rotation runs, until every account key is wrapped by the newer one. They lie beside the master
-key and apart from the key store: an old copy of the store, with the master key of today, opens nothing.
+One lives; the former ones too while a rotation runs, until every account key is wrapped by the newest. They lie
+beside the master key and apart from the key store: an old copy of the store, with the master key of today, opens
+nothing.
 """
 
 from __future__ import annotations
@@ -60,11 +61,12 @@ class EpochKeys:
         """The one to wrap with, made at the first need."""
         return self.newest() or self._make(1)
 
+    def oldest(self) -> EpochKey | None:
+        return min(self._read(), key=lambda one: one.number, default=None)
+
     def begin(self) -> None:
-        """A new epoch; one that was begun and not finished goes on."""
-        keys = self._read()
-        if len(keys) < 2:
-            self._make(max((one.number for one in keys), default=0) + 1)
+        """A new epoch. After a rotation that died there are three: what was copied in between must not open either."""
+        self._make(max((one.number for one in self._read()), default=0) + 1)
 
     def finish(self) -> None:
         """Destroy all but the newest and read back that they are gone."""

@@ -106,7 +106,7 @@ class KeyStore(Protocol):
         crash. Raises KeyStoreError when not all could be done; the former epoch then goes on for the rest."""
 
     def epoch_began(self) -> datetime | None:
-        """When the present epoch began; None before the first one."""
+        """When the oldest epoch began of which a key still lives; None before the first one."""
 
     def check(self) -> str:
         """Say in plain words where keys are kept; raises KeyStoreError when they cannot be."""
