@@ -2,8 +2,9 @@
 import { _ } from "../js/words.js";
 import { command } from "./commands.js";
 import { openDevices } from "./devices.js";
+import { Health, storedWords } from "./health.js";
 import { Indicator } from "./indicator.js";
-import { box, button, clock, part, pressed, say } from "./page.js";
+import { box, button, part, pressed, say } from "./page.js";
 import { Events } from "./protocol.js";
 import { Publishing } from "./publishing.js";
 import { RecordMe } from "./record_me.js";
@@ -14,11 +15,12 @@ import { Viewing } from "./viewing.js";
 
 const page = box("room");
 const session = page.dataset["session"] ?? "";
-const NAMES = { camera: "video", voice: "voice", screen: "screen", screen_sound: "screen sound" };
+const NAMES = { camera: _("video"), voice: _("voice"), screen: _("screen"), screen_sound: _("sound of the screen") };
 const hosts = page.dataset["role"] !== "observer";
 const indicator = new Indicator(box("recording"));
 const viewing = new Viewing(session, box("tiles"));
 const trouble = box("trouble");
+const health = hosts ? new Health(box("health"), box("health-told")) : null;
 const recordMe = new RecordMe(session, trouble);
 const events = new Events(`/rooms/${session}/events`, show, (connected, reason) => {
   say(box("connection"), connected ? "" : reason || _("The connection was lost. Trying again by itself."));
@@ -34,12 +36,12 @@ function show(now) {
   indicator.show(now, true);
   say(box("stored"), storedWords(now));
   say(box("storing-trouble"), troubleWords(now));
-  const names = new Map(now.people.map((one) => [one.person, one.name]));
   const others = now.session === "ended" ? [] : now.streams.filter((one) => one.person !== now.you.person);
-  viewing.show(others, (one) => `${names.get(one.person) ?? "Someone"}${one.stream === "screen" ? " (screen)" : ""}`);
+  viewing.show(others, (one) => named(one, now));
   say(box("alone"), others.length ? "" : aloneWords(now));
-  say(box("observers"), now.observers ? `Observers watching: ${now.observers}` : "");
+  say(box("observers"), now.observers ? _("Observers watching: %(count)s", { count: now.observers }) : "");
   people(now);
+  health?.show(now, (one) => named(one, now), isMuted());
   box("ended").hidden = now.session !== "ended";
   if (now.session === "ended") hangUp();
   if (!hosts) return;
@@ -57,8 +59,8 @@ function show(now) {
 /** What to do while there is nothing to see. @param {Room} now */
 function aloneWords(now) {
   if (now.session === "ended") return "";
-  if (now.session === "live") return hosts ? "Nobody shows a picture. Who waits outside stands under People." : "Nobody shows a picture.";
-  return hosts ? "The room is still closed. Open it, then let people in one by one." : "The room is still closed.";
+  if (now.session === "live") return _("Nobody shows a picture.");
+  return hosts ? _("The room is still closed. Open it, then let people in one by one.") : _("The room is still closed. You can watch as soon as it is open.");
 }
 
 /** @param {string} id @param {boolean} fits */
@@ -66,31 +68,40 @@ function offer(id, fits) {
   button(id).hidden = !fits;
 }
 
-/** @param {Room} now */
-function storedWords(now) {
-  if (now.stored_up_to) return `Stored up to ${clock(now.stored_up_to)}`;
-  return now.recording === "on" && now.streams.length ? "Nothing is stored yet" : "";
+/** @param {import("./protocol.js").Stream} one @param {Room} now */
+function named(one, now) {
+  const name = now.people.find((person) => person.person === one.person)?.name ?? "Someone";
+  return `${name}${one.stream === "screen" ? " (screen)" : ""}`;
 }
 
 /** @param {Room} now */
 function troubleWords(now) {
   if (now.session === "live" && !now.media) {
-    return "The media server cannot be reached. Nothing is being recorded; it goes on by itself when it is back.";
+    return _("The media server cannot be reached. Nothing is being recorded; it goes on by itself when it is back.");
   }
   if (now.streams.some((one) => one.state === "full")) {
-    return "The server's disk is full, so recording has stopped. It goes on by itself when there is room.";
+    return _("The server's disk is full, so recording has stopped. It goes on by itself when there is room.");
   }
-  return now.storing_trouble ? "The object store does not take what is recorded. It waits sealed on the server." : "";
+  return now.storing_trouble ? _("The object store does not take what is recorded. It waits sealed on the server.") : "";
 }
 
-/** @param {Room} now */
+/** Who waits outside stands first, with the button that lets them in. @param {Room} now */
 function people(now) {
-  const list = box("people");
-  const guests = now.people.filter((one) => one.role === "participant" || one.present);
-  const drawn = guests.map((one) => `${one.person} ${personWords(now, one)} ${waits(now, one)}`).join("\n");
+  const known = now.people.filter((one) => one.role === "participant" || one.present);
+  const outside = hosts ? known.filter((one) => waits(now, one)) : [];
+  draw(box("people"), now, known.filter((one) => !outside.includes(one)));
+  if (!hosts) return;
+  draw(box("waiting"), now, outside);
+  box("outside").hidden = !outside.length;
+  button("start").classList.toggle("secondary", outside.length > 0); // letting them in comes first
+}
+
+/** @param {HTMLElement} list @param {Room} now @param {Person[]} shown */
+function draw(list, now, shown) {
+  const drawn = shown.map((one) => `${one.person} ${personWords(now, one)}`).join("\n");
   if (list.dataset["drawn"] === drawn) return; // keeps the focus where it is
   list.dataset["drawn"] = drawn;
-  list.replaceChildren(...guests.map((one) => personLine(now, one)));
+  list.replaceChildren(...shown.map((one) => personLine(now, one)));
 }
 
 /** @param {Room} now @param {Person} one */
@@ -101,7 +112,7 @@ function personLine(now, one) {
   line.append(words);
   if (hosts && waits(now, one)) {
     const admit = document.createElement("button");
-    admit.textContent = `Let ${one.name} in`;
+    admit.textContent = _("Let %(name)s in", { name: one.name });
     admit.onclick = () => void act(`admit/${one.person}`, admit);
     line.append(admit);
   }
@@ -113,18 +124,24 @@ const waits = (now, one) => now.session === "live" && one.role === "participant"
 
 /** @param {Room} now @param {Person} one */
 function personWords(now, one) {
-  const you = one.person === now.you.person ? " (you)" : "";
+  const name = one.person === now.you.person ? _("%(name)s (you)", { name: one.name }) : one.name;
+  return `${name}: ${personState(now, one)}`;
+}
+
+/** @param {Room} now @param {Person} one */
+function personState(now, one) {
   const streams = now.streams.filter((stream) => stream.person === one.person);
   const kinds = streams.flatMap((stream) => stream.recorded.map((kind) => NAMES[kind]));
-  const recorded = kinds.length ? `recording ${kinds.join(", ")}` : "";
+  const recorded = kinds.length ? _("recording %(kinds)s", { kinds: kinds.join(", ") }) : "";
   if (one.role !== "participant") {
-    return `${one.name}${you}: ${one.role}${streams.length ? `, ${recorded || "not recorded"}` : ""}`;
+    const role = { owner: _("owner"), researcher: _("researcher") }[one.role];
+    return streams.length ? `${role}, ${recorded || _("not recorded")}` : role;
   }
-  if (!one.present) return `${one.name}: not here`;
-  if (!one.admitted) return `${one.name}: in the waiting room`;
-  if (one.asked_again) return `${one.name}: has not yet agreed to the new text; what they agreed to before is not recorded now`;
-  if (one.paused) return `${one.name}: paused their own recording`;
-  return `${one.name}: ${recorded || "in the room, not recorded"}`;
+  if (!one.present) return _("not here");
+  if (!one.admitted) return _("in the waiting room");
+  if (one.asked_again) return _("has not yet agreed to the new text; what they agreed to before is not recorded now");
+  if (one.paused) return _("paused their own recording");
+  return recorded || _("in the room, not recorded");
 }
 
 /** @param {string} what @param {HTMLButtonElement} by */
@@ -148,7 +165,7 @@ async function join() {
     tracks: media.getTracks(),
     onState: (state, reason) => {
       page.dataset["camera"] = state;
-      if (state === "refused" || state === "lost") say(trouble, `Your picture and voice do not arrive: ${reason}`);
+      if (state === "refused" || state === "lost") say(trouble, _("Your picture and voice do not arrive: %(reason)s", { reason }));
     },
   });
 }
@@ -161,8 +178,10 @@ function hangUp() {
   part("self", HTMLVideoElement).hidden = true;
 }
 
+const isMuted = () => media.getAudioTracks().some((track) => !track.enabled);
+
 function redrawOwn() {
-  pressed(button("join"), own !== null, own ? "Switch my camera and microphone off" : "Join with camera and microphone");
+  pressed(button("join"), own !== null, own ? _("Switch my camera and microphone off") : _("Join with camera and microphone"));
   button("mute").hidden = button("camera").hidden = own === null;
 }
 
@@ -176,9 +195,9 @@ if (hosts) {
     redrawOwn();
   };
   button("mute").onclick = () => {
-    const mute = media.getAudioTracks().some((track) => track.enabled);
+    const mute = !isMuted();
     media.getAudioTracks().forEach((track) => (track.enabled = !mute));
-    pressed(button("mute"), mute, mute ? "Unmute" : "Mute");
+    pressed(button("mute"), mute, mute ? _("Unmute") : _("Mute"));
   };
   button("camera").onclick = async () => {
     const old = media.getVideoTracks()[0];
@@ -189,7 +208,7 @@ if (hosts) {
     }
     if (fresh) media.addTrack(fresh);
     await own?.replace("video", fresh);
-    pressed(button("camera"), Boolean(old), old ? "Camera on" : "Camera off");
+    pressed(button("camera"), Boolean(old), old ? _("Camera on") : _("Camera off"));
   };
 }
 addEventListener("pagehide", () => events.close());
