@@ -28,6 +28,7 @@ from app.participants import routes as participants
 from app.participants.models import Participant
 from app.privacy import routes as privacy
 from app.privacy.public_facts import health, security_txt
+from app.privacy.whom_to_ask import whom_to_ask
 from app.room import routes as room
 from app.security import add_headers, own_origin, plain_path
 from app.sessions import routes as sessions
@@ -89,6 +90,7 @@ def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_cl
         middleware=[Compression],
         before_request=meet,
         before_send=[add_headers(settings)],
+        after_exception=[whom_to_ask(wiring)],
         exception_handlers={Exception: error_answer},
         template_config=template_config(settings),
         request_max_body_size=MAX_BODY_BYTES,

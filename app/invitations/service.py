@@ -110,11 +110,9 @@ async def count_against_limit(db: Db, wiring: Wiring, *, account: AccountId, peo
 async def find_by_token(db: Db, token: str, *, for_data: bool = False) -> Invitation:
     """The invitation behind a link; from here on its account is set. Raises LinkUnknown, or LinkClosed with
     the reason. for_data: the way to *my data*, which an expired or withdrawn invitation still opens."""
-    found = await door(db, "find_invitation", token_hash=token_hash(token, PURPOSE))
-    if found is None:
+    invitation = await invitation_behind(db, token)
+    if invitation is None:
         raise LinkUnknown
-    await set_account(db, found.account_id)
-    invitation = await db.get_one(Invitation, found.invitation_id)
     participant = await db.get_one(Participant, invitation.participant_id)
     facts = LinkFacts(
         expires_at=invitation.expires_at,
@@ -125,6 +123,15 @@ async def find_by_token(db: Db, token: str, *, for_data: bool = False) -> Invita
     if not decision:
         raise LinkClosed(decision.reason)
     return invitation
+
+
+async def invitation_behind(db: Db, token: str) -> Invitation | None:
+    """Whatever became of it: so that a closed link still says whom to ask. Sets the account."""
+    found = await door(db, "find_invitation", token_hash=token_hash(token, PURPOSE))
+    if found is None:
+        return None
+    await set_account(db, found.account_id)
+    return await db.get_one(Invitation, found.invitation_id)
 
 
 async def invitation_of(db: Db, *, session: UUID, participant: PersonId) -> Invitation | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from litestar import Request, Router, post
@@ -13,10 +12,8 @@ from app.database import Db
 from app.errors import BadInput
 from app.forms import read_form
 from app.language import read_language
-from app.pages import FOR_PARTICIPANTS
+from app.pages import FOR_PARTICIPANTS, OWN_PAGE
 from app.participants.service import keep_language
-
-_OWN_PAGE = re.compile(r"/(?!/)[\w./-]*", re.ASCII)
 
 
 @post("/language")
@@ -26,7 +23,7 @@ async def choose_language(request: Request[Any, Any, Any], db: Db, login: Login)
     assert person.participant is not None
     form = await read_form(request)
     language, back = read_language(form.values.get("language")), form.values.get("back", "")
-    if language is None or not _OWN_PAGE.fullmatch(back):
+    if language is None or not OWN_PAGE.fullmatch(back):
         raise BadInput("Please choose one of the languages in the foot of the page.")
     await keep_language(db, participant=person.participant, language=language)
     return Redirect(back, status_code=303)

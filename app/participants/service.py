@@ -180,29 +180,32 @@ async def ask_code(db: Db, wiring: Wiring, *, account: AccountId, participant: P
     )
 
 
+async def code_waits(db: Db, *, participant: PersonId) -> bool:
+    """A code was mailed that can still be typed."""
+    return bool((await _newest_code(db, participant))[1])
+
+
 async def check_code(db: Db, *, participant: PersonId, code: str) -> Decision:
     """Compare a typed code with the newest one; every wrong one counts. Never raises, so that counting is kept."""
-    newest = (
-        await db.execute(
-            select(DataCode)
-            .where(DataCode.participant_id == participant)
-            .order_by(DataCode.expires_at.desc())
-            .limit(1)
-            .with_for_update()
-        )
-    ).scalar_one_or_none()
-    now: datetime = await now_in(db)
-    if newest is None:
-        return may_try_code(None, now)
-    facts = CodeFacts(expires_at=newest.expires_at, tries=newest.tries, used=newest.used_at is not None)
-    decision = may_try_code(facts, now)
-    if not decision:
+    newest, decision = await _newest_code(db, participant)
+    if newest is None or not decision:
         return decision
     newest.tries += 1
     if not same(newest.code_hash, _code_hash(participant, code)):
         return refused("This is not the code we mailed. Please look again.")
-    newest.used_at = now
+    newest.used_at = await now_in(db)
     return decision
+
+
+async def _newest_code(db: Db, participant: PersonId) -> tuple[DataCode | None, Decision]:
+    """The newest code, locked, and whether it can still be tried."""
+    codes = select(DataCode).where(DataCode.participant_id == participant).order_by(DataCode.expires_at.desc())
+    newest = await db.scalar(codes.limit(1).with_for_update())
+    now: datetime = await now_in(db)
+    if newest is None:
+        return None, may_try_code(None, now)
+    facts = CodeFacts(expires_at=newest.expires_at, tries=newest.tries, used=newest.used_at is not None)
+    return newest, may_try_code(facts, now)
 
 
 def _code_hash(participant: PersonId, code: str) -> bytes:

@@ -241,6 +241,7 @@ def _form_page(request: AnyRequest, asked: Asked, form: Form, *, status: int = 2
         words=asked.study.questions_words,
         told=gettext(told) if told else "",
         changing=asked.answered,
+        here=f"/take-part/{asked.session.id}/questions",
         **asked.invited.context,
     )
 
@@ -256,6 +257,7 @@ async def _calm_page(request: AnyRequest, db: Db, asked: Asked, *, thanks: bool)
         reason=gettext(asked.decision.reason) if refused else "",
         inside=asked.session.state == SessionState.LIVE,
         until=_until(asked.session, asked.study, asked.response, await now_in(db)),
+        here=f"/take-part/{asked.session.id}/questions",
         **asked.invited.context,
     )
 

@@ -17,12 +17,12 @@ from app.database import Db, now_in
 from app.errors import NotThere
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
-from app.language import gettext, kept_in_address
+from app.language import gettext, kept_in_address, reader
 from app.mail.service import is_suppressed, stop_waiting, suppress
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.forms import read_change, read_code
 from app.participants.models import Participant
-from app.participants.service import ask_code, check_code, foot
+from app.participants.service import ask_code, check_code, code_waits, foot
 from app.privacy.certificate import signing_key
 from app.privacy.holdings import holdings
 from app.privacy.inbox import requests_of
@@ -66,8 +66,18 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
     )
 
 
+@get("/my-data/code")
+async def show_code(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template | Redirect:
+    """Where the mailed code is typed. A phone that forgot this page meanwhile loads it again, and no new code goes."""
+    person = require_participant(login)
+    assert person.participant is not None
+    if person.scope is Scope.DATA or not await code_waits(db, participant=person.participant):
+        return Redirect("/my-data", status_code=303)
+    return await _code_page(request, db, wiring, person, Form(), sent=True)
+
+
 @post("/my-data/code")
-async def send_code(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template:
+async def send_code(db: Db, wiring: Wiring, login: Login) -> Redirect:
     """Mail a code to the registered address; never to one typed here."""
     person = require_participant(login)
     assert person.participant is not None
@@ -79,7 +89,7 @@ async def send_code(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -
         study=await _study(db, person),
     )
     await record(db, account=person.account, actor=person.actor, action=Action.CODE_ASKED, subject=person.actor)
-    return await _code_page(request, db, wiring, person, Form(), sent=True)
+    return Redirect("/my-data/code", status_code=303)
 
 
 @post("/my-data/open")
@@ -203,6 +213,7 @@ async def _code_page(
         status=status,
         form=form,
         sent=sent,
+        here="/my-data/code" if sent else "/my-data",
         **await foot_of(db, wiring, person),
     )
 
@@ -211,7 +222,9 @@ async def _study(db: Db, person: SignedIn) -> Study:
     """The study of this login's session, whose contact and notice stand in the foot."""
     if person.session is None:
         raise NotThere
-    return await find_study(db, (await find_session(db, person.session)).study_id)
+    study = await find_study(db, (await find_session(db, person.session)).study_id)
+    reader().study = study.language
+    return study
 
 
 async def foot_of(db: Db, wiring: Wiring, person: SignedIn) -> dict[str, Any]:
@@ -228,6 +241,7 @@ router = Router(
     "/",
     route_handlers=[
         show_my_data,
+        show_code,
         send_code,
         open_my_data,
         withdraw_kind,

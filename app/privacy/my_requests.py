@@ -85,6 +85,7 @@ async def _page(
         request,
         status=status,
         form=form,
+        here="/my-data/requests",
         kinds=[
             (RequestKind.ACCESS, _("Send me a copy of what you hold about me")),
             (RequestKind.RECTIFICATION, _("Something about me is wrong")),

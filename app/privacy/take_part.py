@@ -20,7 +20,7 @@ from app.database import Db
 from app.errors import NotThere, SignInNeeded
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
-from app.invitations.service import accept, find_by_token, invitation_of
+from app.invitations.service import accept, find_by_token, invitation_behind, invitation_of
 from app.language import read_language, reader
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.consents import entries, give_consent, standing_consents
@@ -76,7 +76,7 @@ async def show_invitation(request: AnyRequest, db: Db, wiring: Wiring, token: st
     """Shows, and changes nothing."""
     invitation = await _open_invitation(db, token)
     if invitation is None:
-        return _closed(request, token)
+        return await _closed(request, db, wiring, token)
     return await _invitation_page(request, db, wiring, invitation, token, Form())
 
 
@@ -86,7 +86,7 @@ async def take_up_invitation(request: AnyRequest, db: Db, wiring: Wiring, token:
     form = await read_form(request)
     invitation = await _open_invitation(db, token)
     if invitation is None:
-        return _closed(request, token)
+        return await _closed(request, db, wiring, token)
     account, participant = AccountId(invitation.account_id), PersonId(invitation.participant_id)
     row = await db.get_one(Participant, participant)
     session = await find_session(db, invitation.session_id)
@@ -110,7 +110,7 @@ async def go_to_data(request: AnyRequest, db: Db, wiring: Wiring, token: str) ->
     try:
         invitation = await find_by_token(db, token, for_data=True)
     except NotThere:
-        return _closed(request, token)
+        return await _closed(request, db, wiring, token)
     return await _come_in(db, wiring, invitation, "/my-data")
 
 
@@ -162,7 +162,8 @@ async def change_consent(
 
 @get("/take-part/{session:uuid}/notice")
 async def show_notice(request: AnyRequest, db: Db, wiring: Wiring, login: Login, session: UUID) -> Template:
-    invited = await invited_to(db, wiring, require_participant(login), session)
+    """Also when the invitation was withdrawn: what was recorded before was recorded under it."""
+    invited = await invited_to(db, wiring, require_participant(login), session, withdrawn_too=True)
     return page("participants/notice.html", request, **invited.context)
 
 
@@ -219,7 +220,7 @@ async def _tell_room(db: Db, wiring: Wiring, node: NodeClient | None, invited: I
 
 
 async def _open_invitation(db: Db, token: str) -> Invitation | None:
-    """None for unknown, withdrawn, expired and erased alike: they get the same page."""
+    """None for unknown, withdrawn, expired and erased alike: none of them is taken up any more."""
     try:
         return await find_by_token(db, token)
     except NotThere:
@@ -244,8 +245,15 @@ async def _invitation_page(
     )
 
 
-def _closed(request: AnyRequest, token: str) -> Template:
-    return page("participants/closed_link.html", request, status=404, token=token, here=f"/i/{quote(token)}")
+async def _closed(request: AnyRequest, db: Db, wiring: Wiring, token: str) -> Template:
+    """Whom to ask for a new link, where the study is known, and the way to what is still held."""
+    invitation = await invitation_behind(db, token)
+    context: dict[str, Any] = {"contact": None, "held": False}
+    if invitation is not None:
+        context = (await _invited(db, wiring, invitation)).context | {"notice_link": ""}
+        context["held"] = (await db.get_one(Participant, invitation.participant_id)).erased_at is None
+    here = f"/i/{quote(token)}"
+    return page("participants/closed_link.html", request, status=404, **context | {"token": token, "here": here})
 
 
 async def _come_in(db: Db, wiring: Wiring, invitation: Invitation, where: str) -> Redirect:

@@ -45,7 +45,7 @@ async def mailed_code(cast: Cast) -> str:
 async def inside(cast: Cast) -> httpx.AsyncClient:
     """The participant, with stored data open."""
     browser = await registered(cast)
-    assert (await browser.post("/my-data/code")).status_code == 200
+    assert (await browser.post("/my-data/code")).headers["location"] == "/my-data/code"
     answer = await browser.post("/my-data/open", data={"code": await mailed_code(cast)})
     assert (answer.status_code, answer.headers["location"]) == (303, "/my-data")
     return browser
@@ -118,6 +118,18 @@ async def age_codes(cast: Cast, by: timedelta) -> None:
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(DataCode).values(expires_at=DataCode.expires_at - by))
         await db.execute(delete(OutgoingMail).where(OutgoingMail.template == "data_code"))
+
+
+async def test_the_page_for_the_code_can_be_loaded_again_and_mails_nothing(cast: Cast) -> None:
+    """A phone forgets a page while its owner reads the mail."""
+    browser = await registered(cast)
+    assert (await browser.get("/my-data/code")).headers["location"] == "/my-data", "no code was asked for"
+    await browser.post("/my-data/code")
+    for _ in range(2):
+        assert 'name="code"' in (await browser.get("/my-data/code")).text
+    await browser.post("/my-data/open", data={"code": await mailed_code(cast)})
+    assert (await browser.get("/my-data/code")).headers["location"] == "/my-data", "it is open already"
+    assert (await (await cast.browser("stranger")).get("/my-data/code")).status_code == 401
 
 
 async def test_codes_are_few_and_go_to_the_registered_address_only(cast: Cast) -> None:

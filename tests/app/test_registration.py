@@ -135,14 +135,21 @@ def neutral(answer: httpx.Response, path: str) -> tuple[int, str]:
     return answer.status_code, answer.text.replace(path, "LINK")
 
 
-async def test_unknown_expired_and_revoked_links_get_the_same_page(cast: Cast) -> None:
+async def test_expired_and_revoked_links_get_the_same_page_and_say_whom_to_ask(cast: Cast) -> None:
     browser = await cast.browser("stranger")
     pages = set()
-    for how in ("unknown", "expired", "revoked"):
+    for how in ("expired", "revoked"):
         path = await spoil(cast, how)
         for answer in (await browser.get(path), await browser.post(path, data=TYPED)):
             pages.add(neutral(answer, path))
-    assert len(pages) == 1 and pages.pop()[0] == 404
+    [(status, page)] = pages
+    assert status == 404 and "Privacy notice of" in page and page.count("mailto:study@lab.example") == 2
+    assert "Go to my data" in page and "Checkout" not in page and "Anna" not in page
+    path = await spoil(cast, "unknown")
+    unknown = {neutral(one, path) for one in (await browser.get(path), await browser.post(path, data=TYPED))}
+    [(status, page)] = unknown
+    assert status == 404 and "mailto:help@junier.example" in page
+    assert "study@lab.example" not in page and "Go to my data" not in page
     assert (await person(cast)).registered_at is None and await logins(cast) == 0
 
 

@@ -12,7 +12,9 @@ import psycopg
 import pytest
 
 from app.accounts.models import Account, Scope
+from app.demo.browser import Browser
 from app.errors import JunierError
+from app.invitations.models import Invitation
 from app.language import Language, speaking
 from app.mail.render import FOLDER, render
 from app.participants.consents import standing_consents
@@ -88,10 +90,33 @@ async def participant_pages(world: World, language: Language = Language.EN) -> d
     asking = await world.guest(world.anna, Scope.ROOM)
     asking.http.headers["accept-language"] = language
     pages["code"] = (await asking.open("/my-data")).html
+    pages |= await refused(world, browser, asking)
+    await world.change(world.lab, Invitation, carl.invitation, expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    pages["expired"] = (await browser.open(carl.link)).html
     receipt = (await world.post(browser, "/my-data/erase")).headers["location"]
     stranger = world.browser()
     stranger.http.headers["accept-language"] = language
     pages["receipt"] = (await stranger.open(receipt)).html
+    return pages
+
+
+async def refused(world: World, browser: Browser, asking: Browser) -> dict[str, str]:
+    """What a participant sees when something does not fit, is not there or is not allowed."""
+    questions = f"/take-part/{world.lab.session}/questions"
+    pages = {}
+    for who, path, values, status in (
+        (asking, "/my-data/open", {"code": "12"}, 422),
+        (asking, "/my-data/erase", {}, 401),
+        (browser, "/my-data/requests", {}, 422),
+        (browser, "/language", {"language": "xx"}, 422),
+        (browser, "/my-data", {}, 405),
+        (browser, questions, {}, 422),
+    ):
+        answer = await world.post(who, path, values)
+        assert answer.status_code == status, path
+        pages[f"POST {path}"] = answer.text
+    for path in ("/nothing-here", f"/take-part/{world.other.session}", "/my-data/code/none", "/sessions", questions):
+        pages[f"GET {path}"] = (await browser.open(path)).html
     return pages
 
 
@@ -233,6 +258,7 @@ async def test_j4_24_notice_and_contacts_stand_on_every_page_in_both_languages(w
         assert f'<html lang="{language}">' in html, path
         for expected in (world.lab.contact_name, world.lab.contact_email, "mailto:help@platform.example", said):
             assert expected in foot, path
+        assert 'class="languages"' in foot, path
 
 
 async def test_j4_24_a_consent_says_in_which_language_it_was_read(world: World):
