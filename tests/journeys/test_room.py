@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -95,8 +96,19 @@ async def test_a_session_from_the_device_check_to_its_end(database: Database, tm
         await ada.get_by_role("button", name="Start recording").click()
         await says(guest, "Recording: video and voice")
         await says(ada, "Recording: video and voice")
-        await expect(ada.locator("#stored")).to_contain_text("Stored up to", timeout=PATIENCE_MS)
+        await expect(ada.locator("#stored")).to_contain_text("Recorded and stored up to 0:00:", timeout=PATIENCE_MS)
         assert list(scene.wiring.store.list(person_prefix(scene.account, scene.session, anna)))
+
+        # how well each stream arrives, for who leads: a word, and the numbers behind it
+        line = ada.locator("#health li", has_text="Anna")
+        await expect(line).to_have_attribute("data-word", "good")
+        await line.locator("summary").click()
+        numbers = line.locator("dl")
+        await expect(numbers).to_contain_text(re.compile(r"Arriving[\d.]+ [kM]bit/s"))
+        await expect(numbers).to_contain_text(re.compile(r"Pictures a second[1-9]"))
+        await expect(numbers).to_contain_text(re.compile(r"Microphone \(0 dB is loudest\)−\d+ dB"))  # RFC 6464
+        await expect(numbers).to_contain_text(re.compile(r"Stored up to0:00:\d\d"))
+        assert await guest.locator("#health").count() == 0
 
         # the participant's own switches
         await guest.get_by_role("button", name="Pause my recording").click()

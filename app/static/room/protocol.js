@@ -17,6 +17,17 @@ import { Pace } from "./pace.js";
  */
 
 /**
+ * @typedef {object} Health how well a stream arrives and is stored
+ * @property {"good"|"weak"|"not stored"} word
+ * @property {("nothing arrives"|"packets are lost"|"few pictures"|"no room"|"nothing is kept"|"storing is late")[]} why
+ * @property {number} bits_per_second
+ * @property {number} lost share of packets, after repair
+ * @property {number} fps
+ * @property {number|null} level dBov, 0 is loudest; null: cannot be known
+ * @property {number} silent_s nothing heard from the microphone for so long
+ */
+
+/**
  * @typedef {object} Stream
  * @property {string} recording
  * @property {number} take changes when the stream is published anew
@@ -27,6 +38,7 @@ import { Pace } from "./pace.js";
  * @property {"idle"|"waiting"|"recording"|"full"|"closed"} state
  * @property {number} fps
  * @property {string|null} stored_up_to
+ * @property {Health|null} health told to owners and researchers
  */
 
 /**
