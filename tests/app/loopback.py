@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import av
 import numpy
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
 from app.room import peer
@@ -120,19 +120,32 @@ class Published:
     ends: list[peer.Ended] = field(default_factory=list)
 
 
-async def offering() -> tuple[RTCPeerConnection, Camera, Voice, str]:
+async def offering(codec: str = "") -> tuple[RTCPeerConnection, Camera, Voice, str]:
+    """codec: the only one offered for video; all that aiortc knows without."""
     pc, camera, voice = client(), Camera(), Voice()
     pc.addTrack(camera)
     pc.addTrack(voice)
+    only(pc, codec)
     return pc, camera, voice, await offer_of(pc)
+
+
+def only(pc: RTCPeerConnection, codec: str) -> None:
+    """Leaves one codec, and its repairs, to the video of a peer."""
+    if codec:
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        video = next(one for one in pc.getTransceivers() if one.kind == "video")
+        video.setCodecPreferences([one for one in codecs if one.name in (codec, "rtx")])
 
 
 @asynccontextmanager
 async def published(
-    *, change_answer: Callable[[str], str] = str, before_answer: Callable[[RTCPeerConnection], object] = lambda pc: None
+    *,
+    codec: str = "",
+    change_answer: Callable[[str], str] = str,
+    before_answer: Callable[[RTCPeerConnection], object] = lambda pc: None,
 ) -> AsyncIterator[Published]:
     """A client publishing camera and voice; everything is closed afterwards."""
-    pc, camera, voice, offer = await offering()
+    pc, camera, voice, offer = await offering(codec)
     sink = Collected()
     publication = await peer.publish(offer, kinds=BOTH, stream=StreamKind.CAMERA, offer_addresses=HERE, sink=sink)
     scene = Published(pc=pc, publication=publication, sink=sink, camera=camera, voice=voice)
@@ -166,9 +179,13 @@ class Network:
 
 
 def decoded(frames: list[Frame]) -> list[av.VideoFrame]:
-    """Every VP8 frame through a real decoder; raises on the first that cannot be decoded."""
-    context = av.CodecContext.create("vp8", "r")
-    return [picture for frame in frames for picture in context.decode(av.Packet(frame.data))]
+    """Every frame through a real decoder; raises on the first that cannot be decoded."""
+    setup = frames[0].setup
+    context = av.CodecContext.create(setup.codec if setup else "vp8", "r")
+    if setup:
+        context.extradata = setup.private
+    pictures = [picture for frame in frames for picture in context.decode(av.Packet(frame.data))]
+    return pictures + list(context.decode(None))
 
 
 @dataclass
