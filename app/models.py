@@ -1,6 +1,6 @@
 """Every table of the product, for migrations and for tests that ask the catalogue."""
 
-from app import audit, jobs, limits
+from app import audit, audit_heads, jobs, limits
 from app.accounts import models as accounts
 from app.database import Base
 from app.invitations import models as invitations
@@ -18,6 +18,7 @@ metadata = Base.metadata
 __all__ = [
     "accounts",
     "audit",
+    "audit_heads",
     "invitations",
     "jobs",
     "library",

@@ -7,6 +7,7 @@ GRANT SELECT (id, account_id, token_hash) ON sign_in_link TO junier_doors;
 GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
 GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO junier_doors;
 GRANT SELECT (account_id) ON account TO junier_doors;
+GRANT SELECT (account_id, number, hash) ON audit_event TO junier_doors;
 GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
@@ -187,4 +188,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     UNION ALL
     SELECT 'erasure', counted.state::text, count(*), min(counted.asked_at)
     FROM public.erasure AS counted GROUP BY counted.state
+$door$;
+
+-- The newest event of every account's audit log, for the copy of these hashes that is kept outside the database.
+CREATE FUNCTION audit_heads() RETURNS TABLE (account_id uuid, number bigint, hash bytea)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT known.account_id, head.number, head.hash FROM public.account AS known,
+    LATERAL (SELECT newest.number, newest.hash FROM public.audit_event AS newest
+             WHERE newest.account_id = known.account_id ORDER BY newest.number DESC LIMIT 1) AS head
 $door$;

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Text, Uuid, func
+from sqlalchemy import BigInteger, ForeignKey, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database import Row
+from app.database import Base, Row
 
 
 class ErasureReason(StrEnum):
@@ -101,3 +101,13 @@ class Certificate(Row):
     signature: Mapped[bytes]
     public_key: Mapped[bytes]  # of the key that signed, so that an old paper outlives a new key
     issued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class LedgerMark(Base):
+    """How far this database knows the ledger outside it (app.ledger): a database restored from a backup knows less,
+    and one without its ledger does not serve. One row."""
+
+    __tablename__ = "ledger_mark"
+    only: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ledger: Mapped[UUID]
+    position: Mapped[int] = mapped_column(BigInteger)  # bytes

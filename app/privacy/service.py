@@ -14,11 +14,11 @@ from app.audit import Action, record
 from app.database import Db, now_in
 from app.errors import JunierError, NotThere
 from app.jobs import enqueue
+from app.ledger import LedgerEntry, LedgerEvent, ledger_of
 from app.participants.models import Participant
 from app.privacy.certifying import Outcome, certify
 from app.privacy.destroying import destroy
 from app.privacy.found import Found, look
-from app.privacy.ledger import Ledger, LedgerEntry, LedgerEvent
 from app.privacy.models import Erasure, ErasureReason, ErasureState, RequestKind, RequestState
 from app.privacy.policy import OPEN_STATES, TRANSCRIPT, receipt_number
 from app.privacy.requests import note_request
@@ -29,7 +29,7 @@ from app.settings import Settings
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
-__all__ = ["Nodes", "Outcome", "ask_erasure", "ledger_of", "run_erasure"]
+__all__ = ["Nodes", "Outcome", "ask_erasure", "run_erasure"]
 
 
 REQUESTED = {
@@ -159,10 +159,6 @@ async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, n
     return outcome
 
 
-def ledger_of(settings: Settings) -> Ledger:
-    return Ledger(settings.data_dir / "ledger" / "erasures.jsonl")
-
-
 async def _open_one(
     db: Db, person: PersonId, recordings: Sequence[UUID] | None, responses: Sequence[UUID]
 ) -> Erasure | None:
@@ -234,4 +230,9 @@ def _ledger_entry(erasure: Erasure, event: LedgerEvent, at: datetime) -> LedgerE
         recordings=erasure.recording_ids,
         responses=erasure.response_ids,
         kinds=erasure.track_kinds,
+        reason=erasure.reason,
+        asked_by=erasure.asked_by,
+        asked_at=erasure.asked_at,
+        instruction=erasure.instruction,
+        receipt=erasure.receipt,
     )

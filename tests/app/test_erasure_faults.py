@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
+from app.ledger import ledger_of
 from app.privacy import service
 from app.privacy.destroying import destroy
 from app.privacy.models import Certificate, ErasureState
 from app.privacy.scope import Plan, Target
-from app.privacy.service import ledger_of
 from app.sessions.models import Recording, RecordingState
 from recordings.encryption.keystore import KeyPath, KeyStoreUnavailable
 from recordings.encryption.memory import MemoryKeyStore

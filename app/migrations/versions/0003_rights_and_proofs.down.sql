@@ -1,4 +1,6 @@
 -- The reverse, last first.
+DROP TABLE audit_check;
+DROP TABLE ledger_mark;
 DROP TABLE line_correction;
 DROP TABLE address_change;
 ALTER TABLE data_request DROP COLUMN looked_on;

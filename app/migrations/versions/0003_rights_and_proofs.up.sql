@@ -33,3 +33,19 @@ CREATE TABLE line_correction (
 );
 CREATE INDEX ix_line_correction_account_id ON line_correction (account_id);
 CREATE INDEX ix_line_correction_transcript_id ON line_correction (transcript_id);
+CREATE TABLE ledger_mark (
+    "only" INTEGER NOT NULL,
+    ledger UUID NOT NULL,
+    position BIGINT NOT NULL,
+    PRIMARY KEY ("only")
+);
+CREATE TABLE audit_check (
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    events BIGINT NOT NULL,
+    broken_at BIGINT,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (account_id)
+);
+CREATE INDEX ix_audit_check_account_id ON audit_check (account_id);
