@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from markupsafe import Markup, escape
 
+from app.library.corrections import Correction
 from app.library.gaps import Gap
 from app.library.transcripts import TranscriptCue
 
@@ -22,12 +24,16 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spoken:
-    """A line somebody says. The pieces together are its text, character for character."""
+    """A line somebody says. The pieces together are its text, character for character. heard: what the model made
+    out, where that was corrected; corrected_by: whose correction it is, a name."""
 
     start_ms: int
     end_ms: int
     speaker: str
     pieces: tuple[Piece, ...]
+    heard: str = ""
+    corrected_by: str = ""
+    corrected_at: datetime | None = None
 
     @property
     def text(self) -> str:
@@ -43,10 +49,14 @@ class Spoken:
 Line = Spoken | Gap
 
 
-def spoken(cue: TranscriptCue, speaker: str, offset_ms: int = 0) -> Spoken:
-    """A stored cue on a timeline that begins `offset_ms` earlier. Each word the model timed is looked for in the
-    text after the one before it; what is not found belongs to the word before."""
-    text = " ".join(cue.text.split())
+def spoken(
+    cue: TranscriptCue, speaker: str, offset_ms: int = 0, correction: Correction | None = None, by: str = ""
+) -> Spoken:
+    """A stored cue on a timeline that begins `offset_ms` earlier, as it was corrected. Each word the model timed is
+    looked for in the text after the one before it; what is not found belongs to the word before."""
+    heard = " ".join(cue.text.split())
+    text = " ".join(correction.text.split()) if correction else heard
+    changed = correction if text != heard else None
     begins: list[tuple[int, int]] = []  # (place in the text, when)
     searched = 0
     for word in cue.words:
@@ -66,6 +76,9 @@ def spoken(cue: TranscriptCue, speaker: str, offset_ms: int = 0) -> Spoken:
         end_ms=cue.end_ms + offset_ms,
         speaker=" ".join(speaker.split()),
         pieces=tuple(pieces),
+        heard=heard if changed else "",
+        corrected_by=by if changed else "",
+        corrected_at=changed.at if changed else None,
     )
 
 

@@ -16,6 +16,7 @@ from app.accounts.models import Role
 from app.audit import Action
 from app.database import Db
 from app.errors import NotThere
+from app.library import correcting
 from app.library.lifeline import lifeline, placed
 from app.library.ranges import NotSatisfiable, asked_range
 from app.library.reads import note_read
@@ -30,6 +31,7 @@ from app.sessions.purposes import PURPOSE_WORDS, Asked, read_purpose
 from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
+from recordings.playback import View
 
 REVIEWERS = (Role.OWNER, Role.RESEARCHER)
 
@@ -87,7 +89,7 @@ async def show_media_head(
     media = await find_media(db, recording=recording)
     view = await asyncio.to_thread(media.open, wiring)
     described = {"content-length": str(view.size), "content-type": view.content_type}
-    return Response(None, media_type="text/plain", headers=_headers(view.etag, media, download=False) | described)
+    return Response(None, media_type="text/plain", headers=_headers(view, media, download=False) | described)
 
 
 @get("/recordings/{recording:uuid}/transcript/{form:str}")
@@ -118,7 +120,7 @@ async def media_answer(
 ) -> Response[Any]:
     """The answer to a GET of media; whoever calls it has checked that this person may read it."""
     view = await asyncio.to_thread(media.open, wiring)
-    headers = _headers(view.etag, media, download=download)
+    headers = _headers(view, media, download=download)
     if request.headers.get("if-none-match") == view.etag:
         return Response(None, status_code=304, headers=headers)
     try:
@@ -134,17 +136,26 @@ async def media_answer(
     return Stream(pieces, media_type=view.content_type, status_code=206, headers=headers)
 
 
-def _headers(etag: str, media: Media, *, download: bool) -> dict[str, str]:
+def _headers(view: View, media: Media, *, download: bool) -> dict[str, str]:
     """private, no-store: a copy in a cache would outlive its erasure."""
     kind = "attachment" if download else "inline"
     return {
         "accept-ranges": "bytes",
-        "etag": etag,
+        "etag": view.etag,
         "cache-control": "private, no-store",
-        "content-disposition": f'{kind}; filename="recording-{media.ref.recording}-{media.ref.kind}.webm"',
+        "content-disposition": f'{kind}; filename="recording-{media.ref.recording}-{media.ref.kind}.{view.suffix}"',
     }
 
 
 router = Router(
-    "/", route_handlers=[follow_status, show_review, show_media, show_media_head, show_transcript, ask_again]
+    "/",
+    route_handlers=[
+        follow_status,
+        show_review,
+        show_media,
+        show_media_head,
+        show_transcript,
+        ask_again,
+        *correcting.handlers,
+    ],
 )

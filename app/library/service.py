@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -15,9 +15,10 @@ from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.errors import Gone, NotThere, Unavailable
 from app.language import _
+from app.library.corrections import Correction, actors, corrections_of, person_of
 from app.library.gaps import Gap, gaps_of, unheard
 from app.library.lines import Line, in_time, spoken
-from app.library.transcripts import TranscriptText, read_transcript
+from app.library.transcripts import TranscriptCue, TranscriptText, read_transcript
 from app.pages import clock
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
@@ -99,9 +100,10 @@ class Review:
     transcripts_pending: bool
 
 
-async def find_media(db: Db, *, recording: UUID) -> Media:
-    """The recording of this account, if it may be read now. Raises NotThere, NotReadable with the reason."""
-    row = await _readable_recording(db, recording)
+async def find_media(db: Db, *, recording: UUID, speaker: PersonId | None = None) -> Media:
+    """The recording of this account, if it may be read now. speaker: as readable_recording takes it.
+    Raises NotThere, NotReadable with the reason."""
+    row = await readable_recording(db, recording, speaker)
     tracks = (await _tracks_of(db, [row.id]))[row.id]
     if not tracks or row.index_key is None:
         raise NotReadable
@@ -109,15 +111,32 @@ async def find_media(db: Db, *, recording: UUID) -> Media:
     return Media(ref=ref, index_key=row.index_key, tracks=tuple(track_ref(ref, track) for track in tracks))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The transcript of one recording: as it was heard, and its lines as they are read."""
+
+    row: Recording
+    transcript: Transcript
+    text: TranscriptText
+    lines: tuple[Line, ...]
+
+
 async def recording_lines(db: Db, wiring: Wiring, *, recording: UUID) -> tuple[Line, ...]:
     """The transcript of one recording on its own timeline, with the speaker's name. Raises NotThere, NotReadable."""
-    row = await _readable_recording(db, recording)
-    tracks = await _tracks_of(db, [row.id])
-    text = await _read(wiring, row, (await _transcripts_of(db, tracks)).get(row.id))
-    if text is None:
+    return (await written(db, wiring, recording=recording)).lines
+
+
+async def written(db: Db, wiring: Wiring, *, recording: UUID, speaker: PersonId | None = None) -> Written:
+    """Everything of one transcript; speaker: as readable_recording takes it. Raises NotThere, NotReadable."""
+    row = await readable_recording(db, recording, speaker)
+    transcript = (await _transcripts_of(db, await _tracks_of(db, [row.id]))).get(row.id)
+    text = await _read(wiring, row, transcript)
+    if transcript is None or text is None:
         raise NotThere("There is no transcript of this recording.")
-    names = await names_of(db, wiring.columns, [row.person_id])
-    return in_time(_lines(row, text, names.get(PersonId(row.person_id), ""), 0))
+    found = await corrections_of(db, wiring.columns, {transcript.id: PersonId(row.person_id)})
+    names = await names_of(db, wiring.columns, {row.person_id, *actors(found)})
+    said = in_time(_lines(row, text, names, 0, found.get(transcript.id, {})))
+    return Written(row=row, transcript=transcript, text=text, lines=said)
 
 
 async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Review:
@@ -134,10 +153,12 @@ async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Revi
         if row.recorded_at is not None and readable(recording_facts(row, session), study.retention_days, now)
     ]
     zero = min((row.recorded_at for row in rows if row.recorded_at), default=None)
-    names = await names_of(db, wiring.columns, [row.person_id for row in rows])
     tracks = await _tracks_of(db, [row.id for row in rows])
-    written = await _transcripts_of(db, tracks)
-    texts = await asyncio.gather(*(_read(wiring, row, written.get(row.id)) for row in rows))
+    transcripts = await _transcripts_of(db, tracks)
+    speakers = {transcripts[row.id].id: PersonId(row.person_id) for row in rows if row.id in transcripts}
+    corrections = await corrections_of(db, wiring.columns, speakers)
+    names = await names_of(db, wiring.columns, {*(row.person_id for row in rows), *actors(corrections)})
+    texts = await asyncio.gather(*(_read(wiring, row, transcripts.get(row.id)) for row in rows))
     recordings: list[Playable] = []
     lines: list[Line] = []
     for row, text in zip(rows, texts, strict=True):
@@ -147,7 +168,7 @@ async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Revi
         if kinds:
             recordings.append(_playable(row, name, kinds, offset_ms, has_transcript=text is not None))
         if text is not None:
-            lines += _lines(row, text, name, offset_ms)
+            lines += _lines(row, text, names, offset_ms, corrections.get(transcripts[row.id].id, {}))
     return Review(
         started_at=zero,
         duration_ms=max((r.offset_ms + r.duration_ms for r in recordings), default=0),
@@ -182,20 +203,38 @@ def _playable(
     )
 
 
-def _lines(row: Recording, text: TranscriptText, speaker: str, offset_ms: int) -> list[Line]:
-    """What this person says, and where nothing of them was recorded or understood."""
+def _lines(
+    row: Recording,
+    text: TranscriptText,
+    names: Mapping[PersonId, str],
+    offset_ms: int,
+    corrections: Mapping[int, Correction],
+) -> list[Line]:
+    """What this person says, as it was corrected, and where nothing of them was recorded or understood."""
     gaps = (*gaps_of(row.gaps), *unheard(text.gaps))
-    said = [spoken(cue, speaker, offset_ms) for cue in text.cues]
+    speaker = names.get(PersonId(row.person_id), "")
+
+    def line(cue: TranscriptCue) -> Line:
+        correction = corrections.get(cue.start_ms)
+        by = names.get(PersonId(person_of(correction.by)), "") if correction else ""
+        return spoken(cue, speaker, offset_ms, correction, by)
+
+    said = [line(cue) for cue in text.cues]
     return [*said, *(gap.shifted(offset_ms, speaker) for gap in gaps)]
 
 
-async def _readable_recording(db: Db, recording: UUID) -> Recording:
+async def readable_recording(db: Db, recording: UUID, speaker: PersonId | None = None) -> Recording:
+    """speaker: the participant who asks for their own; a restriction keeps it from everybody but them
+    (GDPR Art. 18(2): with the data subject's consent). Raises NotThere, NotReadable."""
     row = await db.get(Recording, recording)
-    if row is None:
+    if row is None or (speaker is not None and row.person_id != speaker):
         raise NotThere
     session = await db.get_one(Session, row.session_id)
     study = await db.get_one(Study, session.study_id)
-    decision = readable(recording_facts(row, session), study.retention_days, await now_in(db))
+    facts = recording_facts(row, session)
+    if speaker is not None:
+        facts = replace(facts, restricted_at=None)
+    decision = readable(facts, study.retention_days, await now_in(db))
     if not decision:
         raise NotReadable(decision.reason)
     return row

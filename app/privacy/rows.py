@@ -13,9 +13,10 @@ from app.accounts.login import end_logins_of
 from app.database import Db
 from app.invitations.models import Invitation
 from app.jobs import enqueue
+from app.library.models import LineCorrection
 from app.mail.models import OutgoingMail
 from app.mail.service import stop_waiting
-from app.participants.models import DataCode, Participant
+from app.participants.models import AddressChange, DataCode, Participant
 from app.privacy.models import DataRequest, RequestState
 from app.privacy.scope import Plan
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
@@ -81,6 +82,7 @@ async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
         .where(Response.id.in_(plan.responses))
         .values(erased_at=func.coalesce(Response.erased_at, now), hidden_at=func.coalesce(Response.hidden_at, now))
     )
+    await db.execute(delete(LineCorrection).where(LineCorrection.transcript_id.in_(plan.transcripts)))
     answers = await _run(db, delete(Answer).where(Answer.response_id.in_(plan.responses)))
     await _reindex(db, plan)
     return {
@@ -111,11 +113,14 @@ async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int
         .where(DataRequest.erasure_id.is_(None))  # those are done when their certificate says complete
         .values(state=RequestState.DONE, answered_at=func.coalesce(DataRequest.answered_at, now))
     )
-    await db.execute(update(DataRequest).where(DataRequest.participant_id == person).values(words=None, answer=None))
+    await db.execute(
+        update(DataRequest).where(DataRequest.participant_id == person).values(words=None, answer=None, extension=None)
+    )
     return {
         "contact": _count(closed),
         "mails": await _run(db, delete(OutgoingMail).where(OutgoingMail.person_id == person)),
-        "codes": await _run(db, delete(DataCode).where(DataCode.participant_id == person)),
+        "codes": await _run(db, delete(DataCode).where(DataCode.participant_id == person))
+        + await _run(db, delete(AddressChange).where(AddressChange.participant_id == person)),
         "invitations": await db.scalar(select(func.count()).where(Invitation.participant_id == person)) or 0,
     }
 

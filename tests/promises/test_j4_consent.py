@@ -30,6 +30,7 @@ from workers.speech import Samples
 from workers.transcribe import transcribe
 
 SEALED = {
+    "address_change.address", "line_correction.text", "data_request.extension",
     "answer.value", "member.name", "member.email", "note.text", "outgoing_mail.content", "recording.held_words",
     "data_request.words", "data_request.answer", "participant.name", "participant.email",
     "study.contact_name", "study.contact_email",
@@ -39,7 +40,8 @@ about a session; always sealed, under a key of theirs or, for notes, the account
 KEYED = {
     "member.email_index", "participant.email_index", "suppression.address_index", "sign_in_address.address_hash",
     "invitation.token_hash", "invitation.unsubscribe_hash", "login.token_hash", "sign_in_link.token_hash",
-    "data_code.code_hash", "consent.text_hash", "audit_event.hash", "audit_event.previous_hash",
+    "data_code.code_hash", "address_change.code_hash",
+    "consent.text_hash", "audit_event.hash", "audit_event.previous_hash",
     "rate.key",
     "certificate.signature", "certificate.public_key",
 }  # fmt: skip
@@ -50,7 +52,8 @@ TECHNICAL = {
     "certificate.document", "certificate.state", "consent.kind", "consent.language", "consent.purpose",
     "consent_text.language", "consent_text.text", "data_request.kind", "data_request.receipt", "data_request.state",
     "erasure.asked_by", "erasure.found", "erasure.instruction", "erasure.reason", "erasure.receipt", "erasure.state",
-    "erasure.track_kinds", "job_failure.exception", "job_failure.place", "job_failure.task", "login.scope",
+    "erasure.track_kinds", "job_failure.exception", "job_failure.place", "job_failure.task",
+    "line_correction.by", "login.scope",
     "member.role", "node.name", "node.url", "outgoing_mail.key", "outgoing_mail.state", "outgoing_mail.template",
     "presence.role", "question.highest_label", "question.kind", "question.lowest_label", "question.options",
     "question.prompt", "recording.failure_reason", "recording.gaps", "recording.held_reason", "recording.index_key",

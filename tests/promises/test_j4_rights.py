@@ -9,12 +9,16 @@ import pytest
 from litestar import Litestar
 
 from app.accounts.models import Role, Scope
+from app.audit import Action, AuditEvent
+from app.library.corrections import open_correction
+from app.library.models import LineCorrection
 from app.mail.models import MailState, OutgoingMail
 from app.participants.models import Consent, Participant
 from app.privacy.models import DataRequest, Erasure, ErasureState
 from app.privacy.retention import sweep
+from app.sealed_columns import ERASED
 from app.sessions.models import Recording, Session
-from tests.promises.sources import Listener
+from tests.promises.sources import HEARD, Listener
 from tests.promises.test_j4_access import pages
 from tests.promises.world import Guest, World
 from workers.speech import Samples
@@ -112,14 +116,80 @@ async def test_j4_19b_a_participant_corrects_their_address(world: World):
     assert "/my-data/address" in paths(world.app)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a transcript cannot be corrected")
+async def corrections(world: World, guest: Guest) -> tuple[str, str, int]:
+    """Where members and where the speaker correct the transcript, and where its one line begins."""
+    transcript = await world.transcribed(guest)
+    ours = f"/recordings/{transcript.recording_id}/transcript/corrections"
+    [line] = re.findall(r"\?line=(\d+)", (await (await world.member(world.lab)).open(ours)).html)
+    return ours, f"/my-data/recordings/{transcript.recording_id}/transcript", int(line)
+
+
 async def test_j4_19b_a_wrong_word_of_a_transcript_is_corrected(world: World):
-    transcript = await world.transcribed(world.anna)
-    path = f"/recordings/{transcript.recording_id}/transcript/corrections"
-    owner = await world.member(world.lab)
-    await world.post(owner, path, {"start_ms": "100", "text": "turmeric"})
-    shown = await owner.http.get(f"/recordings/{transcript.recording_id}/transcript/txt")
-    assert "turmeric" in shown.text
+    """By either side, at once and wherever it is read; what was heard, who corrected it and when stays beside it."""
+    ours, mine, line = await corrections(world, world.anna)
+    owner, guest = await world.member(world.lab), await world.guest(world.anna)
+    sent = await world.post(owner, ours, {"start_ms": str(line), "text": "turmeric and thyme"})
+    assert sent.status_code == 303
+    assert "turmeric and thyme" in (await guest.open(mine)).words
+    assert (await world.post(guest, mine, {"start_ms": str(line), "text": "saffron and thyme"})).status_code == 303
+    for browser, page in ((owner, ours), (guest, mine)):
+        words = (await browser.open(page)).words
+        assert "saffron and thyme" in words and "turmeric" not in words
+        assert "Corrected by Anna" in words and f"Heard by the computer: {HEARD}" in words
+    review = (await owner.open(f"/sessions/{world.lab.session}/review")).words
+    assert "saffron and thyme" in review and "Corrected by Anna" in review
+    for form in ("vtt", "srt", "txt"):
+        copy = await owner.http.get(f"{ours.removesuffix('/corrections')}/{form}?purpose=report")
+        said = re.sub(r"<[\d:.]+>", "", copy.text)
+        assert "saffron and thyme" in said and HEARD not in said
+    await world.post(guest, mine, {"start_ms": str(line), "text": HEARD})  # said again, what was heard is no correction
+    assert "Corrected" not in (await guest.open(mine)).words
+    events = await world.rows(world.lab, AuditEvent, AuditEvent.action == Action.LINE_CORRECTED)
+    assert len(events) == 3 and not any("saffron" in str(event.facts) for event in events)
+
+
+async def test_j4_19b_nobody_else_corrects_a_transcript_and_no_line_is_made_up(world: World):
+    ours, mine, line = await corrections(world, world.anna)
+    await world.registered(world.ben)
+    said = {"start_ms": str(line), "text": "pepper"}
+    cast = [
+        (world.browser(), 401, 401),
+        (await world.member(world.other), 404, 401),
+        (await world.member(world.lab, Role.OBSERVER), 403, 401),
+        (await world.guest(world.ben), 401, 404),
+        (await world.guest(world.anna, Scope.ROOM), 401, 401),
+    ]
+    for browser, to_ours, to_mine in cast:
+        for path, refused in ((ours, to_ours), (mine, to_mine)):
+            answer = await world.post(browser, path, said)
+            assert answer.status_code == refused or "/sign-in" in answer.headers.get("location", ""), path
+    guest = await world.guest(world.anna)
+    wrong = [
+        ("7", "pepper", 404),
+        (str(line), "", 422),
+        (str(line), "x" * 2_001, 422),
+        ("-1", "a", 422),
+        ("x", "a", 422),
+    ]
+    for start_ms, text, status in wrong:
+        assert (await world.post(guest, mine, {"start_ms": start_ms, "text": text})).status_code == status
+    assert await world.rows(world.lab, LineCorrection) == []
+
+
+async def test_j4_19b_a_correction_goes_with_its_transcript_and_is_sealed_until_then(world: World):
+    ours, mine, line = await corrections(world, world.anna)
+    guest = await world.guest(world.anna)
+    await world.post(guest, mine, {"start_ms": str(line), "text": "kurkumazeppelin"})
+    await world.post(guest, "/my-data/restrict")
+    assert "kurkumazeppelin" in (await guest.open(mine)).words  # theirs to read, and nobody else's
+    assert (await (await world.member(world.lab)).http.get(ours)).status_code == 404
+    [row] = await world.rows(world.lab, LineCorrection)
+    assert b"kurkuma" not in row.text
+    await world.post(guest, f"/my-data/{world.lab.session}/withdraw", {"kind": "transcript"})
+    assert (await guest.http.get(mine)).status_code == 404
+    await world.work()
+    assert await world.rows(world.lab, LineCorrection) == []
+    assert open_correction(world.wiring.columns, row, world.anna.person) == ERASED  # an old copy of the row, too
 
 
 async def test_j4_19b_what_replaces_a_name_leaves_no_old_one_behind(world: World):

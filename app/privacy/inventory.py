@@ -1,0 +1,212 @@
+"""The inventory of everything a database row can say about a person: whose it is, what for, how long, how it goes,
+and whether it is in the copy that a participant takes along (GDPR Art. 15, 20 and 30).
+
+Every column of every table stands here in exactly one list; a test holds this against the models, so that a column
+nobody has thought about fails. copied: as it stands; opened: sealed, and opened for the copy. Left out of it are
+secret (hashes of links and codes, look-up keys), inner (ids and counters of our own working) and others (what is about
+somebody else, or the account's own).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class About(StrEnum):
+    """Whose rows these are."""
+
+    PARTICIPANT = "a participant"
+    MEMBER = "a member of the account"
+    ACCOUNT = "the account"
+    PLATFORM = "the platform"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One table. The last five name its columns, each once."""
+
+    about: About
+    purpose: str
+    until: str
+    goes: str
+    copied: str = ""
+    opened: str = ""
+    secret: str = ""
+    inner: str = "id account_id"
+    others: str = ""
+
+    def columns(self) -> Iterator[str]:
+        for names in (self.copied, self.opened, self.secret, self.inner, self.others):
+            yield from names.split()
+
+
+_PERSON = "until the person is erased"
+_SESSION = "as long as recordings of the session may be kept"
+_ACCOUNT = "until the account is closed"
+_PROOF = "stays as proof, in ids, dates and kinds"
+_ROW = "the row is deleted"
+_NEVER = "never: no words of theirs"
+_KEY = "its key is destroyed, which closes every old copy; the row keeps ids and dates"
+
+INVENTORY: Mapping[str, Kept] = {
+    # what participants leave
+    "participant": Kept(
+        about=About.PARTICIPANT, purpose="to invite and to answer them", until=_PERSON, goes=_KEY,
+        copied="language created_at registered_at erased_at", opened="name email", secret="email_index",
+    ),
+    "address_change": Kept(
+        about=About.PARTICIPANT, purpose="to prove an address they want to have instead", until="half an hour",
+        goes=_ROW, copied="asked_at expires_at tries", opened="address", secret="code_hash",
+        inner="id account_id participant_id",
+    ),
+    "data_code": Kept(
+        about=About.PARTICIPANT, purpose="to prove who opens My data", until="until the next codes", goes=_ROW,
+        copied="expires_at tries used_at", secret="code_hash", inner="id account_id participant_id",
+    ),
+    "consent": Kept(
+        about=About.PARTICIPANT, purpose="to prove each consent (Art. 7(1))", until=_PROOF, goes=_NEVER,
+        copied="session_id kind purpose given text_version text_hash language at",
+        inner="id account_id number participant_id",
+    ),
+    "invitation": Kept(
+        about=About.PARTICIPANT, purpose="to let them into one session", until=_PERSON, goes="ids and dates stay",
+        copied="session_id created_at expires_at accepted_at revoked_at admitted_at paused_at",
+        secret="token_hash unsubscribe_hash", inner="id account_id participant_id",
+    ),
+    "login": Kept(
+        about=About.PARTICIPANT, purpose="to keep a browser signed in", until="until it ends by itself", goes=_ROW,
+        copied="scope session_id created_at expires_at data_until", secret="token_hash",
+        inner="id account_id participant_id", others="member_id",
+    ),
+    "outgoing_mail": Kept(
+        about=About.PARTICIPANT, purpose="to write to them", until=_PERSON, goes=_ROW,
+        copied="template optional state created_at sent_at", opened="content",
+        inner="id account_id person_id key tries",
+    ),
+    "suppression": Kept(
+        about=About.PARTICIPANT, purpose="to invite nobody who unsubscribed", until=_ACCOUNT,
+        goes="stays: a keyed hash of the address, nothing else", copied="at", secret="address_index",
+    ),
+    "presence": Kept(
+        about=About.PARTICIPANT, purpose="to show who is in the room", until="some seconds", goes="with the session",
+        copied="session_id role seen_at", inner="id account_id person_id",
+    ),
+    "recording": Kept(
+        about=About.PARTICIPANT, purpose="the study", until="the date the owner set, the shortest of several",
+        goes="keys and objects are destroyed and looked for again; the row keeps ids and dates",
+        copied="id session_id stream state interrupted place recorded_at duration_ms gaps created_at held_reason "
+        "held_until restricted_at hidden_at erased_at",
+        inner="account_id person_id person_is_member last_take index_generation index_key failure_reason announced_for",
+        others="held_words held_by",
+    ),
+    "track": Kept(
+        about=About.PARTICIPANT, purpose="the study", until="as its recording, or until its consent is taken back",
+        goes=_KEY, copied="recording_id kind frames bytes duration_ms created_at closed_at erased_at",
+    ),
+    "take": Kept(
+        about=About.PARTICIPANT, purpose="to know where capture goes on after a cut", until="as its recording",
+        goes="ids and dates stay", copied="recording_id number started_at ended_at interrupted",
+        secret="resource", inner="id account_id node",
+    ),
+    "transcript": Kept(
+        about=About.PARTICIPANT, purpose="the study", until="as its recording, or until its consent is taken back",
+        goes=_KEY, copied="id recording_id state language model coverage words created_at ready_at erased_at",
+        inner="account_id track_id failure_reason progress began_at object_key",
+    ),
+    "line_correction": Kept(
+        about=About.PARTICIPANT, purpose="to put right what was heard wrongly (Art. 16)", until="as its transcript",
+        goes="with the transcript's key, and the row is deleted", copied="transcript_id start_ms by at", opened="text",
+    ),
+    "response": Kept(
+        about=About.PARTICIPANT, purpose="the study", until=_SESSION, goes=_KEY,
+        copied="id session_id answered_at changed_at restricted_at hidden_at erased_at",
+        inner="account_id participant_id",
+    ),
+    "answer": Kept(
+        about=About.PARTICIPANT, purpose="the study", until=_SESSION, goes="with its response's key, and the row",
+        copied="response_id question_id", opened="value",
+    ),
+    "data_request": Kept(
+        about=About.PARTICIPANT, purpose="to answer what they ask for (Art. 12)", until=_PROOF, goes="the words go",
+        copied="kind state receipt asked_at due_on answered_at extended_at", opened="words answer extension",
+        inner="id account_id participant_id erasure_id looked_on mail_id", others="answered_by",
+    ),
+    "erasure": Kept(
+        about=About.PARTICIPANT, purpose="to erase, and to prove it", until=_PROOF, goes=_NEVER,
+        copied="id reason recording_ids response_ids track_kinds instruction state asked_at finished_at receipt",
+        inner="account_id person_id tried_at tries found", others="asked_by",
+    ),
+    "certificate": Kept(
+        about=About.PARTICIPANT, purpose="to prove an erasure", until=_PROOF, goes=_NEVER,
+        copied="erasure_id state document issued_at", inner="id account_id signature public_key",
+    ),
+    "audit_event": Kept(
+        about=About.PARTICIPANT, purpose="to prove who did what (Art. 5(2))", until=_ACCOUNT,
+        goes="never: ids only, which lead nowhere after an erasure", copied="at actor action subject facts",
+        inner="id account_id number previous_hash hash",
+    ),
+    # what the study says to all its participants: in the copy where it belongs to something of theirs
+    "study": Kept(
+        about=About.ACCOUNT, purpose="what is asked, and for how long", until=_ACCOUNT, goes=_ROW,
+        copied="id title", opened="contact_name contact_email",
+        inner="account_id kinds language retention_days retention_version created_at closed_at questions_words",
+    ),
+    "session": Kept(
+        about=About.ACCOUNT, purpose="when it took place", until=_ACCOUNT, goes=_ROW,
+        copied="id study_id title starts_at time_zone started_at ended_at",
+        inner="account_id group state recording node created_at recording_at retention_days",
+    ),
+    "consent_text": Kept(
+        about=About.ACCOUNT, purpose="what was consented to", until=_ACCOUNT, goes=_ROW,
+        copied="study_id version text language created_at",
+    ),
+    "question": Kept(
+        about=About.ACCOUNT, purpose="what was asked", until=_ACCOUNT, goes=_ROW,
+        copied="id kind prompt options lowest highest lowest_label highest_label",
+        inner="account_id study_id origin_id version position required several created_at answered_at archived_at",
+    ),
+    # the account and its members: in nobody else's copy
+    "account": Kept(
+        about=About.ACCOUNT, purpose="the customer", until=_ACCOUNT, goes=_ROW, copied="name", inner="account_id",
+        others="created_at agreement_accepted_at agreement_dated agreement_accepted_by retention_days "
+        "longest_retention_days",
+    ),
+    "member": Kept(
+        about=About.MEMBER, purpose="to sign in and to be written to", until=_ACCOUNT, goes=_KEY, secret="email_index",
+        others="role name email records_self created_at removed_at",
+    ),
+    "member_switch": Kept(
+        about=About.MEMBER, purpose="whether they have themselves recorded", until=_SESSION, goes="with the session",
+        others="session_id member_id recorded at",
+    ),
+    "note": Kept(
+        about=About.MEMBER, purpose="what a member saw", until=_SESSION, goes="with the session",
+        others="session_id member_id at text",
+    ),
+    "sign_in_link": Kept(
+        about=About.MEMBER, purpose="to sign in", until="ten minutes", goes=_ROW, secret="token_hash",
+        others="member_id expires_at used_at",
+    ),
+    "sign_in_address": Kept(
+        about=About.MEMBER, purpose="to find the account at sign-in", until=_ACCOUNT, goes=_ROW, secret="address_hash",
+        inner="account member",
+    ),
+    # the platform: nobody's
+    "node": Kept(
+        about=About.PLATFORM, purpose="where media goes", until="while it runs", goes=_ROW,
+        inner="name url country capacity streams started_at heartbeat_at",
+    ),
+    "rate": Kept(
+        about=About.PLATFORM, purpose="to count askings", until="minutes", goes="forgets by itself", secret="key",
+        inner="leaked_at",
+    ),
+    "job_failure": Kept(
+        about=About.PLATFORM, purpose="to see what fails", until="until it is cleared", goes=_ROW,
+        inner="id job_id task exception place at",
+    ),
+    "task_done": Kept(
+        about=About.PLATFORM, purpose="to see that the worker runs", until="the newest", goes=_ROW, inner="task at",
+    ),
+}  # fmt: skip
