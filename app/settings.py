@@ -11,37 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-EU_COUNTRIES = frozenset(
-    [
-        "AT",
-        "BE",
-        "BG",
-        "CY",
-        "CZ",
-        "DE",
-        "DK",
-        "EE",
-        "ES",
-        "FI",
-        "FR",
-        "GR",
-        "HR",
-        "HU",
-        "IE",
-        "IT",
-        "LT",
-        "LU",
-        "LV",
-        "MT",
-        "NL",
-        "PL",
-        "PT",
-        "RO",
-        "SE",
-        "SI",
-        "SK",
-    ]
-)
+# fmt: off
+EU_COUNTRIES = frozenset({
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU",
+    "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+})
+# fmt: on
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -84,6 +59,20 @@ class Settings:
         "",
         "E-mail address for questions about the platform, shown to participants; required in production.",
     )
+    country: str = variable(
+        "JUNIER_COUNTRY",
+        "",
+        "Country (two letters, such as DE) this machine stands in; needed in production. In the EU it allows an S3 "
+        "server of your own on loopback.",
+    )
+    eu_only: bool = variable(
+        "JUNIER_EU_ONLY", True, "true: no media process and no TURN server outside the European Union is ever used."
+    )
+    register_file: Path | None = variable(
+        "JUNIER_REGISTER_FILE",
+        None,
+        "Register of the third parties that get personal data (TOML, see docs/operators); empty: register.toml in the data folder.",
+    )
     data_dir: Path = variable(
         "JUNIER_DATA_DIR",
         Path("var"),
@@ -107,6 +96,18 @@ class Settings:
         None,
         "File with the master key (32 bytes, mode 0600), made on first start; empty: master.key beside the key folder.",
     )
+    key_epoch_hours: int = variable(
+        "JUNIER_KEY_EPOCH_HOURS",
+        24,
+        "Hours after which all account keys are made anew and what wrapped them is destroyed: so long an old copy of the "
+        "key store can open what was erased since.",
+    )
+    backup_days: int = variable(
+        "JUNIER_BACKUP_DAYS",
+        35,
+        "Days a backup made by `junier backup` can be opened; then its key is destroyed. Certificates of erasure name the "
+        "day until which backups may hold sealed copies.",
+    )
     object_store: str = variable("JUNIER_OBJECT_STORE", "folder", "folder (in the data folder) or s3.")
     s3_endpoint: str = variable(
         "JUNIER_S3_ENDPOINT", "", "S3 endpoint URL; endpoint and region must be on the EU list."
@@ -115,11 +116,6 @@ class Settings:
     s3_bucket: str = variable("JUNIER_S3_BUCKET", "", "S3 bucket.")
     s3_access_key: str = variable("JUNIER_S3_ACCESS_KEY", "", "S3 access key id.")
     s3_secret_key: str = variable("JUNIER_S3_SECRET_KEY", "", "S3 secret access key.")
-    s3_own_country: str = variable(
-        "JUNIER_S3_OWN_COUNTRY",
-        "",
-        "Country (EU, two letters) of an S3 server of your own on this machine; allows a loopback JUNIER_S3_ENDPOINT in production.",
-    )
     mail: str = variable("JUNIER_MAIL", "outbox", "outbox (development only), mailtrap or smtp.")
     mail_from: str = variable("JUNIER_MAIL_FROM", "", "Sender address of every mail; required with mailtrap and smtp.")
     mailtrap_token: str = variable("JUNIER_MAILTRAP_TOKEN", "", "API token of Mailtrap.")
@@ -161,6 +157,11 @@ class Settings:
         "JUNIER_TURN_URLS", "", "STUN/TURN servers, comma-separated (turns:turn.example.eu:443?transport=tcp)."
     )
     turn_secret: str = variable("JUNIER_TURN_SECRET", "", "Shared secret with coturn (use-auth-secret).")
+    turn_country: str = variable(
+        "JUNIER_TURN_COUNTRY",
+        "",
+        "Country (two letters) the TURN servers stand in; needed in production to offer them.",
+    )
     turn_only: bool = variable("JUNIER_TURN_ONLY", False, "true: browsers connect through TURN only.")
     spool_quota_mb: int = variable("JUNIER_SPOOL_QUOTA_MB", 4096, "Room of the sealed local spool in MB.")
     worker_in_web: bool = variable(
@@ -233,11 +234,15 @@ class Settings:
             raise SettingsError(
                 "JUNIER_S3_ENDPOINT, JUNIER_S3_REGION and JUNIER_S3_BUCKET are required with JUNIER_OBJECT_STORE=s3"
             )
+        if not 1 <= self.key_epoch_hours <= 24 * 31:
+            raise SettingsError("JUNIER_KEY_EPOCH_HOURS must be from 1 to 744")
+        if not 1 <= self.backup_days <= 366:
+            raise SettingsError("JUNIER_BACKUP_DAYS must be from 1 to 366")
         if self.worker_silent_s < 3:
             raise SettingsError("JUNIER_WORKER_SILENT_S must be at least 3: a busy worker is not a dead one")
-        if self.s3_own_country and self.s3_own_country not in EU_COUNTRIES:
-            raise SettingsError("JUNIER_S3_OWN_COUNTRY must be the two-letter code of a country in the European Union")
-
+        for name, code in (("JUNIER_COUNTRY", self.country), ("JUNIER_TURN_COUNTRY", self.turn_country)):
+            if code and not (len(code) == 2 and code.isascii() and code.isupper()):
+                raise SettingsError(f"{name}={code!r} does not fit: two capital letters expected, such as DE")
         for name, text, read in (
             ("JUNIER_TRUSTED_PROXIES", self.trusted_proxies, lambda: self.proxies),
             ("JUNIER_MEDIA_PORTS", self.media_ports, lambda: self.udp_ports),
@@ -267,6 +272,10 @@ class Settings:
     @property
     def keys_folder(self) -> Path:
         return self.keys_dir or self.data_dir / "keys"
+
+    @property
+    def register_path(self) -> Path:
+        return self.register_file or self.data_dir / "register.toml"
 
     @property
     def master_key_path(self) -> Path:

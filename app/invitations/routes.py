@@ -8,6 +8,7 @@ from uuid import UUID
 from litestar import Request, Router, get, post
 from litestar.response import Redirect, Template
 
+from app.accounts.agreement import agreement_stands
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
 from app.accounts.service import member_names
@@ -26,6 +27,7 @@ from app.invitations.service import (
     unsubscribe,
 )
 from app.language import reader
+from app.ledger import ledger_of
 from app.pages import FOR_PARTICIPANTS, page
 from app.participants.service import foot
 from app.security import ANY_ORIGIN
@@ -89,7 +91,7 @@ async def show_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiri
 @post("/unsubscribe/{token:str}", status_code=200, opt=ANY_ORIGIN | FOR_PARTICIPANTS)
 async def act_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
     """By the page's button, or one-click by the mail program (RFC 8058 §3.2): no cookie, no redirect, any body."""
-    await unsubscribe(db, token=token)
+    await unsubscribe(db, ledger_of(wiring.settings), token=token)
     return await _unsubscribe_page(request, db, wiring, token, done=True)
 
 
@@ -120,6 +122,7 @@ async def _session_page(
         next_step=next_step(row, listing, invited=len(shown)),
         form=form,
         may_change=member.role in (Role.OWNER, Role.RESEARCHER),
+        agreed=await agreement_stands(db),
     )
 
 

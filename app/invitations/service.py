@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 
+from app.accounts.agreement import require_agreement
 from app.accounts.login import end_logins_of
 from app.audit import SYSTEM, Action, record
 from app.database import Db, door, now_in, set_account
@@ -15,13 +16,15 @@ from app.errors import Conflict, NotThere
 from app.invitations.models import Invitation
 from app.invitations.policy import InviteFacts, LinkFacts, expires_at, may_invite, may_open, may_open_data
 from app.language import Language, say_moment, speaking
+from app.ledger import Ledger
 from app.limits import Limit, spend
-from app.mail.service import is_suppressed, queue, stop_waiting, suppress
+from app.mail.service import is_suppressed, queue, stop_waiting, unsubscribe_address
 from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD, mail_language, study_notice
 from app.sessions.models import Session, SessionState
 from app.sessions.service import find_session
 from app.studies.service import find_study
+from app.third_parties import Purpose, require_reviewed
 from app.tokens import new_token, token_hash
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
@@ -63,7 +66,10 @@ async def invite(
     by: PersonId,
     words: str = "",
 ) -> Invited:
-    """Invite one person to one session: participant, invitation and mail in one commit. Raises CannotInvite."""
+    """Invite one person to one session: participant, invitation and mail in one commit. Raises CannotInvite,
+    AgreementNeeded, ReviewOverdue."""
+    await require_agreement(db)
+    require_reviewed(wiring.settings, Purpose.MAIL, (await now_in(db)).date())
     row = await find_session(db, session)
     await db.refresh(row, with_for_update=True)  # two invitations to a session for one: one wins
     index = wiring.columns.blind_index(account, email)
@@ -189,13 +195,14 @@ async def find_unsubscribe(db: Db, token: str) -> Invitation:
     return await db.get_one(Invitation, found.invitation_id)
 
 
-async def unsubscribe(db: Db, *, token: str) -> None:
+async def unsubscribe(db: Db, ledger: Ledger, *, token: str) -> None:
     """No more invitations of this account to this address, in this transaction: mails already waiting stop too.
     Safe to run twice; never expires. Raises LinkUnknown."""
     invitation = await find_unsubscribe(db, token)
     participant = await db.get_one(Participant, invitation.participant_id)
     if participant.email_index is not None:  # after erasure the suppression made before still stands
-        await suppress(db, account=AccountId(invitation.account_id), address_index=participant.email_index)
+        account = AccountId(invitation.account_id)
+        await unsubscribe_address(db, ledger, account=account, address_index=participant.email_index)
     await stop_waiting(db, person=PersonId(participant.id))
     await _note(db, invitation, Action.UNSUBSCRIBED, f"participant:{participant.id}")
 

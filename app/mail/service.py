@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from uuid import UUID, uuid4
 
@@ -9,9 +10,10 @@ import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.database import Db
+from app.database import Db, now_in
 from app.jobs import enqueue
 from app.language import Language, speaking
+from app.ledger import Ledger, Suppressed
 from app.mail.models import MailState, OutgoingMail, Suppression
 from app.mail.render import header_safe, render
 from app.sealed_columns import SealedColumns
@@ -99,6 +101,14 @@ async def suppress(db: Db, *, account: AccountId, address_index: bytes) -> None:
         .values(account_id=account, address_index=address_index)
         .on_conflict_do_nothing(index_elements=[Suppression.account_id, Suppression.address_index])
     )
+
+
+async def unsubscribe_address(db: Db, ledger: Ledger, *, account: AccountId, address_index: bytes) -> None:
+    """As suppress(), and outlives the restore of an older backup: the ledger knows it before the click is answered."""
+    if not await is_suppressed(db, address_index=address_index):
+        said = Suppressed(at=await now_in(db), account=account, address=address_index)
+        await asyncio.to_thread(ledger.append, said)
+        await suppress(db, account=account, address_index=address_index)
 
 
 async def is_suppressed(db: Db, *, address_index: bytes) -> bool:

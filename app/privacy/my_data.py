@@ -18,7 +18,8 @@ from app.errors import NotThere
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.language import gettext, kept_in_address, reader
-from app.mail.service import is_suppressed, stop_waiting, suppress
+from app.ledger import ledger_of
+from app.mail.service import is_suppressed, stop_waiting, unsubscribe_address
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.forms import read_change, read_code
 from app.participants.models import Participant
@@ -143,13 +144,14 @@ async def withdraw_kind(
 
 
 @post("/my-data/unsubscribe")
-async def unsubscribe_me(db: Db, login: Login) -> Redirect:
+async def unsubscribe_me(db: Db, wiring: Wiring, login: Login) -> Redirect:
     """No more invitations of this account, as the link in each mail does."""
     person = require_participant(login, Scope.DATA)
     row = await db.get(Participant, person.participant)
     if row is None or row.email_index is None:
         raise NotThere
-    await suppress(db, account=person.account, address_index=row.email_index)
+    ledger = ledger_of(wiring.settings)
+    await unsubscribe_address(db, ledger, account=person.account, address_index=row.email_index)
     await stop_waiting(db, person=PersonId(row.id))
     await record(
         db,
