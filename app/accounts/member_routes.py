@@ -14,13 +14,14 @@ from app.accounts.models import Role
 from app.accounts.service import AlreadyMember
 from app.database import Db
 from app.forms import Form, read_form
+from app.language import N_
 from app.pages import AnyRequest, page
 from app.wiring import Wiring
 
 ROLES = {
-    Role.RESEARCHER: "leads sessions, invites people, reviews recordings",
-    Role.OBSERVER: "watches live sessions, sees no recordings",
-    Role.OWNER: "everything, also members, retention and erasing",
+    Role.RESEARCHER: N_("leads sessions, invites people, reviews recordings"),
+    Role.OBSERVER: N_("watches live sessions, sees no recordings"),
+    Role.OWNER: N_("everything, also members, retention and erasing"),
 }
 
 

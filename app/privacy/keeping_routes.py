@@ -15,7 +15,9 @@ from app.accounts.models import Account, Role
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.forms import Form, read_form
+from app.language import N_
 from app.pages import AnyRequest, page
+from app.privacy.axis import axis_over
 from app.privacy.holds import reviews_due
 from app.privacy.keeping import Change, Preview, days_now, keep, preview
 from app.privacy.overview import overview
@@ -52,6 +54,7 @@ async def show_retention(
         "privacy/retention.html",
         request,
         shown=shown,
+        axis=axis_over(shown.spans, now),
         number=number,
         more=shown.more,
         owner=member.role is Role.OWNER,
@@ -185,25 +188,25 @@ async def _place(db: Db, change: Change) -> Place:
         return Place(
             path=f"/sessions/{session.id}/retention",
             back=f"/sessions/{session.id}",
-            title="How long this session is kept",
+            title=N_("How long this session is kept"),
             name=session.title,
-            choice="As long as its study says",
+            choice=N_("As long as its study says"),
         )
     if change.study is not None:
         study = await find_study(db, change.study)
         return Place(
             path=f"/studies/{study.id}/retention",
             back=f"/studies/{study.id}",
-            title="How long this study is kept",
+            title=N_("How long this study is kept"),
             name=study.title,
-            choice="Until you or the participant ask",
+            choice=N_("Until you or the participant ask"),
         )
     return Place(
         path="/retention/account",
         back="/retention",
-        title="How long your account keeps at most",
-        name="Retention",
-        choice="No limit; each study says for itself",
+        title=N_("How long your account keeps at most"),
+        name=N_("Retention"),
+        choice=N_("No limit; each study says for itself"),
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from app.database import Db
+from app.privacy.axis import Span
 from app.privacy.beside import Beside, beside_recordings, days_kept
 from app.privacy.due_in_sql import KEPT, items_by_session, never
 from app.sessions.listing import TRACK_WORDS
@@ -29,12 +30,13 @@ WEEKS_ONE_BY_ONE = timedelta(days=30)
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One session of which something is held. due: the first of its dates, None: not by itself; kinds: in words;
-    going: recordings whose erasure was asked for already."""
+    going: recordings whose erasure was asked for already; since: when the first of it was recorded or written."""
 
     session: UUID
     title: str
     study: str
     study_id: UUID
+    since: datetime
     due: datetime | None
     last_due: datetime | None
     people: int
@@ -46,6 +48,10 @@ class Line:
     restricted: int
     going: int
     days: int | None
+
+    @property
+    def span(self) -> Span:
+        return Span(since=self.since, first_end=self.due, last_end=self.last_due)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,10 @@ class Overview:
     without_date: int
     next_due: datetime | None
     more: bool
+
+    @property
+    def spans(self) -> list[Span]:
+        return [line.span for group in self.groups for line in group.lines]
 
 
 def heading(due_at: datetime | None, now: datetime) -> str:
@@ -153,6 +163,7 @@ def _line(
         title=session.title,
         study=study.title,
         study_id=study.id,
+        since=min((row.created_at for row in recordings), default=session.ended_at or session.created_at),
         due=min(known, default=None),
         last_due=max(known, default=None) if len(known) == len(dates) else None,
         people=len({row.person_id for row in recordings if not row.person_is_member}),

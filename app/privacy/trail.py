@@ -12,6 +12,7 @@ from sqlalchemy import select
 from app.accounts.service import member_names
 from app.audit import SYSTEM, Action, AuditEvent
 from app.database import Db
+from app.language import N_, _, gettext
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
 from app.sealed_columns import ERASED, SealedColumns
@@ -20,81 +21,81 @@ from app.studies.models import Study
 from recordings.model import AccountId, PersonId
 
 KINDS = {
-    "accounts": "Members and signing in",
-    "studies": "Studies",
-    "sessions": "Sessions",
-    "invitations": "Invitations",
-    "participants": "Participants and consent",
-    "library": "Watching and reading",
-    "privacy": "Requests and erasures",
+    "accounts": N_("Members and signing in"),
+    "studies": N_("Studies"),
+    "sessions": N_("Sessions"),
+    "invitations": N_("Invitations"),
+    "participants": N_("Participants and consent"),
+    "library": N_("Watching and reading"),
+    "privacy": N_("Requests and erasures"),
 }
 """First parts of the names of actions."""
 
 WORDS: dict[Action, str] = {
-    Action.ACCOUNT_CREATED: "made the account",
-    Action.MEMBER_INVITED: "added a member",
-    Action.MEMBER_ROLE_CHANGED: "changed a member's role",
-    Action.MEMBER_REMOVED: "removed a member",
-    Action.SIGNED_IN: "signed in",
-    Action.SIGNED_OUT: "signed out",
-    Action.STUDY_CREATED: "made a study",
-    Action.STUDY_CHANGED: "changed a study",
-    Action.STUDY_CLOSED: "closed a study",
-    Action.STUDY_REOPENED: "opened a study again",
-    Action.QUESTIONS_CHANGED: "changed a study's questions",
-    Action.CONSENT_TEXT_CHANGED: "wrote a version of a consent text",
-    Action.RETENTION_CHANGED: "changed how long things are kept",
-    Action.SESSION_SCHEDULED: "scheduled a session",
-    Action.ROOM_OPENED: "opened the room",
-    Action.SESSION_ENDED: "ended the session",
-    Action.TOKEN_ISSUED: "made a token to publish without a browser",
-    Action.NOTE_WRITTEN: "wrote a note",
-    Action.NOTE_DELETED: "deleted a note",
-    Action.NOTES_ERASED: "erased the notes",
-    Action.ANSWERS_GIVEN: "answered the questions",
-    Action.ANSWERS_READ: "read answers",
-    Action.ANSWERS_DOWNLOADED: "downloaded answers",
-    Action.RECORDING_STARTED: "started recording",
-    Action.RECORDING_PAUSED: "paused recording",
-    Action.RECORDING_RESUMED: "resumed recording",
-    Action.MEMBER_RECORDED: "let themselves be recorded",
-    Action.MEMBER_NOT_RECORDED: "took themselves out of the recording",
-    Action.RECORDING_HELD: "set a hold",
-    Action.RECORDING_RELEASED: "lifted a hold",
-    Action.RECORDING_RESTRICTED: "restricted a recording",
-    Action.RECORDING_UNRESTRICTED: "lifted a restriction",
-    Action.INVITED: "invited somebody",
-    Action.INVITATION_REVOKED: "withdrew an invitation",
-    Action.UNSUBSCRIBED: "unsubscribed from invitations",
-    Action.REGISTERED: "registered",
-    Action.ADMITTED: "let somebody in",
-    Action.CONSENT_GIVEN: "gave consent",
-    Action.CONSENT_WITHDRAWN: "took consent back",
-    Action.OWN_RECORDING_PAUSED: "paused their own recording",
-    Action.OWN_RECORDING_RESUMED: "resumed their own recording",
-    Action.ADDRESS_CODE_ASKED: "asked for a code at a new address",
-    Action.ADDRESS_CORRECTED: "corrected their address",
-    Action.CODE_ASKED: "asked for a code to see their data",
-    Action.DATA_OPENED: "opened their data with a code",
-    Action.SESSION_REVIEWED: "opened a review",
-    Action.RECORDING_TRIED_AGAIN: "had a recording made ready again",
-    Action.TRANSCRIPT_TRIED_AGAIN: "had a transcript written again",
-    Action.LIVE_WATCHED: "watched live, as it was sent",
-    Action.RECORDING_VIEWED: "watched a recording",
-    Action.RECORDING_DOWNLOADED: "downloaded a recording",
-    Action.TRANSCRIPT_READ: "downloaded a transcript",
-    Action.LINE_CORRECTED: "corrected a line of a transcript",
-    Action.REQUEST_RECEIVED: "made a request",
-    Action.REQUEST_ANSWERED: "answered a request",
-    Action.REQUEST_EXTENDED: "took longer for a request, with the reason",
-    Action.REQUEST_REMINDED: "reminded the owners of a request",
-    Action.REQUEST_ESCALATED: "told the platform's contact of an unanswered request",
-    Action.DATA_EXPORTED: "took along a copy of everything held",
-    Action.ERASURE_ASKED: "asked for an erasure",
-    Action.ERASURE_RUNNING: "began an erasure",
-    Action.ERASURE_COMPLETE: "completed an erasure",
-    Action.ERASURE_PARTIAL: "could not complete an erasure",
-    Action.ERASURE_HELD: "found an erasure stopped by a hold",
+    Action.ACCOUNT_CREATED: N_("made the account"),
+    Action.MEMBER_INVITED: N_("added a member"),
+    Action.MEMBER_ROLE_CHANGED: N_("changed a member's role"),
+    Action.MEMBER_REMOVED: N_("removed a member"),
+    Action.SIGNED_IN: N_("signed in"),
+    Action.SIGNED_OUT: N_("signed out"),
+    Action.STUDY_CREATED: N_("made a study"),
+    Action.STUDY_CHANGED: N_("changed a study"),
+    Action.STUDY_CLOSED: N_("closed a study"),
+    Action.STUDY_REOPENED: N_("opened a study again"),
+    Action.QUESTIONS_CHANGED: N_("changed a study's questions"),
+    Action.CONSENT_TEXT_CHANGED: N_("wrote a version of a consent text"),
+    Action.RETENTION_CHANGED: N_("changed how long things are kept"),
+    Action.SESSION_SCHEDULED: N_("scheduled a session"),
+    Action.ROOM_OPENED: N_("opened the room"),
+    Action.SESSION_ENDED: N_("ended the session"),
+    Action.TOKEN_ISSUED: N_("made a token to publish without a browser"),
+    Action.NOTE_WRITTEN: N_("wrote a note"),
+    Action.NOTE_DELETED: N_("deleted a note"),
+    Action.NOTES_ERASED: N_("erased the notes"),
+    Action.ANSWERS_GIVEN: N_("answered the questions"),
+    Action.ANSWERS_READ: N_("read answers"),
+    Action.ANSWERS_DOWNLOADED: N_("downloaded answers"),
+    Action.RECORDING_STARTED: N_("started recording"),
+    Action.RECORDING_PAUSED: N_("paused recording"),
+    Action.RECORDING_RESUMED: N_("resumed recording"),
+    Action.MEMBER_RECORDED: N_("let themselves be recorded"),
+    Action.MEMBER_NOT_RECORDED: N_("took themselves out of the recording"),
+    Action.RECORDING_HELD: N_("set a hold"),
+    Action.RECORDING_RELEASED: N_("lifted a hold"),
+    Action.RECORDING_RESTRICTED: N_("restricted a recording"),
+    Action.RECORDING_UNRESTRICTED: N_("lifted a restriction"),
+    Action.INVITED: N_("invited somebody"),
+    Action.INVITATION_REVOKED: N_("withdrew an invitation"),
+    Action.UNSUBSCRIBED: N_("unsubscribed from invitations"),
+    Action.REGISTERED: N_("registered"),
+    Action.ADMITTED: N_("let somebody in"),
+    Action.CONSENT_GIVEN: N_("gave consent"),
+    Action.CONSENT_WITHDRAWN: N_("took consent back"),
+    Action.OWN_RECORDING_PAUSED: N_("paused their own recording"),
+    Action.OWN_RECORDING_RESUMED: N_("resumed their own recording"),
+    Action.ADDRESS_CODE_ASKED: N_("asked for a code at a new address"),
+    Action.ADDRESS_CORRECTED: N_("corrected their address"),
+    Action.CODE_ASKED: N_("asked for a code to see their data"),
+    Action.DATA_OPENED: N_("opened their data with a code"),
+    Action.SESSION_REVIEWED: N_("opened a review"),
+    Action.RECORDING_TRIED_AGAIN: N_("had a recording made ready again"),
+    Action.TRANSCRIPT_TRIED_AGAIN: N_("had a transcript written again"),
+    Action.LIVE_WATCHED: N_("watched live, as it was sent"),
+    Action.RECORDING_VIEWED: N_("watched a recording"),
+    Action.RECORDING_DOWNLOADED: N_("downloaded a recording"),
+    Action.TRANSCRIPT_READ: N_("downloaded a transcript"),
+    Action.LINE_CORRECTED: N_("corrected a line of a transcript"),
+    Action.REQUEST_RECEIVED: N_("made a request"),
+    Action.REQUEST_ANSWERED: N_("answered a request"),
+    Action.REQUEST_EXTENDED: N_("took longer for a request, with the reason"),
+    Action.REQUEST_REMINDED: N_("reminded the owners of a request"),
+    Action.REQUEST_ESCALATED: N_("told the platform's contact of an unanswered request"),
+    Action.DATA_EXPORTED: N_("took along a copy of everything held"),
+    Action.ERASURE_ASKED: N_("asked for an erasure"),
+    Action.ERASURE_RUNNING: N_("began an erasure"),
+    Action.ERASURE_COMPLETE: N_("completed an erasure"),
+    Action.ERASURE_PARTIAL: N_("could not complete an erasure"),
+    Action.ERASURE_HELD: N_("found an erasure stopped by a hold"),
 }
 
 
@@ -144,7 +145,7 @@ async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -
     ids: dict[str, set[UUID]] = {}
     for event in events:
         for said in (event.actor, event.subject, f"participant:{event.facts.get('participant', '')}"):
-            sort, _, text = said.partition(":")
+            sort, _colon, text = said.partition(":")
             if len(text) == 36:
                 ids.setdefault(sort, set()).add(UUID(text))
     names = {
@@ -153,23 +154,26 @@ async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -
     people = await db.scalars(select(Participant).where(Participant.id.in_(ids.get("participant", ()))))
     for row in people:
         name = columns.open(AccountId(row.account_id), PersonId(row.id), NAME_FIELD, row.name)
-        names[f"participant:{row.id}"] = (name if name not in ("", ERASED) else "an erased participant", "")
+        names[f"participant:{row.id}"] = (name if name not in ("", ERASED) else _("an erased participant"), "")
     recordings = (await db.scalars(select(Recording).where(Recording.id.in_(ids.get("recording", ()))))).all()
     wanted = ids.get("session", set()) | {row.session_id for row in recordings}
     sessions = {row.id: row for row in await db.scalars(select(Session).where(Session.id.in_(wanted)))}
     names |= {f"session:{row.id}": (row.title, f"/sessions/{row.id}") for row in sessions.values()}
     for recording in recordings:
         title = sessions[recording.session_id].title
-        names[f"recording:{recording.id}"] = (f"recording in {title}", f"/sessions/{recording.session_id}#recordings")
+        names[f"recording:{recording.id}"] = (
+            _("recording in %(title)s", title=title),
+            f"/sessions/{recording.session_id}#recordings",
+        )
     studies = await db.scalars(select(Study).where(Study.id.in_(ids.get("study", ()))))
     names |= {f"study:{row.id}": (row.title, f"/studies/{row.id}") for row in studies}
-    names |= {f"erasure:{one}": ("erasure", f"/erasures/{one}") for one in ids.get("erasure", ())}
-    names |= {f"request:{one}": ("request", f"/requests/{one}") for one in ids.get("request", ())}
+    names |= {f"erasure:{one}": (_("erasure"), f"/erasures/{one}") for one in ids.get("erasure", ())}
+    names |= {f"request:{one}": (_("request"), f"/requests/{one}") for one in ids.get("request", ())}
     return names
 
 
 def _line(event: AuditEvent, names: dict[str, tuple[str, str]]) -> TrailLine:
-    who, _ = names.get(event.actor, ("Junier" if event.actor == SYSTEM else "somebody who is not here any more", ""))
+    who, _link = names.get(event.actor, ("Junier" if event.actor == SYSTEM else _("somebody who is not here any more"), ""))
     about, link = names.get(event.subject, ("", ""))
     if event.subject == event.actor:
         about, link = "", ""
@@ -179,7 +183,7 @@ def _line(event: AuditEvent, names: dict[str, tuple[str, str]]) -> TrailLine:
         number=event.number,
         at=event.at,
         who=who,
-        words=WORDS[Action(event.action)],
+        words=gettext(WORDS[Action(event.action)]),
         about=about,
         link=link,
         more=_more(event),

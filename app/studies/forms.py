@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.forms import Form
+from app.language import N_, _
 from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind
 from app.studies.retention import exceeds, too_long
 
-LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "nl": "Dutch"}
+LANGUAGES = {
+    "en": N_("English"),
+    "de": N_("German"),
+    "fr": N_("French"),
+    "es": N_("Spanish"),
+    "it": N_("Italian"),
+    "nl": N_("Dutch"),
+}
 """Languages a transcript can be written in."""
-RETENTION = {"days": "Erase after a number of days", "asked": "Keep until you or the participant ask"}
+RETENTION = {"days": N_("Erase after a number of days"), "asked": N_("Keep until you or the participant ask")}
 LONGEST_DAYS = 3650
 WORDS_LENGTH = 2000
 
@@ -33,9 +41,9 @@ def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
     """None when something does not fit; the form then says what. longest: days no study of the account may exceed."""
     kinds = [ConsentKind(kind) for kind in form.choices("kinds", ConsentKind)]
     if not kinds and "kinds" not in form.errors:
-        form.errors["kinds"] = "Please choose at least one kind to record."
+        form.errors["kinds"] = _("Please choose at least one kind to record.")
     if ConsentKind.TRANSCRIPT in kinds and ConsentKind.AUDIO not in kinds:
-        form.errors["kinds"] = "A transcript is written from the audio, so audio is needed too."
+        form.errors["kinds"] = _("A transcript is written from the audio, so audio is needed too.")
     days: int | None = None
     if form.choice("retention", RETENTION) == "days":
         days = form.number("retention_days", at_least=1, at_most=LONGEST_DAYS)
