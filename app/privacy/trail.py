@@ -173,7 +173,8 @@ async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -
 
 
 def _line(event: AuditEvent, names: dict[str, tuple[str, str]]) -> TrailLine:
-    who, _link = names.get(event.actor, ("Junier" if event.actor == SYSTEM else _("somebody who is not here any more"), ""))
+    unknown = "Junier" if event.actor == SYSTEM else _("somebody who is not here any more")
+    who, _link = names.get(event.actor, (unknown, ""))
     about, link = names.get(event.subject, ("", ""))
     if event.subject == event.actor:
         about, link = "", ""

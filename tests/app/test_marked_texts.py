@@ -16,9 +16,8 @@ NAMES = {"WebM", "UTC", "page", "narrow"}  # and the classes of block wide
 TOLD_ATTRIBUTES = re.compile(r'\b(?:aria-label|title|placeholder|alt)="([^"]*)"')
 TAG = re.compile(r"<!--.*?-->|<[^>]*>|[\w-]+=\"[^\"]*\"", re.DOTALL)
 WORD = re.compile(r"[^\W\d_]{2,}")
-SENTENCE = re.compile(
-    r"^[A-Z][a-z]|^(?!.*(?:<|playsinline)).*[a-z] [a-z]"
-)  # a label or a few words; no name of a field, kind or file
+SENTENCE = re.compile(r"^[A-Z][a-z]|^(?!.*(?:<|playsinline)).*[a-z] [a-z]")
+"""A label or a few words; no name of a field, kind or file, and no markup."""
 
 
 def unmarked(source: str) -> Iterator[str]:
