@@ -45,11 +45,13 @@ def serve() -> None:
     that dies is started again within a second. Ctrl-C or SIGTERM stops everything in order.
     """
     from app import parent
+    from app.third_parties import check_third_parties
     from app.wiring import place_of_store
 
     settings = _settings()
     _start_log(settings)
     _told(lambda: place_of_store(settings))  # before anything is made or started
+    _told(lambda: check_third_parties(settings))
     _told(lambda: parent.serve(settings, started=lambda urls, seconds: _say_ready(settings, urls, seconds)))
 
 
@@ -263,7 +265,7 @@ def _told(action: Callable[[], _Result]) -> _Result:
         return action()
     except PlaceRefused as error:
         raise click.ClickException(f"JUNIER_S3_ENDPOINT and JUNIER_S3_REGION: {error}") from None
-    except (CannotServe, EmbeddedError, JunierError, SpoolTaken) as error:
+    except (CannotServe, EmbeddedError, JunierError, SettingsError, SpoolTaken) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -315,8 +317,10 @@ def _wiring(settings: Settings) -> Wiring:
     """The ports of a long-lived process; refuses a database that is behind it. One that is ahead is well: during an
     upgrade the old processes go on, and come back when they fall."""
     from app.migrations import run
+    from app.third_parties import check_third_parties
     from app.wiring import open_wiring
 
+    _told(lambda: check_third_parties(settings))
     url = _await_database(settings)
     found = run.current(url)
     if not run.serves(found):

@@ -9,12 +9,14 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from app import doctor_running as running
 from app.findings import Broken, Finding, Note, look
 from app.settings import Settings, SettingsError
+from app.third_parties import check_third_parties, relay_allowed, third_parties
 
 CONNECT_LIMIT_S = 5.0
 STUN_COOKIE = bytes.fromhex("2112a442")  # RFC 8489, section 5
@@ -28,6 +30,7 @@ def examine(settings: Settings, *, speech_model: Callable[[], str]) -> Iterator[
     yield look("Storage", lambda: check_storage(settings))
     yield look("Keys", lambda: check_keys(settings))
     yield look("Mail", lambda: check_mail(settings))
+    yield look("Third parties", lambda: check_register(settings))
     yield look("TURN", lambda: check_turn(settings))
     yield look("Speech model", lambda: check_speech(speech_model))
     yield look("Media process", lambda: check_media(settings))
@@ -136,6 +139,26 @@ def check_mail(settings: Settings) -> str:
     return f"{settings.mail} at {host}:{port} can be reached, mails come from {settings.mail_from}"
 
 
+def check_register(settings: Settings) -> str:
+    """Everybody who gets personal data, with a safeguard and a review that is not overdue."""
+    today = datetime.now(UTC).date()
+    try:
+        others = [party for party in third_parties(settings) if not party.ours]
+        check_third_parties(settings)
+    except SettingsError as error:
+        raise Broken(str(error), "see docs/operators, The register of third parties") from None
+    for party in others:
+        if party.overdue(today):
+            raise Broken(
+                f"the review of {party.host} was due on {party.review_by}; it is given nothing new",
+                f"review {party.document}, then set review_by in {settings.register_path}",
+            )
+    unnamed = [party.host for party in others if not party.safeguard]
+    if unnamed:
+        raise Note(f"{', '.join(unnamed)} without an entry in the register", "needed before production")
+    return ", ".join(f"{party.host} (review by {party.review_by})" for party in others) or "none"
+
+
 def check_turn(settings: Settings) -> str:
     urls = [url.strip() for url in settings.turn_urls.split(",") if url.strip()]
     if not urls:
@@ -144,6 +167,11 @@ def check_turn(settings: Settings) -> str:
         raise Note(
             "none: people behind strict firewalls cannot join",
             "run coturn and set JUNIER_TURN_URLS and JUNIER_TURN_SECRET; not needed for trying on this machine",
+        )
+    if not relay_allowed(settings):
+        raise Broken(
+            "the TURN servers are not offered: their country is not known or outside the EU",
+            "set JUNIER_TURN_COUNTRY, or JUNIER_EU_ONLY=false if every account agreed to it",
         )
     if any(url.startswith("turn") for url in urls) and not settings.turn_secret:
         raise Broken("JUNIER_TURN_SECRET is empty", "set the static-auth-secret of coturn")

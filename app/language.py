@@ -199,6 +199,11 @@ def say_moment(at: datetime, zone: str = "UTC", *, weekday: bool = False) -> str
     return f"{text} ({zone})"
 
 
+def country_name(code: str) -> str:
+    """DE -> Germany, Deutschland; a code nobody knows stays as it is."""
+    return str(_LOCALES[spoken()].territories.get(code, code))
+
+
 def say_duration(length: timedelta) -> str:
     """42 min 10 s."""
     minutes, seconds = divmod(round(length.total_seconds()), 60)

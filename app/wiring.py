@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.database import Database
 from app.sealed_columns import SealedColumns
-from app.settings import Settings
+from app.settings import EU_COUNTRIES, Settings
 from recordings.encryption.keystore import KeyStore
 from recordings.storage.regions import Place, place_of
 from recordings.storage.store import ObjectStore
@@ -30,7 +30,7 @@ def place_of_store(settings: Settings) -> Place | None:
     """Where an S3 service keeps objects; None for the local folder. Raises PlaceRefused outside the EU list."""
     if settings.object_store != "s3":
         return None
-    loopback_allowed = settings.development or bool(settings.s3_own_country)
+    loopback_allowed = settings.development or settings.country in EU_COUNTRIES
     return place_of(settings.s3_endpoint, settings.s3_region, loopback_allowed=loopback_allowed)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import httpx
 
+from app.accounts.agreement import accept_agreement
 from app.accounts.login import cookie_name, start_login
 from app.accounts.models import Scope
 from app.accounts.service import create_account
@@ -67,6 +68,7 @@ async def _made(wiring: Wiring, people: int) -> Room:
         account, owner = await create_account(
             db, wiring.columns, name="Bench", owner_name="Ada", owner_email=f"ada-{people}@bench.example"
         )
+        await accept_agreement(db, account=account, by=owner)
         study = await create_study(
             db,
             wiring.columns,

@@ -14,7 +14,9 @@ from app.jobs import enqueue
 from app.sessions.dialogue import may_be_written_down
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Take, Track, Transcript
 from app.sessions.service import recording_ref, track_ref
+from app.settings import Settings
 from app.studies.models import Study
+from app.third_parties import storage_name
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
 from recordings.finalise import finalise as write_index
@@ -41,11 +43,11 @@ async def finalise(wiring: Wiring, account: AccountId, recording_id: UUID) -> No
     except KeyDestroyed:  # erased while we were reading: there is nothing left to index
         return
     async with wiring.database.transaction(account) as db:
-        kept = await _keep(db, recording_id, generation, summary)
+        kept = await _keep(db, wiring.settings, recording_id, generation, summary)
     await asyncio.to_thread(_drop_indexes, wiring, ref, generation, kept=kept)
 
 
-async def _keep(db: Db, recording_id: UUID, generation: int, summary: IndexSummary) -> bool:
+async def _keep(db: Db, settings: Settings, recording_id: UUID, generation: int, summary: IndexSummary) -> bool:
     """False when it came too late: the recording is erased, or a newer index is on its way."""
     row = await db.get(Recording, recording_id, with_for_update=True)
     if row is None or row.erased_at is not None or row.index_generation != generation:
@@ -54,6 +56,7 @@ async def _keep(db: Db, recording_id: UUID, generation: int, summary: IndexSumma
         await db.execute(select(Take.id).where(Take.recording_id == recording_id, Take.ended_at.is_(None)))
     ).first()
     row.index_key = summary.object_key
+    row.place = storage_name(settings)
     row.recorded_at = datetime.fromtimestamp(summary.started_at, UTC)
     row.duration_ms = summary.duration_ms
     row.interrupted, row.failure_reason = summary.interrupted, None

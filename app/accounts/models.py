@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
@@ -33,7 +33,9 @@ class Account(Base):
     account_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    agreement_accepted_at: Mapped[datetime | None]  # the dated processing agreement (GDPR Art. 28)
+    agreement_accepted_at: Mapped[datetime | None]  # the processing agreement (GDPR Art. 28) …
+    agreement_dated: Mapped[date | None]  # … of this date …
+    agreement_accepted_by: Mapped[UUID | None]  # … by this owner
     retention_days: Mapped[int | None] = mapped_column(default=180)  # of a new study; None: until asked
     longest_retention_days: Mapped[int | None]  # no study may keep longer; None: no limit
 

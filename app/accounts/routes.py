@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Redirect, Template
 
-from app.accounts import member_routes
+from app.accounts import agreement_routes, member_routes
 from app.accounts.login import Login, end_login, start_login
 from app.accounts.models import Scope
 from app.accounts.policy import safe_next
@@ -64,4 +64,15 @@ async def _ask(wiring: Wiring, email: str, next_path: str) -> None:
         await ask_sign_in(db, wiring, email=email, next_path=next_path)
 
 
-router = Router("/", route_handlers=[show_sign_in, ask_for_link, show_link, sign_in, sign_out, *member_routes.handlers])
+router = Router(
+    "/",
+    route_handlers=[
+        show_sign_in,
+        ask_for_link,
+        show_link,
+        sign_in,
+        sign_out,
+        *member_routes.handlers,
+        *agreement_routes.handlers,
+    ],
+)

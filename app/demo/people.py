@@ -67,7 +67,8 @@ class Owner:
         await self.browser.submit(page, "/sign-in/")
 
     async def create_study(self) -> str:
-        """Returns the study's path."""
+        """Returns the study's path; the processing agreement is accepted before."""
+        await self.browser.submit(await self.browser.open("/agreement"), "/agreement", {})
         page = await self.browser.open("/studies/new")
         shown = await self.browser.submit(
             page,

@@ -7,18 +7,17 @@ notice, its hash and so what a consent record says was shown.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from hashlib import sha256
-from urllib.parse import urlsplit
 
 import rfc8785
 
-from app.language import N_, Language, _, ngettext, speaking, spoken, translate_only
+from app.language import N_, Language, _, ngettext, say_day, speaking, spoken, translate_only
 from app.settings import Settings
 from app.studies.models import ConsentKind
-from recordings.storage.regions import Place, place_of
+from app.third_parties import ThirdParty, storage_place, third_parties
 
 WORDING_VERSION = 4  # raise it, and the date, with every change of a sentence below; a test pins the wording
 WORDING_DATED = date(2026, 11, 22)
@@ -62,16 +61,6 @@ class StudyFacts:
     consent_dated: date
     has_questions: bool = False
     consent_language: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThirdParty:
-    """Somebody else who gets data: who, for what, which data, where."""
-
-    name: str
-    purpose: str
-    data: str
-    place: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,67 +165,6 @@ def _notice(settings: Settings, study: StudyFacts) -> Notice:
     )
 
 
-def third_parties(settings: Settings) -> tuple[ThirdParty, ...]:
-    """Everyone outside this machine who gets personal data under the live settings."""
-    found = []
-    if settings.object_store == "s3":
-        place = _place(settings)
-        where = translate_only(place.where)
-        found.append(
-            ThirdParty(
-                name=f"{place.provider} ({urlsplit(place.origin).hostname})",
-                purpose=_("keeps the recordings"),
-                data=_("encrypted recordings and transcripts it cannot open"),
-                place=_("%(where)s, run by a company from outside the EU", where=where)
-                if place.operator_outside_eu
-                else where,
-            )
-        )
-    if settings.mail == "mailtrap":
-        found.append(
-            ThirdParty(
-                name=f"Mailtrap ({settings.mailtrap_host})",
-                purpose=_("sends our e-mails"),
-                data=_("your first name, your e-mail address and the text of our mails to you"),
-                place=_("may be outside the EU"),
-            )
-        )
-    if settings.mail == "smtp":
-        found.append(
-            ThirdParty(
-                name=settings.smtp_host,
-                purpose=_("sends our e-mails"),
-                data=_("your first name, your e-mail address and the text of our mails to you"),
-                place=_("where the account's mail provider runs it"),
-            )
-        )
-    for host in _relay_hosts(settings.turn_urls):
-        found.append(
-            ThirdParty(
-                name=host,
-                purpose=_("passes the live connection on when your network needs it"),
-                data=_("your network address and the encrypted live connection; nothing is stored"),
-                place=_("where the platform's operator runs it"),
-            )
-        )
-    return tuple(found)
-
-
-def _place(settings: Settings) -> Place:
-    """Where the bucket is; the store itself refuses to start anywhere else (recordings.storage.regions)."""
-    return place_of(settings.s3_endpoint, settings.s3_region, loopback_allowed=True)
-
-
-def _relay_hosts(turn_urls: str) -> list[str]:
-    """turn:host:3478?transport=udp, turns:host:443 (RFC 7065) -> hosts, each once."""
-    hosts: list[str] = []
-    for url in (part.strip() for part in turn_urls.split(",") if part.strip()):
-        host = urlsplit("//" + url.partition(":")[2].partition("?")[0]).hostname
-        if host and host not in hosts:
-            hosts.append(host)
-    return hosts
-
-
 def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str, ...]:
     own = [f"{'. '.join(kind_words(kind))}." for kind in ConsentKind if kind in kinds]
     answers = _(
@@ -258,7 +186,7 @@ def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str
 
 def _store_sentence(settings: Settings) -> str:
     if settings.object_store == "s3":
-        where = translate_only(_place(settings).where)
+        where = translate_only(storage_place(settings).where)
         return _("In the object storage named below, in %(where)s.", where=where)
     return _("On the platform's own server, in no outside storage.")
 
@@ -266,7 +194,14 @@ def _store_sentence(settings: Settings) -> str:
 def _shared(parties: tuple[ThirdParty, ...]) -> tuple[str, ...]:
     if not parties:
         return (_("Nobody. No outside service gets data about you."),)
-    return tuple(f"{party.name} {party.purpose}: {party.data}; {party.place}." for party in parties)
+    return tuple(f"{party.name} {party.purpose}: {'; '.join(_known(party))}." for party in parties)
+
+
+def _known(party: ThirdParty) -> list[str]:
+    said = [party.data, party.place]
+    if party.safeguard and party.since:
+        said.append(_("%(safeguard)s, since %(day)s", safeguard=party.safeguard, day=say_day(party.since)))
+    return said
 
 
 def _kept(retention_days: int | None) -> str:
@@ -285,7 +220,7 @@ def _hash(study: StudyFacts, sections: tuple[Section, ...], parties: tuple[Third
         "consent_version": study.consent_version,
         "language": str(spoken()),
         "sections": [{"heading": s.heading, "paragraphs": list(s.paragraphs)} for s in sections],
-        "third_parties": [asdict(party) for party in parties],
+        "third_parties": [party.shown() for party in parties],
         "wording": WORDING_VERSION,
     }
     return sha256(rfc8785.dumps(shown)).digest()  # type: ignore[arg-type]  # plain values only

@@ -14,6 +14,7 @@ from hashlib import sha1
 from uuid import UUID
 
 from app.settings import Settings
+from app.third_parties import Purpose, overdue, relay_allowed
 
 CREDENTIAL_LIFE = timedelta(minutes=10)
 
@@ -41,7 +42,9 @@ class IceServer:
 
 
 def ice_servers(settings: Settings, *, session: UUID, now: datetime) -> list[IceServer]:
-    """The configured servers; a name that says nothing about the person is used."""
+    """The configured servers, when they may be used; a name that says nothing about the person is used."""
+    if not relay_allowed(settings) or overdue(settings, Purpose.RELAY, now.date()):
+        return []
     urls = [url.strip() for url in settings.turn_urls.split(",") if url.strip()]
     username = f"{int((now + CREDENTIAL_LIFE).timestamp())}:{session}"
     password = base64.b64encode(hmac.new(settings.turn_secret.encode(), username.encode(), sha1).digest()).decode()

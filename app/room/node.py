@@ -53,7 +53,14 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
     spool = Spool(folder, settings.spool_quota_mb << 20, time.time)
     leftovers = spool.recover()
     uploader = Uploader(spool, wiring.store)
-    ledger = Ledger(wiring.database, spool, name=settings.node_name, url=settings.node_url, capacity=capacity)
+    ledger = Ledger(
+        wiring.database,
+        spool,
+        name=settings.node_name,
+        url=settings.node_url,
+        capacity=capacity,
+        country=settings.country,
+    )
     rooms = Rooms(
         keys=wiring.keys,
         spool=spool,

@@ -40,9 +40,11 @@ log = logging.getLogger("junier.media")
 class Ledger:
     """One media process's rows. `end` may be called from the event loop at any time."""
 
-    def __init__(self, database: Database, spool: Spool, *, name: str, url: str, capacity: int) -> None:
+    def __init__(
+        self, database: Database, spool: Spool, *, name: str, url: str, capacity: int, country: str = ""
+    ) -> None:
         self._database, self._spool = database, spool
-        self._name, self._url, self._capacity = name, url, capacity
+        self._name, self._url, self._capacity, self._country = name, url, capacity, country
         self._ends: list[TakeEnd] = []
         self._any_end = asyncio.Event()
 
@@ -58,7 +60,7 @@ class Ledger:
     async def register(self) -> None:
         """This process has started and can be chosen."""
         async with self._database.transaction() as db:
-            fresh = {"url": self._url, "capacity": self._capacity, "streams": 0}
+            fresh = {"url": self._url, "country": self._country, "capacity": self._capacity, "streams": 0}
             moments = {"started_at": func.now(), "heartbeat_at": func.now()}
             await db.execute(
                 insert(Node)

@@ -34,6 +34,7 @@ from app.sessions.notes import notes_of_session
 from app.sessions.policy import CONSENT_TRACKS
 from app.sessions.responses import count_questions
 from app.studies.models import ConsentKind, Study
+from app.third_parties import Purpose, require_reviewed
 from app.wiring import Wiring
 from recordings.model import PersonId, StreamKind
 
@@ -131,6 +132,8 @@ async def lead(
     seat = await seat_of(db, wiring, login, session)
     if step in STEPS:
         require_host(seat)
+        if step == "start":
+            require_reviewed(wiring.settings, Purpose.STORAGE, (await now_in(db)).date())
         await STEPS[step](db, session=session, by=seat.actor)
         if step == "end":
             await db.execute(delete(Presence).where(Presence.session_id == session))

@@ -8,7 +8,8 @@
                                         the stream goes on in the same recording
 
 A room token (Bearer) already names session and stream. The Location is unguessable and opens nothing by
-itself: whoever uses it is authorised again. No ETag is given, since nothing can be patched.
+itself: whoever uses it is authorised again. No ETag is given: it would say that the session can be patched. What
+other origins may read: app/security.py.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ class NotAnOffer(JunierError):
     status = 415
 
 
+class OfferTooLong(JunierError):
+    """This offer is too long."""
+
+    status = 413
+
+
 @post("/", status_code=201)
 async def publish(
     request: AnyRequest,
@@ -66,7 +73,7 @@ async def publish(
     allowed = may_send(seat.facts, seat.person, kind, offered)
     if not allowed:
         raise Forbidden(allowed.reason)
-    place = await node_of(db, await find_session(db, seat.facts.session))
+    place = await node_of(db, await find_session(db, seat.facts.session), eu_only=wiring.settings.eu_only)
     resource = new_token()
     take = await open_take(
         db,
@@ -108,7 +115,7 @@ async def describe(
     request: AnyRequest, wiring: Wiring, db: Db, login: Login, session: UUID | None = None
 ) -> Response[None]:
     """What may be posted; the ICE servers only for those who may be in the room (RFC 9725 §4.6)."""
-    headers = {"accept-post": SDP, "allow": METHODS} | open_to_all(f"{METHODS}, DELETE")
+    headers = {"accept-post": SDP, "allow": METHODS}
     token = bearer(request, wiring.settings)
     if token is not None or (login is not None and session is not None):
         seat = await (seat_of_token(db, wiring, token) if token else seat_of(db, wiring, login, session or UUID(int=0)))
@@ -131,7 +138,7 @@ async def end(
 async def change(request: AnyRequest, wiring: Wiring, db: Db, login: Login, resource: str) -> Response[None]:
     """Nothing can be changed; said only to the publisher."""
     await _place(request, wiring, db, login, resource)
-    return Response(None, status_code=405, headers={"allow": "DELETE"})
+    return Response(None, status_code=405, headers={"allow": "DELETE, OPTIONS"})
 
 
 async def read_offer(request: AnyRequest) -> str:
@@ -140,7 +147,7 @@ async def read_offer(request: AnyRequest) -> str:
         raise NotAnOffer
     body = await request.body()
     if len(body) > MAX_OFFER_BYTES:
-        raise BadInput("This offer is too long.")
+        raise OfferTooLong
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -149,23 +156,13 @@ async def read_offer(request: AnyRequest) -> str:
 
 def answered(settings: Settings, seat: Seat, sdp: str, location: str) -> Response[str]:
     """201 with the answer (RFC 9725 §4.2)."""
-    headers = {"location": location} | open_to_all("POST, DELETE, OPTIONS") | ice_link(settings, seat)
+    headers = {"location": location} | ice_link(settings, seat)
     return Response(sdp, status_code=201, media_type=SDP, headers=headers)
 
 
 def ice_link(settings: Settings, seat: Seat) -> dict[str, str]:
     link = links(ice_servers(settings, session=seat.facts.session, now=datetime.now(UTC)))
     return {"link": link} if link else {}
-
-
-def open_to_all(methods: str) -> dict[str, str]:
-    """Cross-origin publishers show a Bearer token; no cookie is ever accepted from another origin."""
-    return {
-        "access-control-allow-origin": "*",
-        "access-control-allow-methods": methods,
-        "access-control-allow-headers": "authorization, content-type",
-        "access-control-expose-headers": "location, link",
-    }
 
 
 async def _publisher(

@@ -80,6 +80,7 @@ class Recording(Row):
     last_take: Mapped[int] = mapped_column(default=0)
     index_generation: Mapped[int] = mapped_column(default=0)
     index_key: Mapped[str | None]
+    place: Mapped[str | None]  # where its objects are kept: provider and region, known once it is stored
     recorded_at: Mapped[datetime | None]  # zero of the recording's timeline
     duration_ms: Mapped[int | None]
     gaps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
@@ -175,6 +176,7 @@ class Node(Base):
     __tablename__ = "node"
     name: Mapped[str] = mapped_column(primary_key=True)
     url: Mapped[str]
+    country: Mapped[str] = mapped_column(default="", server_default="")  # ISO 3166-1, two letters; empty: not said
     capacity: Mapped[int]  # streams
     streams: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime]

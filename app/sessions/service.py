@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from app.audit import SYSTEM, Action, record
@@ -17,6 +17,7 @@ from app.errors import Conflict, Gone, NotThere, Unavailable
 from app.jobs import enqueue
 from app.sessions.models import Node, Recording, RecordingState, Session, SessionState, Take, Track
 from app.sessions.policy import RecordingFacts, Standing, Step, Switch, next_standing
+from app.settings import EU_COUNTRIES
 from app.studies.models import Study
 from recordings.encryption.keystore import KeyExists, KeyStore
 from recordings.model import (
@@ -138,17 +139,20 @@ async def end(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
     return row
 
 
-async def node_of(db: Db, session: Session) -> Node:
+async def node_of(db: Db, session: Session, *, eu_only: bool = True) -> Node:
     """The media process a live room lives on; chosen at the first need, and again only when it fell silent.
     Raises NoNode."""
     alive_since = await now_in(db) - NODE_SILENT_AFTER
+    # A process that does not say where it is runs beside this one: in production it does not start without saying.
+    places = ["", *EU_COUNTRIES]
     if session.node is not None:
         node = await db.get(Node, session.node)
-        if node is not None and node.heartbeat_at >= alive_since:
+        if node is not None and node.heartbeat_at >= alive_since and not (eu_only and node.country not in places):
             return node
     found = await db.scalars(
         select(Node)
         .where(Node.heartbeat_at >= alive_since, Node.streams < Node.capacity)
+        .where(Node.country.in_(places) if eu_only else true())
         .order_by(Node.streams)
         .limit(1)
     )

@@ -9,10 +9,12 @@ from litestar import Request, Router, get, post
 from litestar.params import Parameter
 from litestar.response import Redirect, Template
 
+from app.accounts.agreement import agreement_stands
 from app.accounts.login import Login, require_member
 from app.accounts.models import Role
 from app.database import Db
 from app.forms import Form, read_form
+from app.language import N_
 from app.pages import page
 from app.studies import question_routes
 from app.studies.forms import LANGUAGES, RETENTION, read_study, shown_study
@@ -33,10 +35,10 @@ from app.wiring import Wiring
 
 PAGE_ROWS = 50
 KIND_HINTS = {
-    ConsentKind.VIDEO: "The picture of the participant's camera.",
-    ConsentKind.AUDIO: "The sound of their microphone.",
-    ConsentKind.SCREEN: "The screen, window or tab they share, with the sound of a shared tab.",
-    ConsentKind.TRANSCRIPT: "Their spoken words, written down on your own server.",
+    ConsentKind.VIDEO: N_("The picture of the participant's camera."),
+    ConsentKind.AUDIO: N_("The sound of their microphone."),
+    ConsentKind.SCREEN: N_("The screen, window or tab they share, with the sound of a shared tab."),
+    ConsentKind.TRANSCRIPT: N_("Their spoken words, written down on your own server."),
 }
 EXAMPLE_CONSENT = (
     "We would like to watch how you use our product and hear what you think while you do. "
@@ -62,6 +64,7 @@ async def show_studies(
         number=number,
         more=len(rows) > PAGE_ROWS,
         may_create=login.role in (Role.OWNER, Role.RESEARCHER),
+        agreed=await agreement_stands(db),
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import httpx
 import uvicorn
 
+from app.accounts.agreement import accept_agreement
 from app.accounts.login import cookie_name, start_login
 from app.accounts.models import Role, Scope
 from app.accounts.service import add_member, create_account
@@ -164,6 +165,7 @@ async def stage(database: Database, data_dir: Path, *, group: bool = False, **se
         account, owner = await create_account(
             db, wiring.columns, name="Lab", owner_name="Ada", owner_email="ada@example.eu"
         )
+        await accept_agreement(db, account=account, by=owner)
         study = await create_study(
             db,
             wiring.columns,

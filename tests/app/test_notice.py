@@ -9,9 +9,10 @@ from itertools import combinations
 
 import pytest
 
-from app.participants.notice import WORDING_DATED, WORDING_VERSION, Notice, StudyFacts, notice, third_parties
+from app.participants.notice import WORDING_DATED, WORDING_VERSION, Notice, StudyFacts, notice
 from app.settings import Settings
 from app.studies.models import ConsentKind
+from app.third_parties import third_parties
 
 STUDY = StudyFacts(
     account_name="Lab",

@@ -84,8 +84,11 @@ class Owner(Window):
         await self.page.wait_for_url(f"{at.origin}/")
 
     async def prepare(self, at: Platform) -> None:
-        """A study that records everything, and its first session."""
+        """The agreement, a study that records everything, and its first session."""
         await self.picture("no-studies")
+        await self.page.get_by_role("link", name="Read and accept the agreement").click()
+        await self.picture("agreement")
+        await self.press("Accept the agreement")
         await self.page.goto(f"{at.origin}/studies/new")
         await self.page.get_by_label("Title").fill(STUDY)
         await self.page.get_by_label("Contact for participants").fill("Ada Owner")

@@ -28,7 +28,7 @@ FILLED_IN = {
     "JUNIER_PLATFORM_CONTACT": "help@sessions.example.eu",
     "JUNIER_MAIL_FROM": "sessions@sessions.example.eu",
     "JUNIER_MEDIA_ADDRESSES": "203.0.113.5",
-    "JUNIER_S3_OWN_COUNTRY": "DE",
+    "JUNIER_COUNTRY": "DE",
     "JUNIER_S3_ACCESS_KEY": "access",
     "JUNIER_S3_SECRET_KEY": "secret",
     "JUNIER_NODE_SECRET": "a-node-secret",

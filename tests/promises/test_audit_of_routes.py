@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app.accounts.models import Member, Scope
+from sqlalchemy import update
+
+from app.accounts.models import Account, Member, Scope
 from app.accounts.service import make_link
 from app.audit import AuditEvent, verify
 from app.demo.browser import Browser
@@ -127,6 +129,9 @@ async def signing_in(story: Story) -> None:
 
 async def members(story: Story) -> None:
     owner = await story.world.member(story.world.lab)
+    async with story.world.wiring.database.transaction(story.world.lab.account) as db:
+        await db.execute(update(Account).values(agreement_dated=None))  # accepted when the lab was made
+    await story.call(owner, "POST /agreement")
     await story.call(owner, "POST /members", {"name": "Nina", "email": "nina@lab.example", "role": "observer"})
     story.ids["member"] = await story.newest(Member, order=Member.created_at)
     await story.call(owner, "POST /members/{member}/role", {"role": "researcher"})

@@ -7,11 +7,16 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from itertools import product
+from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import update
 
-from app.accounts.models import Account, Scope
+from app.accounts import agreement
+from app.accounts.agreement import AGREEMENT_DATED
+from app.accounts.models import Account, Role, Scope
+from app.audit import Action, AuditEvent
 from app.demo.browser import Browser
 from app.errors import JunierError
 from app.invitations.models import Invitation
@@ -126,15 +131,38 @@ def test_j4_05_the_notice_says_who_decides_and_who_follows_instructions():
     assert "on their instructions" in said
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="owners are not asked to accept the processing agreement before inviting"
-)
-async def test_j4_05_nobody_invites_before_the_processing_agreement_is_accepted(world: World):
-    [account] = await world.rows(world.lab, Account)
-    assert account.agreement_accepted_at is None
+@pytest.mark.parametrize("dated", [None, AGREEMENT_DATED - timedelta(days=1)], ids=["never", "an older text"])
+async def test_j4_05_nobody_invites_before_the_processing_agreement_is_accepted(world: World, dated: date | None):
+    """Neither one by one nor by a list; a researcher reads it, an owner accepts it, and the log says who and when."""
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        await db.execute(update(Account).values(agreement_dated=dated))
+    people = {"name": "Carl", "email": "carl@people.example"}
     path = f"/sessions/{world.lab.session}/invitations"
-    answer = await world.post(await world.member(world.lab), path, {"name": "Carl", "email": "carl@people.example"})
-    assert answer.status_code == 403
+    owner = await world.member(world.lab)
+    answer = await world.post(owner, path, people)
+    assert answer.status_code == 403 and "processing agreement" in answer.text
+    assert "Read the agreement" in (await owner.open(f"/sessions/{world.lab.session}")).words
+    assert len(await world.rows(world.lab, Invitation)) == 2
+    researcher = await world.member(world.lab, Role.RESEARCHER)
+    page = await researcher.open("/agreement")
+    assert "Not accepted yet" in page.words and "Accept the agreement" not in page.words
+    assert (await world.post(researcher, "/agreement")).status_code == 403
+    assert (await world.post(await world.guest(world.anna), "/agreement")).status_code == 401
+    assert (await world.post(world.browser(), "/agreement")).status_code == 401
+    await world.post(await world.member(world.other), "/agreement")  # of an account of its own
+    assert (await world.post(owner, path, people)).status_code == 403
+    assert (await world.post(owner, "/agreement")).status_code == 303
+    assert (await world.post(owner, path, people)).status_code != 403
+    [account] = await world.rows(world.lab, Account)
+    assert (account.agreement_dated, account.agreement_accepted_by) == (AGREEMENT_DATED, world.lab.owner)
+    events = await world.rows(world.lab, AuditEvent, AuditEvent.action == Action.AGREEMENT_ACCEPTED)
+    assert events[-1].actor == f"member:{world.lab.owner}" and events[-1].facts == {"dated": str(AGREEMENT_DATED)}
+
+
+def test_j4_05_a_changed_agreement_is_a_new_one():
+    """Its date moves with its words: owners who accepted the older text are asked again."""
+    text = Path(agreement.__file__).parents[1] / "templates/accounts/agreement_text.html"
+    assert (sha256(text.read_bytes()).hexdigest()[:16], AGREEMENT_DATED) == ("3573e741e4570f70", date(2026, 11, 22))
 
 
 def test_j4_05_no_role_of_the_platform_reads_content(superuser_url):

@@ -13,9 +13,9 @@ from app.accounts.models import Login, Member
 from app.invitations.models import Invitation
 from app.mail.models import MailState, OutgoingMail
 from app.participants.models import Participant
-from app.participants.notice import third_parties
 from app.room.models import Presence
 from app.settings import Settings, SettingsError
+from app.third_parties import third_parties
 from tests.contracts.test_mailer import Carrier
 from tests.promises.world import Guest, World, text_fields
 from workers.mail import send_mail

@@ -13,6 +13,7 @@ from app.accounts.login import start_login
 from app.accounts.models import Scope
 from app.sessions.models import Recording
 from app.settings import Mode, Settings, SettingsError
+from app.third_parties import storage_name
 from app.wiring import open_store
 from recordings.encryption.sealed import SealBroken
 from recordings.playback import open_view
@@ -20,6 +21,7 @@ from recordings.storage.layout import recording_prefix
 from recordings.storage.regions import PlaceRefused, confirm_region, place_of
 from recordings.storage.store import ObjectMissing, StoreRefused
 from tests.promises.world import World
+from workers.finalise import finalise
 
 OUTSIDE = [
     ("https://s3.eu-west-2.amazonaws.com", "eu-west-2"),  # London
@@ -50,8 +52,9 @@ def test_j4_11_a_place_outside_the_eu_is_refused_before_a_byte_is_sent(endpoint,
 def test_j4_11_an_own_store_must_stand_in_the_eu(country):
     settings = {"mode": Mode.PRODUCTION, "public_url": "https://x.example", "platform_contact": "help@x.example"}
     mail = {"mail": "smtp", "mail_from": "x@x.example", "smtp_host": "127.0.0.1"}
-    with pytest.raises(SettingsError, match="European Union"):
-        Settings.from_env({}, **settings, **mail, s3_own_country=country)
+    store = {"object_store": "s3", "s3_endpoint": "http://127.0.0.1:8333", "s3_region": "local", "s3_bucket": "b"}
+    with pytest.raises((SettingsError, StoreRefused), match=r"European Union|two capital letters"):
+        open_store(Settings.from_env({}, **settings, **mail, **store, country=country))
 
 
 def test_j4_11_the_bucket_itself_has_to_confirm_the_region():
@@ -74,15 +77,14 @@ def test_j4_11_a_store_on_loopback_is_refused_in_production():
         open_store(settings)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a recording's row does not note the provider and region it was stored in",
-)
 async def test_j4_11_the_row_of_a_recording_tells_its_region(world: World):
     ref = await world.record(await world.registered(world.anna))
+    await finalise(world.wiring, world.lab.account, ref.recording)
     [row] = await world.rows(world.lab, Recording, Recording.id == ref.recording)
-    assert "place" in row.__table__.columns
+    assert row.place == storage_name(world.settings) == "this machine"
+    far = Settings(object_store="s3", s3_endpoint="https://s3.fr-par.scw.cloud", s3_region="fr-par", s3_bucket="b")
+    assert storage_name(far) == "Scaleway fr-par"
+    assert storage_name(Settings(country="DE")) == "this machine, DE"
 
 
 async def test_j4_13_what_is_stored_cannot_be_read_from_the_disks(world: World):

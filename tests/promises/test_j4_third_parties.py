@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from datetime import UTC, datetime
+import re
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import delete, func
 from sqlalchemy.exc import IntegrityError
 
+from app.doctor import check_register
+from app.findings import Broken
+from app.invitations.models import Invitation
 from app.jobs import TASKS, BadJob, enqueue
 from app.models import metadata
-from app.participants.notice import ThirdParty, third_parties
+from app.participants.notice import notice
 from app.privacy.models import Erasure
 from app.room.ice import ice_servers
-from app.sessions.models import Node
+from app.sessions.models import Node, Session
+from app.sessions.service import NoNode, node_of
 from app.settings import Mode, Settings, SettingsError
 from app.studies.models import Study
+from app.third_parties import Purpose as Use
+from app.third_parties import check_third_parties, overdue, third_parties
 from recordings.storage.regions import place_of
 from tests.promises.sources import Listener
+from tests.promises.test_j4_contacts import FACTS as STUDY
 from tests.promises.world import World
 from workers.speech import Samples
 from workers.transcribe import transcribe
@@ -31,6 +41,24 @@ EVERYONE = {
     "mail": "mailtrap",
     "turn_urls": "turns:turn.relay.example:443?transport=tcp",
 }
+
+
+ENTRY = """
+["{host}"]
+country = "EE"
+safeguard = "Processing contract"
+document = "https://contract.example"
+since = 2026-01-10
+review_by = 2027-01-10
+"""
+
+
+def registered(folder: Path, *hosts: str, review_by: date = date(2027, 1, 10)) -> Settings:
+    """Everyone of EVERYONE is used, these hosts stand in the register."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "register.toml"
+    file.write_text("".join(ENTRY.replace("2027-01-10", str(review_by)).format(host=host) for host in hosts))
+    return Settings(**EVERYONE, register_file=file)  # type: ignore[arg-type]
 
 
 async def test_j4_10_an_erasure_names_the_instruction_behind_it(world: World):
@@ -108,11 +136,45 @@ def test_j4_12_a_service_nobody_described_cannot_be_switched_on(env):
         Settings.from_env(env)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="an entry has no safeguard (contract clauses, adequacy) and no date"
+def test_j4_12_an_entry_names_its_safeguard_and_since_when(tmp_path: Path):
+    """What the operator wrote of each host; participants read safeguard and date, and consent to just that."""
+    settings = registered(tmp_path, "s3.fr-par.scw.cloud", "send.api.mailtrap.io", "turn.relay.example")
+    for party in third_parties(settings):
+        assert party.safeguard == "Processing contract" and party.since == date(2026, 1, 10)
+        assert party.document == "https://contract.example" and party.review_by == date(2027, 1, 10)
+    shown = notice(settings, STUDY)
+    said = " ".join(text for section in shown.sections for text in section.paragraphs)
+    assert said.count("Processing contract, since 10 January 2026") == 3 and "Estonia" in said
+    assert shown.hash != notice(Settings(**EVERYONE), STUDY).hash  # type: ignore[arg-type]
+
+
+def test_j4_12_nobody_gets_data_in_production_without_an_entry(tmp_path: Path):
+    production = {"mode": Mode.PRODUCTION, "country": "DE", "turn_country": "DE"}
+    everyone = ("s3.fr-par.scw.cloud", "send.api.mailtrap.io", "turn.relay.example")
+    check_third_parties(replace(registered(tmp_path / "all", *everyone), **production))
+    for missing in everyone:
+        there = [host for host in everyone if host != missing]
+        with pytest.raises(SettingsError, match=re.escape(missing)):
+            check_third_parties(replace(registered(tmp_path / missing, *there), **production))
+    own = Settings(**production, mail="smtp", smtp_host="127.0.0.1")  # type: ignore[arg-type]
+    check_third_parties(own)  # this machine's own server is nobody else's
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[unfinished",
+        "['mail.example']\ncountry = 'DE'",
+        ENTRY.replace("2027-01-10", "'soon'").format(host="mail.example"),
+        ENTRY.replace('"Processing contract"', '""').format(host="mail.example"),
+        ENTRY.format(host="mail.example") + 'colour = "red"',
+    ],
 )
-def test_j4_12_an_entry_names_its_safeguard_and_since_when():
-    assert {"safeguard", "since"} <= {field.name for field in fields(ThirdParty)}
+def test_j4_12_a_register_that_does_not_fit_is_refused_with_its_place(tmp_path: Path, text: str):
+    file = tmp_path / "register.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"register\.toml"):
+        third_parties(Settings(mail="smtp", smtp_host="mail.example", register_file=file))
 
 
 def test_j4_14_a_relay_is_named_with_its_host_and_what_it_sees():
@@ -130,19 +192,41 @@ def test_j4_14_credentials_of_a_relay_live_ten_minutes_and_name_nobody():
     assert int(until) - now.timestamp() == 600 and rest == str(session)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="media processes and relays carry no country")
-def test_j4_14_media_processes_and_relays_carry_a_country():
-    assert "country" in Node.__table__.columns
-    assert any("country" in field.name and "turn" in field.name for field in fields(Settings))
+async def test_j4_14_media_processes_and_relays_carry_a_country(world: World):
+    """A room is given a media process in the EU, or none."""
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        for name, country in (("far", "US"), ("near", "EE"), ("nearer", "DE")):
+            moments = {"started_at": func.now(), "heartbeat_at": func.now()}
+            db.add(Node(name=name, url="http://127.0.0.1:1", country=country, capacity=9, streams=len(name), **moments))
+        await db.flush()
+        session = await db.get_one(Session, world.lab.session)
+        assert (await node_of(db, session)).name == "near"  # "far" has more room
+        session.node = None
+        assert (await node_of(db, session, eu_only=False)).name == "far"
+        session.node = "far"  # was chosen before the setting changed
+        assert (await node_of(db, session)).name == "near"
+        await db.execute(delete(Node).where(Node.country != "US"))
+        session.node = None
+        with pytest.raises(NoNode):
+            await node_of(db, session)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a relay outside the EU is not kept out, since its country is not known"
-)
-def test_j4_14_with_eu_only_no_other_relay_is_offered():
-    settings = Settings.from_env({"JUNIER_TURN_URLS": "turn:us.relay.example:3478", "JUNIER_TURN_COUNTRY": "US"})
-    servers = ice_servers(settings, session=uuid4(), now=datetime.now(UTC))
-    assert servers == []
+@pytest.mark.parametrize(("country", "servers"), [("US", 0), ("GB", 0), ("DE", 1)])
+def test_j4_14_with_eu_only_no_other_relay_is_offered(country: str, servers: int):
+    env = {"JUNIER_TURN_URLS": "turn:relay.example:3478", "JUNIER_TURN_COUNTRY": country}
+    asked = {"session": uuid4(), "now": datetime.now(UTC)}
+    assert len(ice_servers(Settings.from_env(env), **asked)) == servers
+    assert len(third_parties(Settings.from_env(env))) == servers  # nobody is told of a relay nobody is sent to
+    assert len(ice_servers(Settings.from_env(env | {"JUNIER_EU_ONLY": "false"}), **asked)) == 1
+
+
+def test_j4_14_in_production_a_country_that_is_not_known_is_none_in_the_eu():
+    production = Settings(mode=Mode.PRODUCTION, turn_urls="turn:relay.example:3478")
+    assert ice_servers(production, session=uuid4(), now=datetime.now(UTC)) == []
+    for country in ("", "US"):
+        with pytest.raises(SettingsError, match="JUNIER_COUNTRY"):
+            check_third_parties(replace(production, country=country))
+    check_third_parties(replace(production, country="DE"))
 
 
 def test_j4_16_storage_providers_are_a_closed_list_and_say_where_the_company_sits():
@@ -161,13 +245,34 @@ def test_j4_16_mail_goes_out_encrypted_or_not_at_all():
     assert Settings(mail="smtp").smtp_tls == "starttls"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="there is no register with safeguard, document and review date, so an overdue review blocks nothing",
-)
-def test_j4_16_an_overdue_review_blocks_new_use():
-    assert {"document", "review_by"} <= {field.name for field in fields(ThirdParty)}
+def test_j4_16_an_overdue_review_counts_from_the_day_after(tmp_path: Path):
+    settings = registered(tmp_path, "s3.fr-par.scw.cloud", "send.api.mailtrap.io", "turn.relay.example")
+    for use in Use:
+        assert overdue(settings, use, date(2027, 1, 10)) is None
+        late = overdue(settings, use, date(2027, 1, 11))
+        assert late is not None and late.use is use
+        assert overdue(Settings(), use, date(2099, 1, 1)) is None
+
+
+async def test_j4_16_an_overdue_review_blocks_new_use(world: World, tmp_path: Path, capsys):
+    """Nobody is invited by that mail service, nothing new is recorded into that storage, no relay is offered."""
+    everyone = ("s3.fr-par.scw.cloud", "send.api.mailtrap.io", "turn.relay.example")
+    late = registered(tmp_path, *everyone, review_by=date(2026, 2, 1))
+    facts = {f.name: getattr(late, f.name) for f in fields(late) if f.name in (*EVERYONE, "register_file")}
+    there = world.with_settings(**facts)
+    owner = await there.member(there.lab)
+    path = f"/sessions/{there.lab.session}"
+    answer = await there.post(owner, f"{path}/invitations", {"name": "Carl", "email": "carl@people.example"})
+    assert answer.status_code == 503 and "send.api.mailtrap.io" in answer.text
+    assert len(await there.rows(there.lab, Invitation)) == 2  # nobody was added
+    await there.post(owner, f"/rooms/{there.lab.session}/open")
+    answer = await there.post(owner, f"/rooms/{there.lab.session}/start")
+    assert answer.status_code == 503 and "s3.fr-par.scw.cloud" in answer.text
+    [session] = await there.rows(there.lab, Session, Session.id == there.lab.session)
+    assert session.recording == "off"
+    assert ice_servers(there.settings, session=uuid4(), now=datetime.now(UTC)) == []
+    with pytest.raises(Broken, match="was due"):
+        check_register(there.settings)
 
 
 def test_j4_16_no_table_is_meant_for_anybody_else():

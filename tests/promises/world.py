@@ -18,6 +18,7 @@ from litestar import Litestar
 from sqlalchemy import select, update
 
 from app.accounts import service as accounts
+from app.accounts.agreement import accept_agreement
 from app.accounts.login import cookie_name, start_login
 from app.accounts.models import Role, Scope
 from app.database import Database
@@ -371,6 +372,7 @@ async def _make_lab(wiring: Wiring, name: str, owner: str, email: str, title: st
         account, member = await accounts.create_account(
             db, wiring.columns, name=name, owner_name=owner, owner_email=email
         )
+        await accept_agreement(db, account=account, by=member)
         study = await create_study(
             db,
             wiring.columns,
