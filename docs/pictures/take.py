@@ -268,7 +268,7 @@ def record(camera: Camera, owner: Page, guest: Page, session: str) -> None:
     shared.set_content(SHARED_PAGE)
     guest.bring_to_front()
     press(guest, "Share my screen")
-    expect(owner.locator("#stored")).to_contain_text("Stored up to")
+    expect(owner.locator("#stored")).to_contain_text("stored up to")
     expect(owner.locator('.tile[data-stream="screen"]')).to_be_visible()
     shared.bring_to_front()
     shared.wait_for_timeout(4000)

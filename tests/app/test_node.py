@@ -16,7 +16,7 @@ import pytest
 
 from app.room import peer
 from app.room.node_api import MAX_BODY_BYTES, NodeApi
-from app.room.node_messages import Health, StreamAsk, StreamFacts, TrackAsk, ViewAsk
+from app.room.node_messages import Health, HealthFacts, StreamAsk, StreamFacts, TrackAsk, ViewAsk
 from app.room.node_rooms import FORSAKEN_SECONDS, NodeFull, Rooms, StreamGone, TakeEnd
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
@@ -128,6 +128,29 @@ async def test_capture_lasts_as_long_as_permission_keeps_arriving(tmp_path: Path
         scene.rooms.permit(ask.session, allow(ask, as_of=4.0))
         assert scene.permitted(ask) == BOTH
         await until(lambda: scene.kept(ask, TrackKind.VOICE) > voice, "voice again")
+        await pc.close()
+
+
+async def test_a_publisher_is_felt_once_a_second_with_the_level_of_its_microphone(tmp_path: Path) -> None:
+    async with rooms(tmp_path) as scene:
+        pc, _, _, offer = await offering()
+        ask = scene.ask(offer)
+        made = await scene.rooms.publish(ask)
+        assert "urn:ietf:params:rtp-hdrext:ssrc-audio-level" in made.sdp, "RFC 6464 is negotiated"
+        await accept(pc, made.sdp)
+
+        def felt() -> HealthFacts:
+            scene.clock += 0.2  # nothing pushes permission: felt all the same, before anything is recorded
+            health = scene.stream(ask).health
+            assert health is not None
+            return health
+
+        await until(lambda: felt().level is not None and felt().fps > 0, "level and pictures")
+        health = felt()
+        assert health.bits_per_second > 0
+        assert health.level is not None and -60 < health.level <= 0
+        assert health.silent_s == 0
+        assert scene.rooms.facts(ask.session).stored_up_to is None
         await pc.close()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from app.room.health import Why, Word
 from recordings.capture.disk import Disk
 from recordings.capture.recorder import NO_ROOM, CaptureState
 from recordings.capture.spool import Spool
@@ -124,12 +125,18 @@ async def test_the_room_is_told_that_there_is_no_room_and_that_there_is_again(tm
             await accept(pc, made.sdp)
 
             def state() -> str:
+                scene.clock += 0.1
                 scene.rooms.permit(ask.session, allow(ask, as_of=asyncio.get_running_loop().time()))
                 return scene.stream(ask).state
+
+            def told_in_a_word() -> bool:
+                health = scene.stream(ask).health
+                return health is not None and health.word is Word.NOT_STORED and Why.NO_ROOM in health.why
 
             await until(lambda: state() == CaptureState.RECORDING, "it records")
             disk.full = True
             await until(lambda: state() == CaptureState.FULL, "the room is told")
+            await until(lambda: state() and told_in_a_word(), "by its line too")
             kept = scene.kept(ask, TrackKind.CAMERA)
             disk.full = False
             await until(lambda: state() == CaptureState.RECORDING, "it goes on by itself")

@@ -14,7 +14,8 @@ from uuid import uuid4
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from app.room.node_messages import StreamAsk
+from app.room.health import Why, Word
+from app.room.node_messages import HealthFacts, StreamAsk
 from app.room.node_numbers import MediaNumbers
 from recordings.capture.recorder import CaptureState, StreamRecorder
 from recordings.capture.segmenter import SEGMENT_S
@@ -264,11 +265,11 @@ async def test_leftovers_of_an_earlier_life_are_no_alarm_before_they_could_be_st
     assert uploader.health().oldest_waiting_s >= 3_600
     clock.now += ALARM_S + 1
     assert uploader.health().failing
-    assert ALARM_S + SEGMENT_S < TOLD_WITHIN_S
+    assert ALARM_S + SEGMENT_S < TOLD_WITHIN_S, "by the line of a stream too (app/room/health.py)"
 
 
 async def test_a_real_publisher_is_recorded_through_it_and_the_room_and_the_metrics_say_so(
-    weed: Weed, tmp_path: Path
+    weed: Weed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with proxied(weed) as proxy, rooms(tmp_path) as scene:
         uploader = Uploader(scene.spool, proxy.store(weed))
@@ -288,6 +289,13 @@ async def test_a_real_publisher_is_recorded_through_it_and_the_room_and_the_metr
                 "the room is told",
                 TOLD_WITHIN_S,
             )
+            with monkeypatch.context() as sooner:
+                sooner.setattr("app.room.health.ALARM_S", 1.0)  # with the real one it is told in time, see below
+                await until(
+                    lambda: _recording(scene, ask) and _health(scene, ask).word is Word.NOT_STORED,
+                    "the stream's line says that it is not being stored",
+                )
+            assert Why.LATE in _health(scene, ask).why
             told = generate_latest(numbers).decode()
             assert "junier_media_storing_trouble 1.0" in told
             kept = scene.kept(ask, CAMERA)
@@ -305,7 +313,14 @@ async def test_a_real_publisher_is_recorded_through_it_and_the_room_and_the_metr
         assert len(stored) == len({thing.key for thing in stored}) >= 4
 
 
+def _health(scene: NodeScene, ask: StreamAsk) -> HealthFacts:
+    health = scene.stream(ask).health
+    assert health is not None
+    return health
+
+
 def _recording(scene: NodeScene, ask: StreamAsk) -> bool:
-    """Permission is a lease: renewed at every look."""
+    """Permission is a lease: renewed at every look, at which the clock of the rooms goes on too."""
+    scene.clock += 0.1
     scene.rooms.permit(ask.session, allow(ask, as_of=asyncio.get_running_loop().time()))
     return all(track.frames > 10 for track in scene.stream(ask).tracks)
