@@ -19,7 +19,7 @@ from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, NotThere
 from app.forms import Form
 from app.jobs import enqueue
-from app.privacy.due_in_sql import held_at
+from app.privacy.held_in_sql import held_at
 from app.privacy.models import Erasure, ErasureState
 from app.sealed_columns import SealedColumns
 from app.sessions.models import HoldReason, Recording, RecordingState, Session

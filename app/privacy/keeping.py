@@ -19,7 +19,7 @@ from app.accounts.models import Account
 from app.audit import Action, record
 from app.database import Db
 from app.privacy.beside import beside_recordings, days_kept
-from app.privacy.due_in_sql import KEPT
+from app.privacy.held_in_sql import KEPT
 from app.sessions.models import Recording, Session
 from app.sessions.policy import due, is_held, shortest
 from app.sessions.service import find_session, recording_facts

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Text, Uuid, func
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -111,3 +111,17 @@ class LedgerMark(Base):
     only: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     ledger: Mapped[UUID]
     position: Mapped[int] = mapped_column(BigInteger)  # bytes
+
+
+class SessionDue(Base):
+    """When the first of what is held of a session goes by itself, None: not by itself; no row: nothing is held.
+
+    PostgreSQL writes it at the end of every transaction that changed what it follows from (tell_due and the triggers
+    tells_due of revision 0003), so that nothing can be forgotten; the application only reads. What a page shows is
+    said by the rules; beside them this may differ in what is past: a hold that ended still counts as it stood."""
+
+    __tablename__ = "session_due"
+    session_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    due: Mapped[datetime | None]
+    __table_args__ = (Index("session_due_in_order", "account_id", "due", "session_id"),)

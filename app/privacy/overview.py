@@ -16,7 +16,8 @@ from sqlalchemy import func, select
 from app.database import Db
 from app.privacy.axis import Span
 from app.privacy.beside import Beside, beside_recordings, days_kept
-from app.privacy.due_in_sql import KEPT, items_by_session, never
+from app.privacy.held_in_sql import KEPT
+from app.privacy.models import SessionDue
 from app.sessions.listing import TRACK_WORDS
 from app.sessions.models import Recording, Session, Track, Transcript, TranscriptState
 from app.sessions.policy import due, is_held
@@ -98,30 +99,26 @@ def heading(due_at: datetime | None, now: datetime) -> str:
 
 async def overview(db: Db, now: datetime, *, limit: int, offset: int) -> Overview:
     """Ordered by the first date, then by session; what has no date stands last."""
-    items = items_by_session(now).subquery("sessions")
-    found = (
-        await db.execute(
-            select(
-                items.c.session_id,
-                func.count().over().label("sessions"),
-                func.count().filter(items.c.due <= now).over().label("overdue"),
-                func.count().filter(items.c.due.is_(None)).over().label("without_date"),
-                func.min(items.c.due).filter(items.c.due > now).over().label("next_due"),
-            )
-            .order_by(func.coalesce(items.c.due, never()), items.c.session_id)
-            .limit(limit + 1)
-            .offset(offset)
-        )
-    ).all()
-    lines = await _lines(db, await _sessions(db, [row.session_id for row in found[:limit]]), now)
-    first = found[0] if found else None
+    first = SessionDue.due
+    all_pages = await db.execute(
+        select(
+            func.count().label("sessions"),
+            func.count().filter(first <= now).label("overdue"),
+            func.count().filter(first.is_(None)).label("without_date"),
+            func.min(first).filter(first > now).label("next_due"),
+        ).select_from(SessionDue)
+    )
+    known = all_pages.one()
+    in_order = select(SessionDue.session_id).order_by(first, SessionDue.session_id)  # NULL stands last
+    ids = (await db.scalars(in_order.limit(limit + 1).offset(offset))).all()
+    lines = await _lines(db, await _sessions(db, ids[:limit]), now)
     return Overview(
         groups=_grouped(lines, now),
-        sessions=first.sessions if first else 0,
-        overdue=first.overdue if first else 0,
-        without_date=first.without_date if first else 0,
-        next_due=first.next_due if first else None,
-        more=len(found) > limit,
+        sessions=known.sessions,
+        overdue=known.overdue,
+        without_date=known.without_date,
+        next_due=known.next_due,
+        more=len(ids) > limit,
     )
 
 

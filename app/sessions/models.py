@@ -63,7 +63,10 @@ class Session(Row):
     recording_at: Mapped[datetime | None]  # when recording was started
     retention_days: Mapped[int | None]  # shorter than the study's; None: as the study
     ended_at: Mapped[datetime | None]
-    __table_args__ = (Index("session_of_study", "study_id", "created_at"),)
+    __table_args__ = (
+        Index("session_of_study", "study_id", "created_at"),
+        Index("session_in_order", "account_id", "created_at"),
+    )
 
 
 class Recording(Row):

@@ -1,4 +1,13 @@
 -- The reverse, last first.
+DROP INDEX session_in_order;
+DROP TRIGGER tells_due ON response;
+DROP TRIGGER tells_due ON note;
+DROP TRIGGER tells_due ON recording;
+DROP TRIGGER tells_due ON session;
+DROP TRIGGER tells_due ON study;
+DROP FUNCTION due_changed();
+DROP FUNCTION tell_due(uuid[]);
+DROP TABLE session_due;
 DROP TABLE audit_check;
 DROP TABLE ledger_mark;
 DROP TABLE line_correction;

@@ -1,0 +1,257 @@
+"""The dates that PostgreSQL keeps for the retention overview say what the rules say, whatever changes them."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import delete, select, text, update
+
+from app.database import Db, now_in
+from app.privacy.beside import beside_recordings, days_kept
+from app.privacy.held_in_sql import KEPT
+from app.privacy.models import SessionDue
+from app.sessions.models import Note, Recording, RecordingState, Session
+from app.sessions.policy import due, shortest
+from app.sessions.response_models import Response
+from app.sessions.service import recording_facts
+from app.studies.models import Study
+from tests.fixtures.web import Cast
+
+R = TypeVar("R", Study, Session, Recording, Note, Response)
+
+SEED = 21
+SESSIONS = 150
+
+
+async def plant(db: Db, cast: Cast, now: datetime, rng: random.Random, *, sessions: int = SESSIONS) -> None:
+    """Sessions ended and going on, under every mix of clocks, holds, restrictions and states; notes beside them."""
+
+    def known() -> UUID:
+        return UUID(int=rng.getrandbits(128))
+
+    def about(days: int) -> datetime:
+        return now + timedelta(seconds=rng.randrange(-86_400 * days, 86_400 * days))
+
+    study = await db.get_one(Study, cast.study)
+    columns = [c.name for c in Study.__table__.columns if c.name not in ("id", "retention_days")]
+    names = ", ".join(columns)
+    for days in (None, 1, 30, 365):
+        made = f"INSERT INTO study (id, retention_days, {names}) SELECT :id, :days, {names} FROM study WHERE id = :old"
+        await db.execute(text(made), {"id": known(), "days": days, "old": study.id})
+    studies = list(await db.scalars(select(Study.id).where(Study.id != study.id).order_by(Study.id)))
+    for _ in range(sessions):
+        session = Session(
+            id=known(),
+            account_id=cast.account,
+            study_id=rng.choice(studies),
+            title="x",
+            ended_at=rng.choice([None, about(400)]),
+            retention_days=rng.choice([None, None, 7, 90, 1000]),
+        )
+        db.add(session)
+        await db.flush()
+        for stream in ("camera", "screen"):
+            held = rng.choice([None, None, "complaint"])
+            db.add(
+                Recording(
+                    id=known(),
+                    account_id=cast.account,
+                    session_id=session.id,
+                    person_id=rng.choice([known(), cast.participant.participant]),
+                    stream=stream,
+                    state=rng.choice(list(RecordingState)),
+                    created_at=about(400),
+                    held_reason=held,
+                    held_until=rng.choice([None, now, about(400), about(2)]) if held else None,
+                    restricted_at=rng.choice([None, None, None, about(9)]),
+                    erased_at=rng.choice([None, None, None, about(9)]),
+                )
+            )
+        if rng.random() < 0.4:
+            db.add(
+                Response(
+                    id=known(),
+                    account_id=cast.account,
+                    session_id=session.id,
+                    participant_id=cast.participant.participant,
+                    answered_at=about(400),
+                    restricted_at=rng.choice([None, None, about(9)]),
+                    erased_at=rng.choice([None, None, about(9)]),
+                )
+            )
+        if rng.random() < 0.4:
+            db.add(
+                Note(
+                    id=known(),
+                    account_id=cast.account,
+                    session_id=session.id,
+                    member_id=cast.owner,
+                    at=about(400),
+                    text=b"x",
+                )
+            )
+    await db.flush()
+
+
+async def by_the_rules(db: Db, now: datetime) -> dict[UUID, datetime | None]:
+    """The first date of each session of which something is held."""
+    dates: dict[UUID, list[datetime | None]] = defaultdict(list)
+    pairs = [
+        (row[0], row[1]) for row in await db.execute(select(Session, Study).join(Study, Study.id == Session.study_id))
+    ]
+    of_session = {session.id: (session, study) for session, study in pairs}
+    for recording in await db.scalars(select(Recording).where(Recording.state.not_in(KEPT))):
+        session, study = of_session[recording.session_id]
+        dates[session.id].append(due(recording_facts(recording, session), study.retention_days, now))
+    for session_id, beside in (await beside_recordings(db, pairs, now, days_kept)).items():
+        if beside.notes or beside.answers:
+            dates[session_id] += [*beside.notes, *beside.answers]
+    return {session: min((one for one in those if one is not None), default=None) for session, those in dates.items()}
+
+
+async def kept_says_what_the_rules_say(cast: Cast, *moments: timedelta) -> dict[UUID, datetime | None]:
+    """Date by date; in the past it is enough that both are past. Returns what is kept."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        now = await now_in(db)
+        kept = {row.session_id: row.due for row in await db.scalars(select(SessionDue))}
+        for moment in (now, *(now + one for one in moments)):
+            said = await by_the_rules(db, moment)
+            assert kept.keys() == said.keys()
+            for session, date in said.items():
+                one = kept[session]
+                assert one == date or (one is not None and date is not None and max(one, date) <= moment)
+    return kept
+
+
+async def test_the_dates_kept_are_those_of_the_rules(cast: Cast) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await plant(db, cast, await now_in(db), random.Random(SEED))
+    kept = await kept_says_what_the_rules_say(cast, timedelta(days=1), timedelta(days=-200), timedelta(days=200))
+    assert len(kept) > 100 and sum(one is None for one in kept.values()) > 10
+
+
+async def change(db: Db, cast: Cast, now: datetime, rng: random.Random) -> str:
+    """One of all the changes that move a date; ORM and bulk statements both. Returns which."""
+
+    def about(days: int) -> datetime:
+        return now + timedelta(seconds=rng.randrange(-86_400 * days, 86_400 * days))
+
+    study, session, row = await one_of(db, rng, Study), await one_of(db, rng, Session), await one_of(db, rng, Recording)
+    note, response = await one_of(db, rng, Note), await one_of(db, rng, Response)
+    days = rng.choice([None, 1, 30, 365, 2000])
+    what = rng.choice(["study", "session", "end", "hold", "release", "restrict", "erase", "empty", "again", "bulk"])
+    match what:
+        case "study":
+            study.retention_days = days
+        case "session":
+            session.retention_days = days
+        case "end":
+            session.ended_at = rng.choice([None, about(400)])
+        case "hold":
+            row.held_reason, row.held_until = "complaint", rng.choice([None, about(400), about(2)])
+        case "release":
+            row.held_reason = row.held_until = None
+        case "restrict":
+            row.restricted_at = response.restricted_at = rng.choice([None, now])
+        case "erase":
+            row.state, row.erased_at, response.erased_at = RecordingState.ERASED, now, rng.choice([None, now])
+            await db.delete(note)
+        case "empty":
+            row.state = RecordingState.EMPTY
+        case "again":
+            row.state, row.erased_at = RecordingState.CAPTURING, None
+            db.add(Note(account_id=cast.account, session_id=row.session_id, member_id=cast.owner, at=now, text=b"x"))
+        case "bulk":
+            await db.execute(update(Recording).where(Recording.stream == "screen").values(held_until=about(30)))
+    return what
+
+
+async def one_of(db: Db, rng: random.Random, table: type[R]) -> R:
+    return rng.choice(list(await db.scalars(select(table).order_by(table.id))))
+
+
+async def test_whatever_changes_moves_the_dates(cast: Cast) -> None:
+    rng = random.Random(SEED + 1)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await plant(db, cast, await now_in(db), rng, sessions=12)
+    seen = set()
+    for _ in range(60):
+        async with cast.wiring.database.transaction(cast.account) as db:
+            seen.add(await change(db, cast, await now_in(db), rng))
+        await kept_says_what_the_rules_say(cast, timedelta(days=20))
+    assert len(seen) == 10
+
+
+async def test_nothing_is_left_of_a_session_that_is_gone(cast: Cast) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await plant(db, cast, await now_in(db), random.Random(SEED), sessions=3)
+    assert await kept_says_what_the_rules_say(cast)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        for table in (Response, Recording, Note):
+            await db.execute(delete(table))
+        await db.execute(delete(Session).where(Session.id.not_in([cast.session, cast.other_session])))
+    assert await kept_says_what_the_rules_say(cast) == {}
+
+
+async def test_two_who_change_one_session_at_once_are_both_heard(cast: Cast) -> None:
+    """Each sees the other's rows only after its commit; the one that commits last writes for both."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        now = await now_in(db)
+        await plant(db, cast, now, random.Random(SEED), sessions=1)
+    database = cast.wiring.database
+    async with database.transaction(cast.account) as one, database.transaction(cast.account) as other:
+        first = (await one.scalars(select(Recording).order_by(Recording.stream))).first()
+        assert first is not None
+        first.state, first.erased_at = RecordingState.STORED, None
+        first.held_reason, first.held_until = "complaint", now + timedelta(days=3000)
+        await one.flush()
+        await other.execute(update(Study).values(retention_days=10))
+    await kept_says_what_the_rules_say(cast)
+
+
+async def test_a_change_that_is_taken_back_moves_nothing(cast: Cast) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await plant(db, cast, await now_in(db), random.Random(SEED))
+    before = await kept_says_what_the_rules_say(cast)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Study).values(retention_days=1))
+        await db.rollback()
+    assert await kept_says_what_the_rules_say(cast) == before
+
+
+async def test_another_account_sees_none_of_them(cast: Cast) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await plant(db, cast, await now_in(db), random.Random(SEED), sessions=3)
+    async with cast.wiring.database.transaction(cast.other_account) as db:
+        assert not (await db.scalars(select(SessionDue))).all()
+
+
+async def test_the_door_of_reminders_names_what_the_rule_says(cast: Cast) -> None:
+    """A superset would do; it is exact, so that a digest never hangs on what is not meant."""
+    rng = random.Random(SEED + 2)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        now = await now_in(db)
+        await plant(db, cast, now, rng)
+        soon = now + timedelta(days=30)
+        expected = {
+            recording.id
+            for recording, session, study in await db.execute(
+                select(Recording, Session, Study)
+                .join(Session, Session.id == Recording.session_id)
+                .join(Study, Study.id == Session.study_id)
+                .where(Recording.state.not_in(KEPT), Recording.erased_at.is_(None))
+            )
+            if (days := shortest(study.retention_days, session.retention_days)) is not None
+            and recording.created_at + timedelta(days=days) <= soon
+            and (until := due(recording_facts(recording, session), study.retention_days, now)) is not None
+            and now < until <= soon
+        }
+        asked = {"now": now, "until": soon}
+        found = await db.execute(text("SELECT * FROM recordings_due_soon(:now, :until, 1000)"), asked)
+        told = {row.recording_id for row in found}
+        erased = set(await db.scalars(select(Recording.id).where(Recording.erased_at.is_not(None))))
+    assert expected and told - erased == expected
