@@ -52,6 +52,16 @@ def security_headers(settings: Settings) -> dict[str, str]:
     return headers
 
 
+PUBLISHERS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST, DELETE, PATCH, OPTIONS",
+    "access-control-allow-headers": "authorization, content-type",
+    "access-control-expose-headers": "location, link, retry-after",
+}
+"""WHIP is open to pages of other origins, refusals included, so that they can read why (Fetch §3.2): they show a room
+token. No cookie is ever accepted from another origin, and "*" tells browsers so."""
+
+
 def add_headers(settings: Settings) -> Callable[[Message, Scope], Awaitable[None]]:
     """A before_send hook, so that error pages and unknown addresses carry the headers too."""
     fixed = security_headers(settings)
@@ -62,9 +72,21 @@ def add_headers(settings: Settings) -> Callable[[Message, Scope], Awaitable[None
         headers = MutableScopeHeaders.from_message(message)
         for name, value in fixed.items():
             headers.setdefault(name, value)
+        if f"{scope['path']}/".startswith("/whip/"):
+            for name, value in (PUBLISHERS | _told_publishers(message["status"], scope["path"])).items():
+                headers.setdefault(name, value)
         headers.setdefault("cache-control", "no-store")  # pages hold personal data; static files say otherwise
 
     return before_send
+
+
+def _told_publishers(status: int, path: str) -> dict[str, str]:
+    """What RFC 9110 §11.6.1 and §15.5.6 want beside these refusals."""
+    if status == 401:
+        return {"www-authenticate": "Bearer"}
+    if status == 405:
+        return {"allow": "POST, OPTIONS" if path.rstrip("/") == "/whip" else "DELETE, OPTIONS"}
+    return {}
 
 
 def own_origin(settings: Settings) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:

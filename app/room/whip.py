@@ -142,7 +142,7 @@ async def change(request: AnyRequest, wiring: Wiring, db: Db, login: Login, reso
 
 
 async def read_offer(request: AnyRequest) -> str:
-    """The offer in the body. Raises NotAnOffer, BadInput."""
+    """The offer in the body. Raises NotAnOffer, OfferTooLong."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
         raise NotAnOffer
     body = await request.body()
