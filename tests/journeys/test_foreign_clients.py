@@ -1,15 +1,16 @@
-"""Publishers that are no browser: libwebrtc from Node.js is recorded, ffmpeg's H.264 is refused in clear words."""
+"""Publishers that are no browser: libwebrtc from Node.js and FFmpeg's H.264 are recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.journeys.browser import until
+from tests.journeys.browser import Window, chromium, until
 from tests.journeys.quick import recording_room, served, stored
 
 HERE = Path(__file__).parent
@@ -58,15 +59,61 @@ async def test_libwebrtc_publishes_with_a_room_token_and_is_recorded(data_dir: P
         assert seen["audio"] > 100
 
 
-async def test_an_offer_of_h264_alone_is_refused_in_words_a_person_can_use(data_dir: Path) -> None:
+async def test_ffmpeg_publishes_h264_and_the_review_plays_it(data_dir: Path) -> None:
+    """FFmpeg 8 as it comes: it is recorded without being decoded, picture for picture, and a browser shows it."""
+    async with recording_room(data_dir) as (owner, guest), chromium() as browser:
+        whip, token = await guest.room_token(owner.session, "camera")
+        ffmpeg = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(HERE / "ffmpeg_client.py"),
+            whip,
+            str(data_dir),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert ffmpeg.stdin is not None
+            ffmpeg.stdin.write(f"{token}\n".encode())
+            assert "ffmpeg" in await line(ffmpeg)
+            await until(lambda: stored(owner), "five seconds in the store")
+            ffmpeg.stdin.write(b"\n")
+            sent = await line(ffmpeg)
+            assert await ffmpeg.wait() == 0
+        finally:
+            if ffmpeg.returncode is None:
+                ffmpeg.kill()
+                await ffmpeg.wait()
+        await owner.lead("end")
+        seen = await served(owner)
+        # what was sent before the first permission arrived is not recorded, which is at most a second of it
+        assert int(str(sent["pictures"])) - 2 * 30 <= seen["video"] <= int(str(sent["pictures"]))
+        assert seen["audio"] > 100
+        window = await Window.open(browser)
+        await window.context.add_cookies(
+            [
+                {"name": one.name, "value": str(one.value), "url": owner.browser.origin}
+                for one in owner.browser.http.cookies.jar
+            ]
+        )
+        await window.page.goto(f"{owner.browser.origin}/sessions/{owner.session}/review")
+        await window.page.wait_for_function("() => document.querySelector('video')?.readyState >= 2")
+        await window.page.get_by_role("button", name="Play", exact=True).click()
+        await window.page.wait_for_function("() => document.querySelector('video').currentTime > 2")
+        video = window.page.locator("video").first
+        size = await video.evaluate("video => [video.videoWidth, video.videoHeight]")
+        assert size == [320, 240]
+        assert window.faults == []
+
+
+async def test_an_offer_without_a_format_we_record_is_refused_in_words_a_person_can_use(data_dir: Path) -> None:
     async with recording_room(data_dir) as (owner, guest):
         whip, token = await guest.room_token(owner.session, "camera")
         headers = {"authorization": f"Bearer {token}", "content-type": "application/sdp"}
         async with httpx.AsyncClient(trust_env=False) as ffmpeg:
-            answer = await ffmpeg.post(whip, content=FFMPEG_OFFER.read_bytes(), headers=headers)
+            answer = await ffmpeg.post(whip, content=FFMPEG_OFFER.read_text().replace("H264", "H265"), headers=headers)
         assert answer.status_code == 422
         assert answer.headers["content-type"].startswith("application/problem+json")
-        assert "VP8" in answer.json()["detail"]
+        assert "VP8 or H.264" in answer.json()["detail"]
         await owner.lead("end")
         page = await owner.browser.open(f"/sessions/{owner.session}")
         assert "Nothing was recorded" in page.words

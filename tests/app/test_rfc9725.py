@@ -1,0 +1,139 @@
+"""WHIP as RFC 9725 says it, clause by clause, over HTTP as a publisher of another origin sends it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.database import Database
+from tests.app.loopback import offering
+from tests.app.room_stage import Stage, media, stage, web
+from tests.app.test_whip import SDP, token_of
+
+ELSEWHERE = {"origin": "https://studio.example", "sec-fetch-site": "cross-site"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clause:
+    """One thing asked and how it must be answered. path: {session} stands for the WHIP session URL."""
+
+    says: str
+    method: str
+    path: str
+    status: int
+    body: Callable[[str], str | bytes] = lambda offer: offer
+    headers: dict[str, str] = field(default_factory=dict)
+    token: bool = True
+    answered: dict[str, str] = field(default_factory=dict)
+
+
+EXPOSED = {"access-control-allow-origin": "*", "access-control-expose-headers": "location, link, retry-after"}
+PREFLIGHT = {"access-control-request-method": "DELETE", "access-control-request-headers": "authorization"}
+
+CLAUSES = (
+    Clause(says="§4.2 another type", method="POST", path="/whip", status=415, headers={"content-type": "text/plain"}),
+    Clause(says="§4.2 no type", method="POST", path="/whip", status=415, headers={"content-type": ""}),
+    Clause(says="§4.2 no offer", method="POST", path="/whip", status=400, body=lambda offer: "hello"),
+    Clause(says="§4.2 nothing", method="POST", path="/whip", status=400, body=lambda offer: ""),
+    Clause(says="§4.2 no text", method="POST", path="/whip", status=400, body=lambda offer: b"\xff\xfe"),
+    Clause(says="long for an offer", method="POST", path="/whip", status=400, body=lambda o: o + "a=x\r\n" * 20_000),
+    Clause(says="RFC 9110 §15.5.14", method="POST", path="/whip", status=413, body=lambda o: o + "a=x\r\n" * 80_000),
+    Clause(
+        says="§4.2 media that cannot be recorded",
+        method="POST",
+        path="/whip",
+        status=422,
+        body=lambda offer: offer.replace("VP8/", "AV1/").replace("H264/", "H265/"),
+    ),
+    Clause(says="§4.4.1 no bundle", method="POST", path="/whip", status=400, body=lambda o: o.replace("BUNDLE", "LS")),
+    Clause(
+        says="§4.5 who is asking",
+        method="POST",
+        path="/whip",
+        status=401,
+        token=False,
+        headers={"authorization": "Bearer nobody"},
+        answered={"www-authenticate": "Bearer"} | EXPOSED,
+    ),
+    Clause(says="no token", method="POST", path="/whip", status=403, token=False),
+    Clause(says="§4.2 nothing to get", method="GET", path="/whip", status=405),
+    Clause(says="§4.2 nothing to put", method="PUT", path="/whip", status=405),
+    Clause(says="§4.2 nothing to get", method="GET", path="{session}", status=405, answered=EXPOSED),
+    Clause(says="§4.2 nothing to put", method="PUT", path="{session}", status=405),
+    Clause(says="§4.2 nothing to post", method="POST", path="{session}", status=405),
+    Clause(
+        says="§4.3.1 neither trickle nor restart",
+        method="PATCH",
+        path="{session}",
+        status=405,
+        headers={"content-type": "application/trickle-ice-sdpfrag", "if-match": '"x"'},
+        answered={"allow": "DELETE, OPTIONS"} | EXPOSED,
+    ),
+    Clause(says="somebody else's", method="DELETE", path="/whip/" + "x" * 43, status=404, answered=EXPOSED),
+    Clause(
+        says="Fetch §3.2 before DELETE",
+        method="OPTIONS",
+        path="{session}",
+        status=204,
+        token=False,
+        headers=PREFLIGHT,
+        answered={
+            "access-control-allow-methods": "POST, DELETE, PATCH, OPTIONS",
+            "access-control-allow-headers": "authorization, content-type",
+        }
+        | EXPOSED,
+    ),
+    Clause(
+        says="§4.2 what may be posted",
+        method="OPTIONS",
+        path="/whip",
+        status=204,
+        token=False,
+        answered={"accept-post": "application/sdp"} | EXPOSED,
+    ),
+    Clause(says="§4.2 the end", method="DELETE", path="{session}", status=200, answered=EXPOSED),
+    Clause(says="the end, again", method="DELETE", path="{session}", status=200),
+)
+
+
+@asynccontextmanager
+async def room(database: Database, folder: Path, **settings: Any) -> AsyncIterator[tuple[Stage, httpx.AsyncClient]]:
+    scene = await stage(database, folder, **settings)
+    await scene.open("open_room")
+    async with media(scene.wiring), web(scene) as http:
+        yield scene, http
+
+
+async def test_every_clause(database: Database, tmp_path: Path) -> None:
+    turn = {"turn_urls": "stun:stun.example.eu, turn:turn.example.eu", "turn_secret": "s"}
+    async with room(database, tmp_path, **turn) as (scene, http):
+        bearer = await token_of(http, scene, await scene.cookie(member=scene.owner))
+        pc, _, _, offer = await offering()
+        made = await http.post("/whip", content=offer, headers=bearer | ELSEWHERE)
+        assert made.status_code == 201
+        assert made.headers["content-type"].startswith("application/sdp") and made.text.startswith("v=0")
+        assert made.headers["location"].startswith("/whip/") and len(made.headers["location"]) > 40
+        assert "etag" not in made.headers, "§4.3.1: it would promise PATCH"
+        assert EXPOSED.items() <= dict(made.headers).items()
+        for headers in (made.headers, (await http.options("/whip", headers=bearer)).headers):
+            stun, turn_server = headers["link"].split(", ")
+            assert stun == '<stun:stun.example.eu>; rel="ice-server"'
+            assert turn_server.startswith('<turn:turn.example.eu>; rel="ice-server"; username="')
+            assert turn_server.endswith('"; credential-type="password"')
+        wrong = []
+        for clause in CLAUSES:
+            shown = (bearer if clause.token else SDP) | ELSEWHERE | clause.headers
+            content = clause.body(offer) if clause.method in ("POST", "PUT") else None
+            path = clause.path.format(session=made.headers["location"])
+            answer = await http.request(clause.method, path, content=content, headers=shown)
+            if answer.status_code != clause.status or not clause.answered.items() <= dict(answer.headers).items():
+                wrong.append((clause.says, clause.method, clause.path, answer.status_code, dict(answer.headers)))
+            if answer.status_code == 405 and not answer.headers.get("allow"):
+                wrong.append((clause.says, "RFC 9110 §15.5.6: no Allow", clause.method, clause.path))
+        assert wrong == []
+        await pc.close()
