@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from hashlib import sha256
+from itertools import groupby
 
 import rfc8785
 
@@ -65,8 +66,16 @@ class StudyFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
+    """items: those of the paragraphs that are shown as a list."""
+
     heading: str
     paragraphs: tuple[str, ...]
+    items: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> list[tuple[bool, list[str]]]:
+        """The paragraphs in their order: (a list or not, its texts)."""
+        return [(listed, list(run)) for listed, run in groupby(self.paragraphs, key=self.items.__contains__)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +122,11 @@ def _notice(settings: Settings, study: StudyFacts) -> Notice:
                 ),
             ),
         ),
-        Section(heading=_("What we collect"), paragraphs=_collected(study.kinds, study.has_questions)),
+        Section(
+            heading=_("What we collect"),
+            paragraphs=_collected(study.kinds, study.has_questions),
+            items=_kinds(study.kinds),
+        ),
         Section(
             heading=_("Where it is kept"),
             paragraphs=(
@@ -165,8 +178,11 @@ def _notice(settings: Settings, study: StudyFacts) -> Notice:
     )
 
 
+def _kinds(kinds: Collection[ConsentKind]) -> tuple[str, ...]:
+    return tuple(f"{'. '.join(kind_words(kind))}." for kind in ConsentKind if kind in kinds)
+
+
 def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str, ...]:
-    own = [f"{'. '.join(kind_words(kind))}." for kind in ConsentKind if kind in kinds]
     answers = _(
         "What you answer, if you want to, to the study's questions after the session. "
         "Answers are kept as long as recordings may be."
@@ -174,7 +190,7 @@ def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str
     return (
         _("Your name and e-mail address, so that we can invite you and answer you."),
         _("Only if you switch it on, kind by kind:"),
-        *own,
+        *_kinds(kinds),
         _("The people of the study may write notes while you take part. Notes are kept as long as recordings may be."),
         *((answers,) if has_questions else ()),
         _(

@@ -85,7 +85,7 @@ def time_left(share: float, running: timedelta) -> timedelta | None:
 
 
 def ready_words(words: int, coverage: float | None) -> str:
-    """ready, 120 words, found in 93 % of the speech. coverage: None when nobody spoke."""
+    """ready, 120 words; they cover 93 % of the time somebody spoke. coverage: None when nobody spoke."""
     if not words:
         silent = coverage is None or coverage >= 1
         return _("nobody spoke") if silent else _("somebody spoke, but no words could be made out")
@@ -93,7 +93,12 @@ def ready_words(words: int, coverage: float | None) -> str:
     if coverage is None:
         return said
     if coverage >= 1:
-        found = _("found in all of the speech")
+        found = ngettext("it covers all of the time somebody spoke", "they cover all of the time somebody spoke", words)
     else:
-        found = _("found in %(percent)s %% of the speech", percent=floor(coverage * 100))
-    return f"{said}, {found}"
+        found = ngettext(
+            "it covers %(percent)s %% of the time somebody spoke",
+            "they cover %(percent)s %% of the time somebody spoke",
+            words,
+            percent=floor(coverage * 100),
+        )
+    return f"{said}; {found}"

@@ -46,6 +46,7 @@ MEMBERS_ONLY = (
     "app/sessions/next_step.py",
     "app/sessions/note",
     "app/sessions/overview.py",
+    "app/sessions/purposes.py",
     "app/sessions/service.py",
     "app/settings_page.py",
     "app/static/js/review",

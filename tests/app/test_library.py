@@ -124,7 +124,7 @@ async def test_the_session_page_says_what_became_of_each_recording(cast: Cast, r
     browser = await cast.browser("owner")
     page = (await browser.get(f"/sessions/{cast.session}")).text
     assert "Stored" in page
-    assert "ready, 12 words, found in all of the speech" in page
+    assert "ready, 12 words; they cover all of the time somebody spoke" in page
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(Recording).values(state="failed", failure_reason="the disk was full"))
     assert "the disk was full" in (await browser.get(f"/sessions/{cast.session}")).text

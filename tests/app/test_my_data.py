@@ -159,7 +159,7 @@ async def test_erase_everything_about_me_ends_in_a_receipt_with_a_certificate(
     assert answer.status_code == 303 and answer.headers["location"].startswith("/receipt/")
     stranger = await cast.browser("stranger")
     receipt = await stranger.get(answer.headers["location"])
-    assert receipt.status_code == 200 and "Waiting for its turn" in receipt.text
+    assert receipt.status_code == 200 and "Being erased now" in receipt.text
     assert (await stranger.get(f"{answer.headers['location']}/certificate.json")).status_code == 404
     assert (await browser.get("/my-data")).status_code == 401, "signed out"
     async with cast.wiring.database.transaction(cast.account) as db:

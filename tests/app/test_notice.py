@@ -95,6 +95,13 @@ def test_only_kinds_that_the_study_records_are_listed() -> None:
     assert "Audio" in text and "Video" not in text and "Transcript" not in text
 
 
+def test_the_kinds_are_a_list_within_the_sentences_and_change_no_word() -> None:
+    [collected] = [section for section in notice(HERE, STUDY).sections if section.items]
+    assert [listed for listed, _texts in collected.blocks] == [False, True, False]
+    assert [text.split(".")[0] for text in collected.blocks[1][1]] == ["Video", "Audio", "Screen", "Transcript"]
+    assert [text for _listed, texts in collected.blocks for text in texts] == list(collected.paragraphs)
+
+
 def test_it_is_dated_by_wording_or_consent_text_whichever_is_newer() -> None:
     assert notice(HERE, STUDY).dated == WORDING_DATED
     newer = date(2027, 1, 5)

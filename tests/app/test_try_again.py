@@ -163,9 +163,9 @@ async def test_a_kind_without_a_playable_picture_and_an_empty_recording_have_the
     [
         (0, None, "nobody spoke"),
         (0, 0.0, "somebody spoke, but no words could be made out"),
-        (1, 1.0, "ready, 1 word, found in all of the speech"),
-        (1200, 0.939, "ready, 1200 words, found in 93 % of the speech"),
-        (1200, 0.999, "ready, 1200 words, found in 99 % of the speech"),
+        (1, 1.0, "ready, 1 word; it covers all of the time somebody spoke"),
+        (1200, 0.939, "ready, 1200 words; they cover 93 % of the time somebody spoke"),
+        (1200, 0.999, "ready, 1200 words; they cover 99 % of the time somebody spoke"),
     ],
 )
 def test_a_transcript_says_how_much_of_the_speech_it_has(words: int, coverage: float | None, said: str) -> None:
