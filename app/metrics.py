@@ -24,6 +24,12 @@ JOB_SECONDS = Histogram(
     buckets=(0.05, 0.25, 1, 5, 15, 60, 300, 1800),
     registry=REGISTRY,
 )
+LOOP_LAG = Histogram(
+    "junier_event_loop_lag_seconds",
+    "How much later than asked for the event loop woke, looked at twice a second.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    registry=REGISTRY,
+)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

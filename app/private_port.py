@@ -6,6 +6,7 @@ and is bound to loopback unless the settings name a private address.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from app.settings import Settings, SettingsError
 Gauges = Callable[[], Awaitable[None]]
 """Brings what must be asked for up to date, just before the numbers are read."""
 Answer = tuple[int, str, bytes]
+LOOP_EVERY_S = 0.5
 TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
 
@@ -87,7 +89,18 @@ async def serve(bound: socket.socket, port: PrivatePort) -> None:
         port, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
     )
     server = _Server(config)
+    feeling = asyncio.create_task(feel_the_loop())
     try:
         await server.serve(sockets=[bound])
     finally:
         server.should_exit = True
+        feeling.cancel()
+
+
+async def feel_the_loop(*, every_s: float = LOOP_EVERY_S) -> None:
+    """What blocks the loop makes everything of this process late, the draining of media's sockets first of all."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        due = clock() + every_s
+        await asyncio.sleep(every_s)
+        metrics.LOOP_LAG.observe(max(0.0, clock() - due))

@@ -10,6 +10,7 @@ from prometheus_client import Metric
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from app.room.health import Word
 from app.room.node_rooms import Rooms
 from recordings.capture.aiortc_internals import refused
 from recordings.capture.recorder import CaptureState
@@ -20,15 +21,24 @@ from recordings.capture.uploader import Uploader
 class MediaNumbers(Collector):
     """Read from the live objects at each scrape; nothing is counted twice."""
 
-    def __init__(self, rooms: Rooms, spool: Spool, uploader: Uploader, now: Callable[[], float] = time.time) -> None:
-        self._rooms, self._spool, self._uploader, self._now = rooms, spool, uploader, now
+    def __init__(
+        self,
+        rooms: Rooms,
+        spool: Spool,
+        uploader: Uploader,
+        *,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rooms, self._spool, self._uploader, self._now, self._clock = rooms, spool, uploader, now, clock
         self._frames = 0
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._of_rooms()
+        yield from self._of_streams()
+        yield from self._of_packets()
         yield from self._of_storing()
 
-    def _of_rooms(self) -> Iterator[Metric]:
+    def _of_streams(self) -> Iterator[Metric]:
         streams = self._rooms.streams
         states = Counter(stream.recorder.health().state for stream in streams)
         by_state = GaugeMetricFamily("junier_media_streams", "Live streams by state of recording.", labels=["state"])
@@ -36,6 +46,13 @@ class MediaNumbers(Collector):
             if state is not CaptureState.CLOSED:
                 by_state.add_metric([state.value], states[state])
         yield by_state
+        words = Counter(stream.pulse.word(self._clock()) for stream in streams)
+        by_word = GaugeMetricFamily(
+            "junier_media_streams_by_health", "Live streams by the word the room has for them.", labels=["health"]
+        )
+        for word in Word:
+            by_word.add_metric([word.value], words[word])
+        yield by_word
         yield GaugeMetricFamily(
             "junier_media_capturing_streams",
             "Streams of which a frame was kept within two seconds.",
@@ -43,13 +60,23 @@ class MediaNumbers(Collector):
         )
         yield GaugeMetricFamily("junier_media_capacity", "Streams this process takes.", self._rooms.capacity)
         yield GaugeMetricFamily("junier_media_views", "Live views.", sum(len(stream.views) for stream in streams))
+
+    def _of_packets(self) -> Iterator[Metric]:
         totals = self._rooms.totals
+        traffic = totals.traffic
         packets = CounterMetricFamily("junier_media_packets", "Packets of publishers.", labels=["outcome"])
-        packets.add_metric(["received"], totals.traffic.received)
-        packets.add_metric(["recovered"], totals.traffic.recovered)
-        packets.add_metric(["lost"], totals.traffic.lost)
+        packets.add_metric(["received"], traffic.received)
+        packets.add_metric(["recovered"], traffic.recovered)
+        packets.add_metric(["lost"], traffic.lost)
+        packets.add_metric(["ignored"], traffic.ignored)
         yield packets
-        yield CounterMetricFamily("junier_media_nacks", "Packets asked for again.", totals.traffic.asked)
+        yield CounterMetricFamily("junier_media_received_bytes", "Bytes of these packets.", traffic.bytes)
+        yield CounterMetricFamily("junier_media_nacks", "Packets asked for again (NACK).", traffic.asked)
+        yield CounterMetricFamily(
+            "junier_media_key_frame_requests", "Key frames asked for (PLI).", traffic.key_frames_asked
+        )
+        yield CounterMetricFamily("junier_media_pictures", "Whole pictures that arrived.", traffic.pictures)
+        yield CounterMetricFamily("junier_media_holes", "Places where frames are missing.", traffic.holes)
         self._frames = max(self._frames, totals.frames)  # a withdrawn consent takes its track's count away
         yield CounterMetricFamily("junier_media_frames_kept", "Frames sealed.", self._frames)
         dropped = CounterMetricFamily("junier_media_datagrams_refused", "Datagrams dropped.", labels=["reason"])
@@ -60,6 +87,7 @@ class MediaNumbers(Collector):
     def _of_storing(self) -> Iterator[Metric]:
         health = self._uploader.health()
         yield GaugeMetricFamily("junier_media_spool_bytes", "Sealed bytes on the local disk.", self._spool.used_bytes)
+        yield GaugeMetricFamily("junier_media_spool_quota_bytes", "What it may hold.", self._spool.quota_bytes)
         yield GaugeMetricFamily("junier_media_spool_room_bytes", "What the spool still takes.", self._spool.room_bytes)
         yield GaugeMetricFamily("junier_media_spool_pieces", "Pieces waiting to be stored.", health.pieces)
         yield GaugeMetricFamily(

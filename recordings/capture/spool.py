@@ -99,6 +99,10 @@ class Spool:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
+    def quota_bytes(self) -> int:
+        return self._quota
+
+    @property
     def used_bytes(self) -> int:
         return self._used
 

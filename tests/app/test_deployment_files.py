@@ -5,19 +5,25 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, Metric
 
 from app import metrics
+from app.privacy import platform_numbers
+from app.room.node_numbers import MediaNumbers
 from app.settings import Settings
+from tests.app.test_node import rooms
 from tests.journeys.deployment import compose
 from tests.journeys.stage import FILLED_IN
 
 ROOT = Path(__file__).parents[2]
+NUMBERS = ROOT / "docs/operators/metrics.md"
 COMPOSE = (ROOT / "compose.yaml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 SETTINGS = {field.metadata["variable"] for field in fields(Settings)}
@@ -115,17 +121,39 @@ def alerts() -> list[dict[str, Any]]:
     return rules
 
 
-def test_alerts_speak_of_numbers_that_exist() -> None:
-    known = {sample.name for family in metrics.REGISTRY.collect() for sample in family.samples}
-    known |= {f"{family.name}_total" for family in metrics.REGISTRY.collect() if family.type == "counter"}
-    source = (ROOT / "app/room/node_numbers.py").read_text()
-    for kind, name in re.findall(r"(Counter|Gauge)MetricFamily\(\s*\"(\w+)\"", source):
-        known.add(f"{name}_total" if kind == "Counter" else name)
-    known |= set(re.findall(r"Gauge\(\s*\"(\w+)\"", (ROOT / "app/privacy/platform_numbers.py").read_text()))
-    for alert in alerts():
-        named = set(re.findall(r"\bjunier_\w+", alert["expr"]))
-        assert named <= known, alert["alert"]
-        assert alert["annotations"]["summary"]
+def names_of(families: Iterable[Metric]) -> set[str]:
+    """As they stand on the page: counters with _total, histograms without their suffixes."""
+    return {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+
+
+async def known_numbers(folder: Path) -> set[str]:
+    """Of every process, a media process with its live objects included."""
+    numbers = CollectorRegistry()
+    async with rooms(folder) as scene:
+        numbers.register(MediaNumbers(scene.rooms, scene.spool, scene.uploader))
+        every = (metrics.REGISTRY, numbers)
+        names = names_of(family for registry in every for family in registry.collect())
+    assert platform_numbers.DATABASE  # registered when it is imported
+    return {name for name in names if name.startswith("junier_")}
+
+
+async def test_alerts_and_examples_speak_of_numbers_that_exist(tmp_path: Path) -> None:
+    known = await known_numbers(tmp_path)
+    example = re.search(r"```promql\n(.*?)```", NUMBERS.read_text(), re.DOTALL)
+    assert example is not None
+    asked = {alert["alert"]: alert["expr"] for alert in alerts()} | {"examples": example[1]}
+    for name, expression in asked.items():
+        named = {re.sub(r"_(bucket|sum|count)$", "", one) for one in re.findall(r"\bjunier_\w+", expression)}
+        assert named <= known, name
+        assert expression.count("(") == expression.count(")"), name
+    assert all(alert["annotations"]["summary"] for alert in alerts())
+
+
+async def test_every_number_is_told_to_operators_with_its_labels(tmp_path: Path) -> None:
+    told = dict(re.findall(r"^\| `(junier_\w+)` \| ([\w, ]*?) ?\|", NUMBERS.read_text(), re.MULTILINE))
+    assert set(told) == await known_numbers(tmp_path)
+    labels = {label for some in told.values() for label in some.split(", ") if label}
+    assert labels == {"state", "health", "outcome", "reason", "method", "route", "status", "task"}
 
 
 def test_every_alert_is_explained_to_operators() -> None:

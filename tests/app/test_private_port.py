@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -13,12 +15,13 @@ from app import metrics
 from app.database import Database
 from app.migrations import run
 from app.observed import Observed
-from app.private_port import PrivatePort, bind
+from app.private_port import PrivatePort, bind, feel_the_loop
 from app.readiness import Readying
 from app.settings import Settings, SettingsError
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyStoreError
 from recordings.storage.store import StoreError
+from tests.app.loopback import until
 from tests.app.test_serve import free_ports
 from tests.fixtures.web import Cast
 
@@ -146,6 +149,18 @@ async def test_no_label_of_any_number_is_about_a_person(cast: Cast) -> None:
     for family in metrics.REGISTRY.collect():
         for sample in family.samples:
             labels |= sample.labels.keys()
-    assert labels <= {"method", "route", "status", "task", "outcome", "state", "reason", "le"}
+    assert labels <= {"method", "route", "status", "task", "outcome", "state", "health", "reason", "le"}
     for word in ("olga", "anna", "lab.example", str(cast.account), str(cast.session)):
         assert word not in text.lower()
+
+
+async def test_a_loop_that_was_held_up_is_measured() -> None:
+    def lag() -> float:
+        return metrics.REGISTRY.get_sample_value("junier_event_loop_lag_seconds_sum") or 0.0
+
+    before = lag()
+    feeling = asyncio.create_task(feel_the_loop(every_s=0.01))
+    await asyncio.sleep(0)
+    time.sleep(0.1)  # noqa: ASYNC251 (what must not happen)
+    await until(lambda: lag() >= before + 0.08, "the lag")
+    feeling.cancel()
