@@ -19,7 +19,10 @@ from procrastinate.jobs import Job
 from procrastinate.retry import RetryDecision
 
 from app import metrics
+from app.audit_heads import heads_of, keep_verdicts, note_heads, verify_all
 from app.jobs import TASKS, JobFailure, Queue, note_done
+from app.privacy.epochs import renew_keys
+from app.privacy.replaying import settle
 from app.privacy.retention import sweep
 from app.privacy.service import run_erasure
 from app.room.forsaken import close_forsaken
@@ -40,6 +43,8 @@ LIGHT_CONCURRENCY = 8
 STAND_IN_SECONDS = LEASE_SECONDS / 2
 """A light worker stands in for a web process that is being restarted: no lease of a room runs out meanwhile."""
 SWEEP_EVERY = "* * * * *"
+ROTATE_EVERY = "*/10 * * * *"  # looks whether it is due
+ATTEST_EVERY = "23 * * * *"
 
 
 class WhileItCanHelp(RetryStrategy):
@@ -201,8 +206,27 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
             await close_forsaken(wiring.database)
         finally:  # what is due goes, whatever became of open takes
             await sweep(wiring, datetime.now(UTC))
+            await note_heads(wiring.database, heads_of(wiring.settings))
         async with wiring.database.transaction() as db:
             await note_done(db, "sweep")
+
+    @engine.periodic(cron=ROTATE_EVERY)
+    @engine.task(name="rotate", queue=light, queueing_lock="rotate")
+    async def run_rotate(timestamp: int) -> None:
+        await renew_keys(wiring, datetime.now(UTC))
+        await settle(wiring)
+        async with wiring.database.transaction() as db:
+            await note_done(db, "rotate")
+
+    @engine.periodic(cron=ATTEST_EVERY)
+    @engine.task(name="attest", queue=light, queueing_lock="attest")
+    async def run_attest(timestamp: int) -> None:
+        verdicts = await verify_all(wiring.database, heads_of(wiring.settings))
+        await keep_verdicts(wiring.database, verdicts)
+        for account in (account for account, verdict in verdicts.items() if not verdict.intact):
+            log.error("the audit log of an account is broken", account=str(account))
+        async with wiring.database.transaction() as db:
+            await note_done(db, "attest")
 
     @engine.periodic(cron=f"* * * * * */{min(15, wiring.settings.worker_silent_s // 2)}")
     @engine.task(name="reap", queue=light, queueing_lock="reap")

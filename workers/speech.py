@@ -76,6 +76,7 @@ class Transcriber(Protocol):
     """A speech model. Adapters: whisper.py; proven by tests/contracts/test_transcriber.py."""
 
     name: str
+    country: str  # two letters (ISO 3166-1) of where it hears; empty: this machine
 
     def hear(self, samples: Samples, *, start_ms: int, language: str, heard_until: HeardUntil = nothing) -> Heard:
         """Cues of one stretch that begins at `start_ms`. Blocks for about 5-15 % of its length, and says

@@ -18,10 +18,13 @@ from app.library.transcripts import (
     erase_unpublished,
     write_transcript,
 )
+from app.participants.consents import standing_consents
+from app.participants.models import ConsentPurpose
 from app.sessions.dialogue import may_be_written_down
 from app.sessions.models import Recording, RecordingState, Session, Track, Transcript, TranscriptState
 from app.sessions.service import recording_ref, track_ref
-from app.studies.models import Study
+from app.settings import EU_COUNTRIES
+from app.studies.models import ConsentKind, Study
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
 from recordings.model import AccountId, RecordingRef, TrackRef
@@ -32,6 +35,15 @@ from workers.giving_up import reason_of
 from workers.speech import LONGEST_S, Transcriber, Transcription, transcribe_stretches
 
 PROGRESS_STEP = 0.02
+
+
+class EngineOutsideEu(Exception):
+    """The speech engine is outside the European Union, and the person has not agreed to that"""
+
+    retry = False
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
 
 
 class BeingIndexed(Exception):
@@ -72,8 +84,7 @@ async def transcribe(
             said = share
             asyncio.run_coroutine_threadsafe(_progress(wiring, account, transcript_id, share), loop)
 
-    def hear() -> tuple[Transcription, str]:
-        transcriber = open_transcriber()
+    def hear(transcriber: Transcriber) -> tuple[Transcription, str]:
         stretches = voice_samples(
             wiring.store,
             wiring.keys,
@@ -92,7 +103,10 @@ async def transcribe(
         return heard, transcriber.name
 
     try:
-        heard, model = await asyncio.to_thread(hear)
+        transcriber = await asyncio.to_thread(open_transcriber)
+        async with wiring.database.transaction(account) as db:
+            await _require_engine_allowed(db, transcriber, task.recording)
+        heard, model = await asyncio.to_thread(hear, transcriber)
         text = _text(task, heard, model)
         key = await asyncio.to_thread(write_transcript, wiring.store, wiring.keys, task.recording, transcript_id, text)
     except KeyDestroyed:  # erased meanwhile: nothing may be kept
@@ -137,6 +151,18 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
         language=row.language,
         duration_ms=recording.duration_ms or 0,
     )
+
+
+async def _require_engine_allowed(db: Db, engine: Transcriber, recording: RecordingRef) -> None:
+    """Nothing leaves the European Union without a consent of its own; a member has no page to give one.
+    Raises EngineOutsideEu."""
+    if not engine.country or engine.country in EU_COUNTRIES:
+        return
+    agreed = await standing_consents(
+        db, session=recording.session, participant=recording.person, purpose=ConsentPurpose.ENGINE_OUTSIDE_EU
+    )
+    if ConsentKind.TRANSCRIPT not in agreed:
+        raise EngineOutsideEu
 
 
 async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:

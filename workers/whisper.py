@@ -25,6 +25,7 @@ class WhisperTranscriber:
             self._model: Any = WhisperModel(where, device="auto", compute_type="int8", cpu_threads=threads)
         except (RuntimeError, ValueError, OSError) as error:
             raise SpeechModelMissing(f"The speech model {model or PACKAGED_MODEL!r} could not be loaded") from error
+        self.country = ""
         self.name = Path(model).name if model else "tiny.en"
 
     def hear(self, samples: Samples, *, start_ms: int, language: str, heard_until: HeardUntil = nothing) -> Heard:

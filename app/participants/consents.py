@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from app.audit import Action, record
 from app.database import Db
-from app.participants.models import Consent, Participant
+from app.participants.models import Consent, ConsentPurpose, Participant
 from app.participants.notice import Notice
 from app.participants.policy import ConsentEntry, current, standing
 from app.studies.models import ConsentKind
@@ -21,10 +21,17 @@ from recordings.model import AccountId, PersonId, SessionId
 
 
 async def give_consent(
-    db: Db, *, account: AccountId, participant: PersonId, session: SessionId, kind: ConsentKind, shown: Notice
+    db: Db,
+    *,
+    account: AccountId,
+    participant: PersonId,
+    session: SessionId,
+    kind: ConsentKind,
+    shown: Notice,
+    purpose: ConsentPurpose = ConsentPurpose.RESEARCH,
 ) -> bool:
-    """Write that `kind` is allowed, with the text shown; False when exactly that stands already."""
-    return await _log(db, account, participant, session, kind, True, shown)
+    """Write that `kind` is allowed for this purpose, with the text shown; False when exactly that stands already."""
+    return await _log(db, account, participant, session, kind, True, shown, purpose)
 
 
 async def withdraw_consent(
@@ -34,7 +41,7 @@ async def withdraw_consent(
     and erasing what was recorded follow in privacy.withdrawal."""
     if kind not in await standing_consents(db, session=session, participant=participant):
         return False
-    return await _log(db, account, participant, session, kind, False, shown)
+    return await _log(db, account, participant, session, kind, False, shown, ConsentPurpose.RESEARCH)
 
 
 async def current_consents(
@@ -44,9 +51,12 @@ async def current_consents(
     return current(await entries(db, session=session, participant=participant), texts)
 
 
-async def standing_consents(db: Db, *, session: SessionId, participant: PersonId) -> frozenset[ConsentKind]:
-    """The kinds this participant agreed to and has not taken back, whichever text they were shown."""
-    return standing(await entries(db, session=session, participant=participant))
+async def standing_consents(
+    db: Db, *, session: SessionId, participant: PersonId, purpose: ConsentPurpose = ConsentPurpose.RESEARCH
+) -> frozenset[ConsentKind]:
+    """The kinds this participant agreed to for this purpose and has not taken back, whichever text they were shown."""
+    rows = await consent_log(db, session=session, participant=participant, purpose=purpose)
+    return standing(_entry(row) for row in rows)
 
 
 async def entries(db: Db, *, session: SessionId, participant: PersonId) -> list[ConsentEntry]:
@@ -59,7 +69,7 @@ async def entries_of_session(db: Db, *, session: SessionId) -> dict[PersonId, li
     latest = await db.scalars(
         select(Consent)
         .distinct(Consent.participant_id, Consent.kind)
-        .where(Consent.session_id == session, Consent.purpose == "research")
+        .where(Consent.session_id == session, Consent.purpose == ConsentPurpose.RESEARCH)
         .order_by(Consent.participant_id, Consent.kind, Consent.number.desc())
     )
     found: dict[PersonId, list[ConsentEntry]] = {}
@@ -68,9 +78,15 @@ async def entries_of_session(db: Db, *, session: SessionId) -> dict[PersonId, li
     return found
 
 
-async def consent_log(db: Db, *, participant: PersonId, session: SessionId | None = None) -> list[Consent]:
-    """All entries, oldest first; of one session, or of all."""
-    query = select(Consent).where(Consent.participant_id == participant, Consent.purpose == "research")
+async def consent_log(
+    db: Db,
+    *,
+    participant: PersonId,
+    session: SessionId | None = None,
+    purpose: ConsentPurpose = ConsentPurpose.RESEARCH,
+) -> list[Consent]:
+    """All entries for a purpose, oldest first; of one session, or of all."""
+    query = select(Consent).where(Consent.participant_id == participant, Consent.purpose == purpose)
     if session is not None:
         query = query.where(Consent.session_id == session)
     return list(await db.scalars(query.order_by(Consent.number)))
@@ -88,9 +104,11 @@ async def _log(
     kind: ConsentKind,
     given: bool,
     shown: Notice,
+    purpose: ConsentPurpose,
 ) -> bool:
     await db.get(Participant, participant, with_for_update=True)  # one change of a person after the other
-    before = [entry for entry in await consent_log(db, session=session, participant=participant) if entry.kind == kind]
+    log = await consent_log(db, session=session, participant=participant, purpose=purpose)
+    before = [entry for entry in log if entry.kind == kind]
     if before and before[-1].given == given and before[-1].text_hash == shown.hash:
         return False
     db.add(
@@ -99,6 +117,7 @@ async def _log(
             participant_id=participant,
             session_id=session,
             kind=kind,
+            purpose=purpose,
             given=given,
             text_version=shown.consent_version,
             text_hash=shown.hash,
@@ -112,6 +131,11 @@ async def _log(
         actor=f"participant:{participant}",
         action=Action.CONSENT_GIVEN if given else Action.CONSENT_WITHDRAWN,
         subject=f"session:{session}",
-        facts={"kind": str(kind), "text_version": shown.consent_version, "text": shown.fingerprint},
+        facts={
+            "kind": str(kind),
+            "purpose": str(purpose),
+            "text_version": shown.consent_version,
+            "text": shown.fingerprint,
+        },
     )
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, UniqueConstraint, func
@@ -26,6 +27,13 @@ class Participant(Row):
     __table_args__ = (UniqueConstraint("account_id", "email_index"),)
 
 
+class ConsentPurpose(StrEnum):
+    """What a consent is for; one says nothing about another."""
+
+    RESEARCH = "research"
+    ENGINE_OUTSIDE_EU = "engine outside the EU"  # a speech engine there may hear the voice (GDPR Art. 44-49)
+
+
 class Consent(Row):
     """Append-only: kind + purpose given or withdrawn, for one session, with the text that was shown."""
 
@@ -34,7 +42,7 @@ class Consent(Row):
     participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"), index=True)
     kind: Mapped[str]
-    purpose: Mapped[str] = mapped_column(default="research")
+    purpose: Mapped[str] = mapped_column(default=ConsentPurpose.RESEARCH)
     given: Mapped[bool]
     text_version: Mapped[int]
     text_hash: Mapped[bytes]  # SHA-256 of consent text and notice as shown

@@ -174,7 +174,7 @@ async def test_without_a_single_key_frame_the_voice_plays_and_the_page_says_what
 class Nothing:
     """A speech model that hears silence."""
 
-    name = "ear"
+    name, country = "ear", ""
 
     def hear(self, samples: object, **more: object) -> Heard:
         return Heard(cues=(), speech=())

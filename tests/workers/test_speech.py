@@ -84,7 +84,7 @@ def test_progress_moves_inside_a_stretch_and_silence_has_no_coverage() -> None:
     said: list[float] = []
 
     class Model:
-        name = "model"
+        name, country = "model", ""
 
         def hear(self, samples, *, start_ms, language, heard_until) -> Heard:
             heard_until(start_ms + 300)

@@ -36,6 +36,7 @@ class Ear:
     """A speech model at its port: one word per stretch. meanwhile: what happens elsewhere while it listens."""
 
     name: str = "ear"
+    country: str = ""
     meanwhile: Callable[[], Awaitable[object]] | None = None
     fails: Exception | None = None
     stretches: list[tuple[int, int]] = field(default_factory=list)
