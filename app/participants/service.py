@@ -30,6 +30,7 @@ from recordings.model import AccountId, PersonId
 
 NAME_FIELD = "participant.name"
 EMAIL_FIELD = "participant.email"
+ADDRESS_FIELD = "address_change.address"
 
 
 class OtherAddress(BadInput):

@@ -193,7 +193,19 @@ INVENTORY: Mapping[str, Kept] = {
         about=About.MEMBER, purpose="to find the account at sign-in", until=_ACCOUNT, goes=_ROW, secret="address_hash",
         inner="account member",
     ),
+    "audit_check": Kept(
+        about=About.ACCOUNT, purpose="when the log was last found whole", until=_ACCOUNT, goes=_ROW,
+        others="at events broken_at",
+    ),
+    "session_due": Kept(
+        about=About.ACCOUNT, purpose="to find quickly what is due", until=_SESSION, goes="with the session",
+        inner="session_id account_id due",
+    ),
     # the platform: nobody's
+    "ledger_mark": Kept(
+        about=About.PLATFORM, purpose="to see that the erasure ledger is whole", until="the newest", goes=_ROW,
+        inner="only ledger position",
+    ),
     "node": Kept(
         about=About.PLATFORM, purpose="where media goes", until="while it runs", goes=_ROW,
         inner="name url country capacity streams started_at heartbeat_at",

@@ -26,6 +26,7 @@ from recordings.model import AccountId, PersonId
 
 WORDS_FIELD = "data_request.words"
 ANSWER_FIELD = "data_request.answer"
+EXTENSION_FIELD = "data_request.extension"
 WORDS_LENGTH = 10_000
 RESTRICTING = frozenset({RequestKind.RESTRICTION, RequestKind.OBJECTION})
 """From the moment these are asked, everything recorded is kept and not used (GDPR Art. 18(1))."""

@@ -16,6 +16,7 @@ from app.pages import FOR_PARTICIPANTS, AnyRequest
 from app.participants.service import foot
 from app.privacy import (
     answering,
+    copy_routes,
     erasure_routes,
     hold_routes,
     keeping_routes,
@@ -83,6 +84,7 @@ routers = (
     answering.router,
     my_requests.router,
     my_words.router,
+    copy_routes.router,
     router,
     erasure_routes.router,
     keeping_routes.router,

@@ -116,7 +116,7 @@ async def answers_of(db: Db, columns: SealedColumns, rows: Iterable[Response]) -
     )
     lines: dict[UUID, list[AnswerLine]] = {}
     for answer, question in found.all():
-        value = _open(columns, shown[answer.response_id], answer)
+        value = open_answer(columns, shown[answer.response_id], answer)
         lines.setdefault(answer.response_id, []).append(AnswerLine(question=question, value=value))
     return lines
 
@@ -256,7 +256,8 @@ async def _row(db: Db, account: AccountId, session: Session, participant: Person
     return row
 
 
-def _open(columns: SealedColumns, row: Response, answer: Answer) -> Value:
+def open_answer(columns: SealedColumns, row: Response, answer: Answer) -> Value:
+    """"" once it was erased."""
     account, participant = AccountId(row.account_id), PersonId(row.participant_id)
     item = response_item(row.id)
     text = columns.open(account, participant, _field(answer.question_id), answer.value, item=item)

@@ -88,14 +88,6 @@ async def test_j4_19a_guessing_codes_ends_after_five_tries(world: World):
     assert (await world.post(browser, "/my-data/open", {"code": code})).status_code == 422
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="there is no export of everything held, as one ZIP file")
-async def test_j4_19a_everything_held_comes_as_one_zip(world: World):
-    await world.record(await world.registered(world.anna))
-    answer = await (await world.guest(world.anna)).http.get("/my-data/export.zip")
-    assert answer.status_code == 200
-    assert answer.content.startswith(b"PK")
-
-
 async def test_j4_19b_a_participant_corrects_their_name(world: World):
     """At once and everywhere, without the owner's help; the old one can be read nowhere."""
     await world.registered(world.anna)
