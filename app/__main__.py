@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from app.operator_commands import audit, backup, certificate, erasure, restore
 from app.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -213,23 +214,8 @@ def create(name: str, owner_name: str, owner_email: str) -> None:
     click.echo(link or f"a link was mailed to {owner_email}")
 
 
-@cli.group()
-def certificate() -> None:
-    """Certificates of erasure."""
-
-
-@certificate.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--fingerprint", help="Of the key you know this platform by; without it you compare it yourself.")
-def verify(file: Path, fingerprint: str | None) -> None:
-    """Check a downloaded certificate, offline. Exit status 1 when it was changed or another key signed it."""
-    from app.privacy.certificate import verify_file
-
-    verdict = verify_file(file, fingerprint=fingerprint)
-    click.echo(verdict.sentence)
-    if verdict.fingerprint:
-        click.echo(f"Signed by the key {verdict.fingerprint}")
-    sys.exit(0 if verdict.valid else 1)
+for command in (backup, restore, audit, erasure, certificate):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -325,7 +311,20 @@ def _wiring(settings: Settings) -> Wiring:
     found = run.current(url)
     if not run.serves(found):
         raise click.ClickException(f"The database is at {found}, needed is {run.head()}; run: junier migrate")
-    return _told(lambda: open_wiring(settings, url))
+    wiring = _told(lambda: open_wiring(settings, url))
+    _told(lambda: asyncio.run(_catch_up(wiring)))
+    return wiring
+
+
+async def _catch_up(wiring: Wiring) -> None:
+    """A restored database learns what it forgot before anything is served from it; one without its ledger never is."""
+    from app.privacy.replaying import catch_up
+    from app.room.node_client import NodeClient
+
+    try:
+        await catch_up(wiring, NodeClient(wiring.settings))
+    finally:
+        await wiring.database.close()  # its connections belong to this event loop
 
 
 def _await_database(settings: Settings) -> str:

@@ -97,6 +97,7 @@ class Action(StrEnum):
     ERASURE_COMPLETE = "privacy:erasure:complete"
     ERASURE_PARTIAL = "privacy:erasure:partial"
     ERASURE_HELD = "privacy:erasure:held"
+    RESTORED = "privacy:system:restored"
 
 
 class AuditEvent(Row):

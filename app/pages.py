@@ -19,7 +19,7 @@ from litestar.template.config import TemplateConfig
 from markupsafe import Markup
 from sqlalchemy.exc import OperationalError
 
-from app.errors import JunierError, NotThere, TooManyTries, Unavailable
+from app.errors import JunierError, NotThere, Unavailable
 from app.forms import Form
 from app.language import (
     N_,
@@ -103,7 +103,14 @@ def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
     )
     install(environment)
     environment.globals |= {"settings": settings, "asset": asset, "section_of": section_of}
-    environment.filters |= {"moment": moment, "day": day, "duration": duration, "clock": clock, "size": size}
+    environment.filters |= {
+        "moment": moment,
+        "day": day,
+        "duration": duration,
+        "clock": clock,
+        "size": size,
+        "date_written": date.fromisoformat,
+    }
     return TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 
 
@@ -215,8 +222,8 @@ def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
     letter = login.participant is not None if login else _for_participants(request)
     title, message = translate_only(_title(status, letter, request.url.path)), translate_only(message)
     headers = {"retry-after": "5"} if status == 503 else {}
-    if isinstance(error, TooManyTries):
-        headers = {"retry-after": str(error.retry_after_s)}
+    if retry_after_s := getattr(error, "retry_after_s", None):  # ours, or a media process's
+        headers = {"retry-after": str(retry_after_s)}
     if not _reads_pages(request):
         problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": message}
         if reference:

@@ -34,6 +34,8 @@ COMPOSITION = {
     "app/doctor.py",
     "app/doctor_running.py",
     "app/parent.py",
+    "app/operator_commands.py",
+    "app/restoring.py",
 }
 """Files that put the parts together; no feature imports them."""
 

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class CertificateFacts:
     """All that a certificate says. recordings None: the whole person; responses: answers beside the recordings named;
     kinds None: whole recordings.
 
+    backups_until: the last day on which a backup made before can still be opened; what was erased stays sealed in it.
     verified: what was looked at again and found gone; reasons: what could not be verified, in plain
     words (then the certificate is partial)."""
 
@@ -68,6 +69,7 @@ class CertificateFacts:
     asked_by: str
     asked_at: datetime
     issued_at: datetime
+    backups_until: date
     objects: Sequence[ErasedObject]
     keys: Sequence[str]
     rows: Mapping[str, int]
@@ -104,6 +106,7 @@ def document(facts: CertificateFacts) -> Document:
         "asked_by": facts.asked_by,
         "asked_at": _time(facts.asked_at),
         "issued_at": _time(facts.issued_at),
+        "backups_until": facts.backups_until.isoformat(),
         "scope": {
             "account": str(facts.account),
             "person": str(facts.person),

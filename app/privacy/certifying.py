@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -120,6 +120,7 @@ def _facts(
         asked_by=erasure.asked_by,
         asked_at=erasure.asked_at,
         issued_at=now,
+        backups_until=now.date() + timedelta(days=settings.backup_days),
         objects=tuple(found.objects),
         keys=tuple(found.keys),
         rows=found.rows,
@@ -139,7 +140,7 @@ async def _differs(db: Db, erasure_id: UUID, content: Document) -> bool:
             .limit(1)
         )
     ).scalar_one_or_none()
-    fleeting = {"certificate", "issued_at"}
+    fleeting = {"certificate", "issued_at", "backups_until"}
     return last is None or {k: v for k, v in last.items() if k not in fleeting} != {
         k: v for k, v in content.items() if k not in fleeting
     }

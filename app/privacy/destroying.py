@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.privacy.found import Left, look
 from app.privacy.scope import Plan
-from recordings.encryption.keystore import KeyPath, KeyStore, KeyStoreError
+from recordings.encryption.keystore import KeyDestroyed, KeyPath, KeyStore, KeyStoreError
 from recordings.erase import erase
 from recordings.storage.store import ObjectStore, StoreError
 
@@ -24,7 +24,7 @@ class Destroyed:
 def destroy(store: ObjectStore, keys: KeyStore, plan: Plan) -> Destroyed:
     """Safe to run twice, and the way to resume."""
     reasons = [reason for target in plan.targets for reason in erase(store, keys, target.key, target.prefixes).reasons]
-    opens = [reason for path in plan.keys for reason in _still_opens(keys, path)]
+    opens = [*_another_store(keys, plan), *(reason for path in plan.keys for reason in _still_opens(keys, path))]
     for prefix in plan.indexes:
         reasons += _remove(store, prefix)
     left = look(store, keys, plan.prefixes, plan.keys)  # once more: what was on its way may have arrived since
@@ -39,6 +39,18 @@ def _seen(left: Left) -> list[str]:
     return [
         f"The object {key} is still in the store" for key in sorted({thing.key for thing in left.found.objects})
     ] + [f"It could not be seen whether anything remains of {place}" for place in left.blind]
+
+
+def _another_store(keys: KeyStore, plan: Plan) -> list[str]:
+    """A store that never had the account's key says of every other key, too, that it is not there: a folder that is
+    not mounted must not look like an erasure."""
+    try:
+        keys.unwrap(KeyPath(plan.account))
+    except KeyDestroyed:  # the account is closed, and everything beneath it
+        return []
+    except KeyStoreError as error:
+        return [f"The key store could not confirm that it is the one that held these keys: {error}"]
+    return []
 
 
 def _still_opens(keys: KeyStore, path: KeyPath) -> list[str]:

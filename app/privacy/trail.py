@@ -96,6 +96,7 @@ WORDS: dict[Action, str] = {
     Action.ERASURE_COMPLETE: N_("completed an erasure"),
     Action.ERASURE_PARTIAL: N_("could not complete an erasure"),
     Action.ERASURE_HELD: N_("found an erasure stopped by a hold"),
+    Action.RESTORED: N_("restored the database from a backup"),
 }
 
 

@@ -10,6 +10,7 @@ from litestar.response import Template
 
 from app.accounts.login import Login, require_member
 from app.accounts.models import Role
+from app.audit_heads import last_check
 from app.database import Db
 from app.pages import AnyRequest, page
 from app.privacy.trail import KINDS, trail
@@ -29,7 +30,15 @@ async def show_trail(
     require_member(login, Role.OWNER)
     kind = kind if kind in KINDS else ""
     shown = await trail(db, wiring.columns, kind=kind, below=below)
-    return page("privacy/trail.html", request, trail=shown, kinds=KINDS, kind=kind, newest=below is None)
+    return page(
+        "privacy/trail.html",
+        request,
+        trail=shown,
+        kinds=KINDS,
+        kind=kind,
+        newest=below is None,
+        check=await last_check(db),
+    )
 
 
 router = Router("/", route_handlers=[show_trail])

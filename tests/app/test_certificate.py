@@ -6,7 +6,7 @@ import copy
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -48,6 +48,7 @@ def facts(**instead: Any) -> CertificateFacts:
         "asked_by": f"participant:{ID}",
         "asked_at": datetime(2026, 11, 22, 10, 0, 5, 999, tzinfo=UTC),
         "issued_at": datetime(2026, 11, 22, 10, 0, 9, tzinfo=UTC),
+        "backups_until": date(2026, 12, 27),
         "objects": [ErasedObject(key="a/b/c/d", version="v2", bytes=41), ErasedObject(key="a/b", version="", bytes=1)],
         "keys": ["a/b"],
         "rows": {"recordings": 2},

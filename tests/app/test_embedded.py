@@ -230,7 +230,7 @@ def test_programs_in_a_closed_folder_are_copied_once(data_dir, monkeypatch):
     home.chmod(0o700)
     (home / "var").mkdir()
     monkeypatch.setattr(embedded_place, "SYSTEM_DIR", data_dir / "system")
-    monkeypatch.setattr(embedded_place, "_installed_programs", lambda: programs)
+    monkeypatch.setattr(embedded_place, "installed_programs", lambda: programs)
     data_dir.chmod(0o755)
     first, second = find_place(home / "var"), find_place(home / "var")
     assert first == second

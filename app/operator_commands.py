@@ -1,0 +1,189 @@
+"""Commands of an operator who has to prove something: backup, restore, audit verify, erasure scan, certificate verify.
+
+Each imports what it needs inside itself, as all commands do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from app.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from app.audit import Verdict
+    from app.byte_scan import Scanned
+
+_Result = TypeVar("_Result")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def backup(folder: Path) -> None:
+    """Write a sealed backup of the database into FOLDER, while everything runs.
+
+    Keys and media are not in it. It opens only with this installation's key store, and only for JUNIER_BACKUP_DAYS.
+    """
+    from app.backup import back_up, read_header
+    from app.embedded import database_urls
+    from app.wiring import open_keys
+
+    def make(settings: Settings) -> Path:
+        with database_urls(settings) as urls:
+            if not urls.owner:
+                raise SettingsError("Set MIGRATION_DATABASE_URL to the database as role junier_owner.")
+            days = settings.backup_days
+            return back_up(open_keys(settings), urls.owner, folder, days=days, now=datetime.now(UTC))
+
+    file = _told(make)
+    click.echo(f"{file} ({file.stat().st_size} bytes) can be restored until {read_header(file).opens_until}.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore(file: Path) -> None:
+    """Make a backup the database of this installation, while nothing runs.
+
+    What was erased, withdrawn or unsubscribed since the backup is erased and suppressed again from the ledger beside
+    the keys, before anything can be served. The object store is compared, not changed.
+    """
+    from app.restoring import restore_here
+
+    done = _told(lambda settings: restore_here(settings, file))
+    click.echo(f"Restored the database of {done.header.made_at:%Y-%m-%d %H:%M} UTC.")
+    again = done.replayed
+    click.echo(f"From the ledger: {again.erasures} erasures done again, {again.addresses} addresses suppressed again.")
+    if again.open:
+        click.echo(f"{again.open} of these are not verified yet; they are unreadable, and tried again once it serves.")
+    for missing in done.missing:
+        click.echo(f"Missing in the object store: recording {missing}")
+    for unknown in done.unknown:
+        click.echo(f"Made after the backup, not in it: {unknown}/")
+
+
+@click.group()
+def audit() -> None:
+    """The audit logs of all accounts."""
+
+
+@audit.command("verify")
+def verify_audit() -> None:
+    """Walk every account's chain, and compare it with the hashes beside the keys. Exit status 1 if one is broken."""
+    from app.audit_heads import heads_of, keep_verdicts, verify_all
+    from app.database import Database
+    from app.embedded import database_urls
+
+    async def walk(settings: Settings, url: str) -> dict[str, Verdict]:
+        database = Database(url)
+        try:
+            found = await verify_all(database, heads_of(settings))
+            await keep_verdicts(database, found)
+        finally:
+            await database.close()
+        return {str(account): verdict for account, verdict in found.items()}
+
+    def look(settings: Settings) -> dict[str, Verdict]:
+        with database_urls(settings) as urls:
+            return asyncio.run(walk(settings, urls.app))
+
+    verdicts = _told(look)
+    events = sum(verdict.events for verdict in verdicts.values())
+    broken = [f"{account} at event {v.broken_at}" for account, v in verdicts.items() if not v.intact]
+    if broken:
+        click.echo(f"Broken: account {', account '.join(broken)}.")
+    else:
+        click.echo(f"Unbroken: {events} events of {len(verdicts)} accounts.")
+    sys.exit(1 if broken else 0)
+
+
+@click.group()
+def erasure() -> None:
+    """Proofs of erasure."""
+
+
+@erasure.command()
+@click.argument("canaries", nargs=-1, required=True, metavar="CANARY...")
+@click.option(
+    "--also",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A further file or folder, such as logs kept elsewhere or the data directory of a database server.",
+)
+def scan(canaries: tuple[str, ...], also: tuple[Path, ...]) -> None:
+    """Look for words in every byte kept here: data folder with logs, spool and outbox, database files with WAL, every
+    row, object store with versions; as they are, in UTF-16, base64, hex, URL-, JSON- and HTML-escaped, and packed.
+
+    A CANARY of "-" reads them from standard input, one a line. Exit status 1 when one is found.
+    """
+    words = [w for c in canaries for w in (sys.stdin.read().splitlines() if c == "-" else [c]) if w]
+    done = _told(lambda settings: _scan(settings, words, also))
+    for hit in done.hits:
+        click.echo(f"{hit.where}: canary {hit.canary + 1} as {hit.spelling} at byte {hit.at}")
+    for unread in done.unread:
+        click.echo(f"could not be looked at: {unread}")
+    looked = f"{done.files} files, {done.objects} objects and {done.tables} tables, {done.bytes / 1e6:.0f} MB"
+    click.echo(f"{len(done.hits)} hits in {looked}.")
+    sys.exit(1 if done.hits else 0)
+
+
+def _scan(settings: Settings, words: list[str], also: tuple[Path, ...]) -> Scanned:
+    from app.byte_scan import Scanned, cluster_files, scan_files, scan_store, scan_tables
+    from app.embedded import EmbeddedPostgres, database_urls
+    from app.wiring import open_store
+
+    places = [settings.data_dir, settings.keys_folder, *also]
+    result = Scanned(hits=())
+    with database_urls(settings) as urls:
+        if not settings.database_url:
+            places += cluster_files(EmbeddedPostgres(settings.data_dir).superuser_url)
+        if urls.owner:
+            result |= scan_tables(urls.owner, words)
+        if settings.database_url:
+            files = "the files of the database server: run this there with --also and its data directory"
+            result |= Scanned(hits=(), unread=(files,))
+        result |= scan_files([place.resolve() for place in places], words)
+    if settings.object_store != "folder":  # a folder lies in the data folder
+        result |= scan_store(open_store(settings), words)
+    return result
+
+
+@click.group()
+def certificate() -> None:
+    """Certificates of erasure."""
+
+
+@certificate.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--fingerprint", help="Of the key you know this platform by; without it you compare it yourself.")
+def verify(file: Path, fingerprint: str | None) -> None:
+    """Check a downloaded certificate, offline. Exit status 1 when it was changed or another key signed it."""
+    from app.privacy.certificate import verify_file
+
+    verdict = verify_file(file, fingerprint=fingerprint)
+    click.echo(verdict.sentence)
+    if verdict.fingerprint:
+        click.echo(f"Signed by the key {verdict.fingerprint}")
+    sys.exit(0 if verdict.valid else 1)
+
+
+def _told(action: Callable[[Settings], _Result]) -> _Result:
+    """Faults the operator can mend become one sentence instead of a traceback."""
+    from psycopg import OperationalError
+
+    from app.embedded_place import EmbeddedError
+    from app.errors import JunierError
+    from recordings.encryption.keystore import KeyStoreError
+    from recordings.storage.store import StoreError
+
+    try:
+        return action(Settings.from_env())
+    except (SettingsError, EmbeddedError, JunierError, KeyStoreError, StoreError) as error:
+        raise click.ClickException(str(error)) from None
+    except OperationalError as error:
+        raise click.ClickException(f"The database cannot be reached: {error}") from None

@@ -1,0 +1,150 @@
+"""Restore: a backup becomes the database of this installation, forgets what was erased since, and is compared with
+the object store. Nothing serves while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import text
+
+from app.audit import SYSTEM, Action, record
+from app.audit_heads import accept_heads, heads_of
+from app.backup import BackupFailed, Header, restore
+from app.database import Database
+from app.embedded import DATABASE, EmbeddedPostgres, Urls
+from app.migrations import run
+from app.privacy.replaying import Replayed, catch_up
+from app.room.node_client import NodeClient
+from app.settings import Settings
+from app.wiring import Wiring, open_keys, open_store
+from recordings.model import AccountId
+from recordings.storage.store import ObjectStore
+
+ASIDE = f"{DATABASE}_restoring"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """missing: recordings of which the index is not in the object store; unknown: recordings in the object store that
+    the backup does not know, made after it; their people's keys are in the key store."""
+
+    header: Header
+    replayed: Replayed
+    missing: tuple[UUID, ...]
+    unknown: tuple[str, ...]
+
+
+def restore_here(settings: Settings, file: Path) -> Restored:
+    """Into the embedded database, whose former content goes when all of the backup is there; or into the empty one
+    that the settings name. Raises BackupFailed, LedgerLost, EmbeddedError."""
+    keys, store = open_keys(settings), open_store(settings)
+    with _target(settings) as (urls, swap):
+        header = restore(keys, file, urls.owner)
+        final = swap()
+        wiring = Wiring(settings=settings, database=Database(final.app), keys=keys, store=store)
+        replayed = asyncio.run(_bring_up(wiring, header))
+        missing, unknown = compare(final.owner, store)
+    return Restored(header=header, replayed=replayed, missing=missing, unknown=unknown)
+
+
+class _Swap:
+    """What was restored aside takes the place of the database."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+
+    def aside(self) -> Urls:
+        with psycopg.connect(self._server.superuser_url, autocommit=True) as superuser:
+            superuser.execute(f"DROP DATABASE IF EXISTS {ASIDE} WITH (FORCE)".encode())
+            superuser.execute(f"CREATE DATABASE {ASIDE} OWNER junier_owner".encode())
+        urls = self._server.urls
+        return Urls(app=_on(urls.app, ASIDE), owner=_on(urls.owner, ASIDE))
+
+    def __call__(self) -> Urls:
+        with psycopg.connect(self._server.superuser_url, autocommit=True) as superuser:
+            superuser.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
+            superuser.execute(f"ALTER DATABASE {ASIDE} RENAME TO {DATABASE}".encode())
+        return self._server.urls
+
+
+class _Stay:
+    """A database named by the settings is where it shall be."""
+
+    def __init__(self, urls: Urls) -> None:
+        self._urls = urls
+
+    def __call__(self) -> Urls:
+        return self._urls
+
+
+@contextmanager
+def _target(settings: Settings) -> Iterator[tuple[Urls, _Swap | _Stay]]:
+    if settings.database_url:
+        urls = Urls(app=settings.database_url, owner=settings.migration_database_url)
+        if not urls.owner:
+            raise BackupFailed("Set MIGRATION_DATABASE_URL to the empty database as role junier_owner.")
+        if run.current(urls.owner) is not None:
+            raise BackupFailed(
+                "The database is not empty. Make a new one, set DATABASE_URL and MIGRATION_DATABASE_URL to it, and "
+                "remove the old one afterwards; nothing was changed."
+            )
+        yield urls, _Stay(urls)
+        return
+    server = EmbeddedPostgres(settings.data_dir)
+    server.start()  # refuses while Junier runs
+    try:
+        swap = _Swap(server)
+        yield swap.aside(), swap
+    finally:
+        server.stop()
+
+
+async def _bring_up(wiring: Wiring, header: Header) -> Replayed:
+    """The ledger first; then every account's log says what happened, and its cut-off end is known to be no forgery."""
+    try:
+        replayed = await catch_up(wiring, NodeClient(wiring.settings))
+        heads = heads_of(wiring.settings)
+        cut = await accept_heads(wiring.database, heads)
+        for account in await _accounts(wiring.database):
+            async with wiring.database.transaction(AccountId(account)) as db:
+                reached, _ = cut.get(account, (0, 0))
+                await record(
+                    db,
+                    account=account,
+                    actor=SYSTEM,
+                    action=Action.RESTORED,
+                    subject=f"backup:{header.id}",
+                    facts={"of": header.made_at.isoformat(timespec="minutes"), "log_reached": reached or None},
+                )
+        await accept_heads(wiring.database, heads)
+        return replayed
+    finally:
+        await wiring.database.close()
+
+
+async def _accounts(database: Database) -> list[UUID]:
+    async with database.transaction() as db:
+        return list(await db.scalars(text("SELECT account_id FROM audit_heads()")))
+
+
+def compare(owner_url: str, store: ObjectStore) -> tuple[tuple[UUID, ...], tuple[str, ...]]:
+    """Recordings without their index in the store, and recordings in the store without a row."""
+    query = "SELECT id, account_id, session_id, person_id, index_key FROM recording WHERE erased_at IS NULL"
+    with psycopg.connect(owner_url) as owner:
+        rows = owner.execute(query).fetchall()
+    known = {f"{account}/{session}/{person}/{one}": (one, index) for one, account, session, person, index in rows}
+    keys = {thing.key for thing in store.list("")}
+    there = {"/".join(key.split("/")[:4]) for key in keys}
+    missing = tuple(one for one, index in known.values() if index is not None and index not in keys)
+    return missing, tuple(sorted(there - known.keys()))
+
+
+def _on(url: str, database: str) -> str:
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{database}?{query}"
