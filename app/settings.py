@@ -153,6 +153,23 @@ class Settings:
         "UDP ports media uses, such as 40000-41999, to be open to everyone; empty: any free port. One per person and "
         "stream they send or see.",
     )
+    stream_kbits: int = variable(
+        "JUNIER_STREAM_KBITS",
+        4000,
+        "Most kbit/s of one camera or screen with its sound. Senders are told; one that sends half as much again for ten "
+        "seconds is ended, with the reason.",
+    )
+    session_streams: int = variable(
+        "JUNIER_SESSION_STREAMS", 80, "Most cameras and screens sent in one session at once; more are refused (429)."
+    )
+    account_streams: int = variable(
+        "JUNIER_ACCOUNT_STREAMS", 240, "Most cameras and screens sent in one account's sessions at once."
+    )
+    recording_minutes: int = variable(
+        "JUNIER_RECORDING_MINUTES",
+        720,
+        "Longest recording of one session in minutes, pauses included; then it is paused for everybody to see.",
+    )
     turn_urls: str = variable(
         "JUNIER_TURN_URLS", "", "STUN/TURN servers, comma-separated (turns:turn.example.eu:443?transport=tcp)."
     )
@@ -238,6 +255,14 @@ class Settings:
             raise SettingsError("JUNIER_KEY_EPOCH_HOURS must be from 1 to 744")
         if not 1 <= self.backup_days <= 366:
             raise SettingsError("JUNIER_BACKUP_DAYS must be from 1 to 366")
+        for name, number, least in (
+            ("JUNIER_STREAM_KBITS", self.stream_kbits, 300),
+            ("JUNIER_SESSION_STREAMS", self.session_streams, 1),
+            ("JUNIER_ACCOUNT_STREAMS", self.account_streams, 1),
+            ("JUNIER_RECORDING_MINUTES", self.recording_minutes, 1),
+        ):
+            if number < least:
+                raise SettingsError(f"{name} must be at least {least}")
         if self.worker_silent_s < 3:
             raise SettingsError("JUNIER_WORKER_SILENT_S must be at least 3: a busy worker is not a dead one")
         for name, code in (("JUNIER_COUNTRY", self.country), ("JUNIER_TURN_COUNTRY", self.turn_country)):

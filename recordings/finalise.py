@@ -13,7 +13,7 @@ from itertools import pairwise, zip_longest
 
 from recordings.alignment import ClockPoint, TickClock, take_clocks
 from recordings.encryption.keystore import KeyStore
-from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, find_gaps
+from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, SENT_TOO_MUCH, find_gaps
 from recordings.index import Index, IndexChunk, IndexGap, IndexSetup, IndexTrack, summary, write_index
 from recordings.model import ChunkEntry, IndexSummary, RecordingRef, SenderReport, TrackKind, TrackRef
 from recordings.storage.layout import (
@@ -95,7 +95,9 @@ def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float
     timeline = _Timeline(clocks=clocks, zero=zero)
 
     chunks = {track.track: _chunks(timeline, [take for take in takes if take.track == track]) for track in tracks}
-    breaks = _breaks(chunks.values(), {take.take for take in takes if not take.ended})
+    ends_because = {take.take: INTERRUPTED for take in takes if not take.ended}
+    ends_because |= {take.take: SENT_TOO_MUCH for take in takes if _was_too_much(take)}
+    breaks = _breaks(chunks.values(), ends_because)
     ends = {number: end for number, (_, end) in _spans(chunks.values()).items()}
     reasons = {
         track.track: breaks
@@ -183,11 +185,16 @@ def _spans(tracks: Iterable[Sequence[IndexChunk]]) -> dict[int, tuple[int, int]]
     return spans
 
 
-def _breaks(tracks: Iterable[Sequence[IndexChunk]], unended: set[int]) -> list[IndexGap]:
-    """Between one take and the next the person was not connected, or our side had died."""
+def _was_too_much(take: TrackTake) -> bool:
+    """Whether capture ended with the sender being kept out for a while."""
+    return bool(take.permissions) and take.permissions[-1].why == SENT_TOO_MUCH
+
+
+def _breaks(tracks: Iterable[Sequence[IndexChunk]], ends_because: Mapping[int, str]) -> list[IndexGap]:
+    """Between one take and the next the person was not connected, unless it is known better."""
     spans = sorted(_spans(tracks).items())
     return [
-        IndexGap(before[1], after[0], INTERRUPTED if number in unended else NOT_CONNECTED)
+        IndexGap(before[1], after[0], ends_because.get(number, NOT_CONNECTED))
         for (number, before), (_, after) in pairwise(spans)
         if after[0] > before[1]
     ]

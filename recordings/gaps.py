@@ -10,6 +10,7 @@ NOT_CONNECTED = "not connected"
 INTERRUPTED = "interrupted"
 LOST = "lost on the network"
 NOTHING_CAME = "nothing received"
+SENT_TOO_MUCH = "more was sent than is allowed"
 _EXPLAINED_MS = 250  # shorter ones are ordinary irregularity
 _UNEXPLAINED_MS = 2000  # a still screen sends a frame a second
 

@@ -9,13 +9,14 @@ from typing import Any
 from app.language import N_, _, gettext
 from app.library.transcripts import NO_WORDS, TranscriptGap
 from app.pages import clock, duration
-from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, NOTHING_CAME
+from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, NOTHING_CAME, SENT_TOO_MUCH
 
 REASONS: Mapping[str, str] = {
     NOT_CONNECTED: N_("not connected"),
     INTERRUPTED: N_("the recording was interrupted"),
     LOST: N_("lost on the network"),
     NOTHING_CAME: N_("nothing arrived"),
+    SENT_TOO_MUCH: N_("more was sent than is allowed"),
     "paused": N_("the recording was paused"),
     "permission changed": N_("paused, or not to be recorded"),
     "permission did not arrive": N_("our own machines had lost touch, so nothing was recorded"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.room import peer
+from app.room.allowance import Meter
 from app.room.health import Kept, Pulse, stored_up_to
 from app.room.node_messages import HealthFacts, SessionFacts, StreamAsk, StreamFacts, TrackFacts
 from recordings.capture.recorder import StreamRecorder
@@ -44,6 +45,7 @@ class LiveStream:
     tracks: Mapping[TrackKind, TrackRef]
     recorder: StreamRecorder
     publication: peer.Publication
+    meter: Meter
     views: dict[str, tuple[UUID, peer.Viewing]] = field(default_factory=dict)
     capturing_since: float | None = None  # UTC seconds; None while no frame is kept
     pulse: Pulse = field(init=False)

@@ -74,7 +74,7 @@ class NodeApi:
                     return await step(_Request(found.groupdict(), scope["query_string"], await _body(receive)))
             raise NotThere()
         except JunierError as refusal:
-            return _problem(refusal.status, refusal.message)
+            return _problem(refusal.status, refusal.message, getattr(refusal, "retry_after_s", None))
         except peer.PeerError as refusal:
             status = next((code for kind, code in _PEER_STATUS.items() if isinstance(refusal, kind)), 400)
             return _problem(status, str(refusal) or (type(refusal).__doc__ or ""))
@@ -144,5 +144,6 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-def _problem(status: int, reason: str) -> Answer:
-    return status, Problem(status=status, reason=reason, retry_after_s=RETRY_AFTER_S if status == 503 else None)
+def _problem(status: int, reason: str, retry_after_s: int | None = None) -> Answer:
+    retry_after_s = RETRY_AFTER_S if status == 503 else retry_after_s
+    return status, Problem(status=status, reason=reason, retry_after_s=retry_after_s)

@@ -10,10 +10,12 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from uuid import UUID
 
 from app.errors import Conflict, NotThere, Unavailable
 from app.room import peer
+from app.room.allowance import KEPT_OUT_S, MOST_VIEWS, Meter, SentTooMuch
 from app.room.live_stream import LiveStream, Totals, session_facts, totals
 from app.room.node_messages import (
     LEASE_SECONDS,
@@ -25,10 +27,12 @@ from app.room.node_messages import (
     ViewAsk,
     ViewMade,
 )
+from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
 from recordings.capture.recorder import StreamRecorder
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyStore
+from recordings.gaps import SENT_TOO_MUCH
 from recordings.model import TrackRef
 from recordings.storage.layout import recording_prefix, track_key_path, track_prefix
 
@@ -80,15 +84,17 @@ class Rooms:
         uploader: Uploader,
         offer_addresses: Sequence[str],
         capacity: int,
+        bits_per_second: int = MAX_BITS_PER_SECOND,
         on_take_end: Callable[[TakeEnd], None],
         clock: Callable[[], float],
         now: Callable[[], float],
     ) -> None:
         self._keys, self._spool, self._uploader = keys, spool, uploader
-        self._offer_addresses, self.capacity = offer_addresses, capacity
+        self._offer_addresses, self.capacity, self._bits_per_second = offer_addresses, capacity, bits_per_second
         self._on_take_end, self._clock, self._now = on_take_end, clock, now
         self._streams: dict[str, LiveStream] = {}
         self._leases: dict[UUID, _Lease] = {}
+        self._kept_out: dict[UUID, float] = {}
         self._opening = 0
         self._felt_at = float("-inf")
         self._ended_totals = Totals()
@@ -111,6 +117,9 @@ class Rooms:
         """Receive a stream; an earlier take of the same recording ends. Raises NodeFull, PeerError, ValueError."""
         if ask.resource in self._streams:
             raise Conflict("This stream is already being received.")
+        wait_s = self._kept_out.get(ask.recording, 0.0) - self._clock()
+        if wait_s > 0:
+            raise SentTooMuch(retry_after_s=ceil(wait_s))
         if self.count - len(self._takes_of(ask.recording)) >= self.capacity:
             raise NodeFull()
         self._opening += 1
@@ -139,6 +148,9 @@ class Rooms:
         """Pass a stream on to one viewer. Raises StreamGone, PeerError."""
         stream = self._stream(resource)
         viewing = await peer.view(ask.sdp, source=stream.publication, offer_addresses=self._offer_addresses)
+        theirs = [one for viewer, one in stream.views.values() if viewer == ask.viewer]
+        for oldest in theirs[: max(0, len(theirs) - MOST_VIEWS + 1)]:
+            await oldest.close()
         name = secrets.token_urlsafe(32)
         stream.views[name] = (ask.viewer, viewing)
         viewing.on_closed = lambda why: _forget(stream, name)
@@ -177,8 +189,10 @@ class Rooms:
             stream.look(clock, now)
         if clock - self._felt_at >= PULSE_SECONDS:
             self._felt_at, oldest = clock, self._spool.oldest_of_tracks()
-            for stream in self._streams.values():
+            for stream in list(self._streams.values()):
                 stream.feel_pulse(oldest, clock, now)
+                if stream.meter.is_exceeded(stream.publication.traffic.bytes, clock):
+                    self._keep_out(stream)
         for session, lease in list(self._leases.items()):
             if clock - lease.at > FORSAKEN_SECONDS:
                 del self._leases[session]
@@ -228,8 +242,9 @@ class Rooms:
             stream=ask.stream,
             offer_addresses=self._offer_addresses,
             sink=recorder,
+            bits_per_second=self._bits_per_second,
         )
-        return LiveStream(ask, tracks, recorder, publication)
+        return LiveStream(ask, tracks, recorder, publication, Meter(self._bits_per_second))
 
     def _apply(self, stream: LiveStream) -> None:
         """Only the very take and tracks that are named may be written, and only what comes from now on."""
@@ -244,6 +259,13 @@ class Rooms:
         if kinds - stream.recorder.permitted:
             stream.publication.release()  # what was sent before and waits for lost packets is not covered
         stream.recorder.permit(kinds, permission.why)
+
+    def _keep_out(self, stream: LiveStream) -> None:
+        """It sends more than is allowed, and has been told to send less for long enough."""
+        self._kept_out = {one: until for one, until in self._kept_out.items() if until > self._clock()}
+        self._kept_out[stream.ask.recording] = self._clock() + KEPT_OUT_S
+        stream.recorder.permit(frozenset(), SENT_TOO_MUCH)
+        self._later(self.end(stream.ask.resource))
 
     def _ended(self, stream: LiveStream, why: peer.Ended) -> None:
         if self._streams.get(stream.ask.resource) is not stream:

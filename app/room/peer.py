@@ -44,6 +44,7 @@ from app.room.offers import (
 )
 from recordings.capture import aiortc_internals
 from recordings.capture.aiortc_internals import MediaTransport
+from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
 from recordings.capture.rtp import Reception, Sink
 from recordings.capture.traffic import Traffic
 from recordings.model import StreamKind, TrackKind
@@ -163,10 +164,12 @@ class Publication(Peer):
         stream: StreamKind,
         sends: Mapping[TrackKind, Choice],
         sink: Sink,
+        bits_per_second: int,
     ) -> None:
         super().__init__(pc, answer_sdp)
         self.stream = stream
         self.sends = sends
+        self._bits_per_second = bits_per_second
         self._formats = incoming_formats(answer_sdp, stream, list(sends.values()))
         self._sink = sink
         self._reception: Reception | None = None
@@ -199,6 +202,7 @@ class Publication(Peer):
             self._formats,
             self._sink,
             ssrc=secrets.randbits(32),
+            bits_per_second=self._bits_per_second,
             send=lambda packet: transport.send_rtcp(packet),
             now=time.monotonic,
             utc=time.time,
@@ -282,9 +286,16 @@ class Viewing(Peer):
 
 
 async def publish(
-    offer_sdp: str, *, kinds: frozenset[TrackKind], stream: StreamKind, offer_addresses: Sequence[str], sink: Sink
+    offer_sdp: str,
+    *,
+    kinds: frozenset[TrackKind],
+    stream: StreamKind,
+    offer_addresses: Sequence[str],
+    sink: Sink,
+    bits_per_second: int = MAX_BITS_PER_SECOND,
 ) -> Publication:
-    """Answers a publisher's offer; raises PeerError. kinds: what the person agreed to."""
+    """Answers a publisher's offer; raises PeerError. kinds: what the person agreed to; bits_per_second: the most they
+    are told to send."""
     sections = read_offer(offer_sdp, sends=True)
     for section in sections:
         if kind_of(section.kind, stream) not in kinds:
@@ -294,7 +305,7 @@ async def publish(
     answer = await _answer(pc, shown_to_aiortc(offer_sdp, chosen), offer_addresses)
     said = said_again(sdp.with_sound_repair(answer, offer_sdp), chosen, [None] * len(chosen))
     sends = {kind_of(section.kind, stream): choice for section, choice in zip(sections, chosen, strict=True)}
-    return Publication(pc, said, stream=stream, sends=sends, sink=sink)
+    return Publication(pc, said, stream=stream, sends=sends, sink=sink, bits_per_second=bits_per_second)
 
 
 async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence[str]) -> Viewing:

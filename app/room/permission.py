@@ -10,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import text
 
-from app.errors import JunierError
+from app.errors import Conflict, JunierError
+from app.room.allowance import is_overlong
 from app.room.node_client import NodeClient
 from app.room.node_messages import LEASE_SECONDS, PUSH_SECONDS
-from app.room.room import permission
+from app.room.room import RoomFacts, permission
 from app.room.rows import one_moment, read_room
+from app.sessions.policy import Switch
+from app.sessions.service import pause_recording
 from app.wiring import Wiring
 from recordings.model import AccountId
 
@@ -35,6 +39,8 @@ async def push_session(wiring: Wiring, node: NodeClient, *, account: AccountId, 
     stops within LEASE_SECONDS, and the loop tries again."""
     async with one_moment(wiring.database, account) as db:
         facts = await read_room(db, wiring, account=account, session=session)
+    if facts.recording is Switch.ON and is_overlong(facts, wiring.settings.recording_minutes):
+        facts = await _paused(wiring, facts)
     if facts.node is None:
         return True  # nobody has published yet
     try:
@@ -43,6 +49,16 @@ async def push_session(wiring: Wiring, node: NodeClient, *, account: AccountId, 
         log.warning("permission not delivered: %s", type(error).__name__)
         return False
     return True
+
+
+async def _paused(wiring: Wiring, facts: RoomFacts) -> RoomFacts:
+    """Pauses what has been recorded for the longest time, for everybody to see. Another process may have done it."""
+    try:
+        async with wiring.database.transaction(facts.account) as db:
+            await pause_recording(db, session=facts.session)
+    except Conflict:
+        pass
+    return replace(facts, recording=Switch.PAUSED)
 
 
 def push_loop(node: NodeClient, *, every_s: float = PUSH_SECONDS) -> Callable[[Wiring], Awaitable[None]]:

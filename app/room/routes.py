@@ -21,6 +21,7 @@ from app.language import N_, gettext
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.service import study_notice
 from app.room import tokens, whep, whip
+from app.room.allowance import RecordedLongest, is_overlong
 from app.room.events import events, watches_of
 from app.room.ice import ice_servers
 from app.room.models import Presence
@@ -134,6 +135,8 @@ async def lead(
         require_host(seat)
         if step == "start":
             require_reviewed(wiring.settings, Purpose.STORAGE, (await now_in(db)).date())
+        if step == "resume" and is_overlong(seat.facts, wiring.settings.recording_minutes):
+            raise RecordedLongest
         await STEPS[step](db, session=session, by=seat.actor)
         if step == "end":
             await db.execute(delete(Presence).where(Presence.session_id == session))

@@ -19,12 +19,13 @@ from uuid import UUID
 
 from litestar import Response, Router, delete, patch, post, route
 from litestar.exceptions import ClientException
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.accounts.login import Login
 from app.database import Db
 from app.errors import BadInput, Forbidden, JunierError, NotThere, SignInNeeded
 from app.pages import FOR_PARTICIPANTS, AnyRequest
+from app.room.allowance import check_streams
 from app.room.ice import ice_servers, links
 from app.room.node_client import Node as NodePort
 from app.room.node_messages import StreamAsk, TrackAsk
@@ -73,6 +74,7 @@ async def publish(
     allowed = may_send(seat.facts, seat.person, kind, offered)
     if not allowed:
         raise Forbidden(allowed.reason)
+    await _find_place(db, wiring.settings, seat, kind)
     place = await node_of(db, await find_session(db, seat.facts.session), eu_only=wiring.settings.eu_only)
     resource = new_token()
     take = await open_take(
@@ -163,6 +165,16 @@ def answered(settings: Settings, seat: Seat, sdp: str, location: str) -> Respons
 def ice_link(settings: Settings, seat: Seat) -> dict[str, str]:
     link = links(ice_servers(settings, session=seat.facts.session, now=datetime.now(UTC)))
     return {"link": link} if link else {}
+
+
+async def _find_place(db: Db, settings: Settings, seat: Seat, stream: StreamKind) -> None:
+    """Raises TooManyStreams; the same stream again takes its own place."""
+    own = (Recording.session_id == seat.facts.session) & (Recording.person_id == seat.person.person)
+    here = Recording.session_id == seat.facts.session
+    counted = select(func.count().filter(here), func.count()).select_from(Take).join(Recording)
+    live = counted.where(Take.ended_at.is_(None), ~(own & (Recording.stream == stream)))
+    in_session, in_account = (await db.execute(live)).one()
+    check_streams(in_session, in_account, of_session=settings.session_streams, of_account=settings.account_streams)
 
 
 async def _publisher(

@@ -54,10 +54,10 @@ class _Way:
 
 
 class Bandwidth:
-    """One sender's. `allowed`: bits per second for all its tracks together."""
+    """One sender's. `allowed`: bits per second for all its tracks together, never more than `most`."""
 
-    def __init__(self) -> None:
-        self.allowed = MAX_BITS_PER_SECOND
+    def __init__(self, most: int = MAX_BITS_PER_SECOND) -> None:
+        self.allowed = self._most = most
         self._since: float | None = None
         self._bytes = 0
         self._rates: deque[float] = deque(maxlen=RATES)
@@ -100,9 +100,7 @@ class Bandwidth:
         self._in_vain = 0
         if queue < QUEUE_SHORT_S and now - self._lowered_at > 1.0:
             near = 0.8 * self._stood_at < self.allowed < 1.2 * self._stood_at
-            self.allowed = min(
-                MAX_BITS_PER_SECOND, int(self.allowed * (GROW_NEAR_PER_S if near else GROW_PER_S) ** passed)
-            )
+            self.allowed = min(self._most, int(self.allowed * (GROW_NEAR_PER_S if near else GROW_PER_S) ** passed))
         return False
 
     def lost(self, fraction: float, now: float) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from recordings.capture import rtcp
 from recordings.capture.assembly import EncodedFrame, MediaPacket
-from recordings.capture.bandwidth import Bandwidth
+from recordings.capture.bandwidth import MAX_BITS_PER_SECOND, Bandwidth
 from recordings.capture.codecs import CODINGS
 from recordings.capture.loudness import Loudness
 from recordings.capture.red import read_red
@@ -190,6 +190,7 @@ class Reception:
         sink: Sink,
         *,
         ssrc: int,
+        bits_per_second: int = MAX_BITS_PER_SECOND,
         send: Callable[[bytes], None],
         now: Callable[[], float],
         utc: Callable[[], float],
@@ -205,7 +206,7 @@ class Reception:
         self._send = send
         self._now = now
         self._utc = utc
-        self._bandwidth = Bandwidth()
+        self._bandwidth = Bandwidth(bits_per_second)
         self._reported_at = now()
         self._key_frame_asked_at = float("-inf")
         self._key_frame_wanted = False

@@ -1,0 +1,69 @@
+"""How much a stream, a session and an account may send: the operator's limits, and who went beyond them (pure).
+
+Many streams are refused, a stream that sends too much is told to send less (REMB), then ended, and kept out for a
+minute; a session that has been recorded for the longest time is paused for good. Nothing ends without its reason.
+"""
+
+from __future__ import annotations
+
+from app.errors import Forbidden, TooManyTries
+from app.room.room import RoomFacts
+from app.sessions.policy import Switch
+
+MUCH = 1.5
+"""Times the limit: what a sender that obeys may need for a moment."""
+CUT_OFF_AFTER_S = 10.0
+KEPT_OUT_S = 60.0
+MOST_VIEWS = 4
+"""Of one stream by one person: windows that are open at once. Another one takes the place of the oldest."""
+
+
+class TooManyStreams(TooManyTries):
+    """As many cameras and screens as this session may have are being sent already. Please try again later."""
+
+
+class SentTooMuch(TooManyTries):
+    """This stream was ended because it sent more than is allowed here. Please send with less quality."""
+
+
+class RecordedLongest(Forbidden):
+    """This session has been recorded for as long as it may be. Please go on in another session."""
+
+
+class Meter:
+    """One stream's rate. limit: bits per second."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._before: tuple[int, float] | None = None
+        self._over_since: float | None = None
+
+    def is_exceeded(self, received: int, now: float) -> bool:
+        """To be told about once a second. received: bytes since the stream began; now: monotonic seconds."""
+        before, self._before = self._before, (received, now)
+        if before is None or now <= before[1]:
+            return False
+        if 8 * (received - before[0]) / (now - before[1]) <= MUCH * self._limit:
+            self._over_since = None
+            return False
+        if self._over_since is None:
+            self._over_since = before[1]
+        return now - self._over_since >= CUT_OFF_AFTER_S
+
+
+def check_streams(in_session: int, in_account: int, *, of_session: int, of_account: int) -> None:
+    """in_…: open now, without the one that comes. Raises TooManyStreams."""
+    if in_session >= of_session:
+        raise TooManyStreams(retry_after_s=30)
+    if in_account >= of_account:
+        raise TooManyStreams(
+            "As many cameras and screens as this account may have are being sent already. Please try again later.",
+            retry_after_s=30,
+        )
+
+
+def is_overlong(facts: RoomFacts, longest_minutes: int) -> bool:
+    """Has the session been recorded, pauses included, for as long as it may be?"""
+    if facts.recording_at is None or facts.recording is Switch.OFF:
+        return False
+    return (facts.as_of - facts.recording_at).total_seconds() >= longest_minutes * 60
