@@ -26,6 +26,7 @@ from app.studies.service import contact_of, find_study, newest_consent_text
 from app.wiring import Wiring
 
 PAGE_ROWS = 50
+FIRST_ZONE = "Europe/Berlin"  # of an account's first session
 
 
 @get("/sessions")
@@ -76,11 +77,16 @@ async def show_study(
     )
 
 
+async def zone_of_last_session(db: Db) -> str | None:
+    """Of this account: whoever plans a session plans it where the last one was."""
+    return await db.scalar(select(Session.time_zone).order_by(Session.created_at.desc()).limit(1))
+
+
 @get("/studies/{study:uuid}/sessions/new")
 async def show_new(request: Request[Any, Any, Any], db: Db, login: Login, study: UUID) -> Template:
     require_member(login, Role.OWNER, Role.RESEARCHER)
     row = await find_study(db, study)
-    form = Form(values={"time_zone": "Europe/Berlin"})
+    form = Form(values={"time_zone": await zone_of_last_session(db) or FIRST_ZONE})
     return page("sessions/new.html", request, study=row, form=form, zones=time_zones())
 
 

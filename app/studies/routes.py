@@ -11,6 +11,7 @@ from litestar.response import Redirect, Template
 
 from app.accounts.agreement import agreement_stands
 from app.accounts.login import Login, require_member
+from app.accounts.members import find_member
 from app.accounts.models import Role
 from app.database import Db
 from app.forms import Form, read_form
@@ -69,10 +70,18 @@ async def show_studies(
 
 
 @get("/studies/new")
-async def show_new(request: Request[Any, Any, Any], db: Db, login: Login) -> Template:
+async def show_new(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login) -> Template:
+    """Filled in as far as it can be known; whoever asks is most often whom participants may ask."""
     member = require_member(login, Role.OWNER, Role.RESEARCHER)
+    assert member.member is not None
+    contact = await find_member(db, wiring.columns, member.member)
     default = (await limits_of(db, member.account)).default
-    shown = shown_study(contact_name=member.name, consent_text=EXAMPLE_CONSENT, retention_days=default)
+    shown = shown_study(
+        contact_name=contact.name,
+        contact_email=contact.email,
+        consent_text=EXAMPLE_CONSENT,
+        retention_days=default,
+    )
     return _form_page(request, shown, study=None)
 
 
