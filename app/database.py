@@ -17,6 +17,9 @@ from recordings.model import AccountId
 
 Db = AsyncSession
 """A database session: never called `session`, that word is the research session."""
+PLANS = "-c plan_cache_mode=force_custom_plan"
+"""Row-level security makes the account part of every plan, and connections serve all accounts: a plan that is kept
+from a small account reads a large one from end to end."""
 
 
 class Base(DeclarativeBase):
@@ -41,7 +44,7 @@ class Database:
             pool_size=10,
             max_overflow=10,
             pool_pre_ping=True,
-            connect_args={"options": "-c search_path=public,jobs -c timezone=UTC"},
+            connect_args={"options": f"-c search_path=public,jobs -c timezone=UTC {PLANS}"},
         )
         self._make = async_sessionmaker(self.engine, expire_on_commit=False)
 

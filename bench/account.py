@@ -107,7 +107,9 @@ async def _make(wiring: Wiring, superuser_url: str, participants: int) -> BigAcc
     reviewed = rows.sessions[0]["id"]
     _write_words(wiring, account, rows, reviewed)
     with psycopg.connect(superuser_url, dbname=DATABASE) as connection:
+        connection.execute("SET session_replication_role = replica")  # triggers row by row would take minutes
         rows.write(connection)
+        connection.execute("SELECT tell_due(ARRAY(SELECT id FROM session WHERE account_id = %s))", [account])
     with psycopg.connect(superuser_url, dbname=DATABASE, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
     async with wiring.database.transaction(account) as db:

@@ -87,10 +87,21 @@ class Platform:
 
     def media_process(self) -> psutil.Process:
         """The one that receives and seals. Raises PlatformFailed."""
+        return self._child("media")
+
+    def web_process(self) -> psutil.Process:
+        """The one that answers pages. Raises PlatformFailed."""
+        return self._child("web")
+
+    def database_processes(self) -> list[psutil.Process]:
+        """Of the embedded PostgreSQL."""
+        return [process for process in self.processes() if process.name() == "postgres"]
+
+    def _child(self, name: str) -> psutil.Process:
         for process in self.processes():
-            if process.cmdline()[1:4] == ["-m", "app", "media"]:
+            if process.cmdline()[1:4] == ["-m", "app", name]:
                 return process
-        raise PlatformFailed("There is no media process.")
+        raise PlatformFailed(f"There is no {name} process.")
 
 
 def proportional_bytes(process: psutil.Process) -> int:

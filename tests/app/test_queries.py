@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 
 from app.accounts.models import Role
 from app.accounts.service import add_member
@@ -209,3 +209,17 @@ async def test_the_members(cast: Cast) -> None:
 
 async def test_the_audit_log(cast: Cast) -> None:
     await same_for_one_and_fifty(cast, "/audit?kind=library", lambda count: add_events(cast, count))
+
+
+async def test_the_sessions_of_the_account(cast: Cast) -> None:
+    await same_for_one_and_fifty(cast, "/sessions", lambda count: add_sessions(cast, count))
+
+
+async def test_no_plan_made_for_one_account_serves_another(cast: Cast) -> None:
+    """The account is a value like any other to the planner: what suits a small one reads a large one end to end."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        for _ in range(12):  # psycopg prepares after five, PostgreSQL may keep a plan after five more
+            await db.execute(select(Session.id).where(Session.study_id == cast.study))
+        kept = text("SELECT sum(generic_plans), max(custom_plans) FROM pg_prepared_statements")
+        generic, custom = (await db.execute(kept)).one()
+    assert generic == 0 and custom > 5
