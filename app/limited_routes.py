@@ -51,6 +51,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "POST /i/{token}": (at_most(300, By.ADDRESS, minutes=10), at_most(30, By.PATH, minutes=10)),
     "POST /my-data/code": (at_most(10, By.LOGIN, minutes=10),),
     "POST /my-data/open": (at_most(30, By.LOGIN, minutes=10),),
+    "POST /my-data/address": (at_most(10, By.LOGIN, minutes=10),),
+    "POST /my-data/address/confirm": (at_most(30, By.LOGIN, minutes=10),),
     # mails that members cause; how many an account may send at all: invitations.service
     "POST /members": (at_most(60, By.LOGIN, minutes=60),),
     "POST /sessions/{session}/invitations": (at_most(120, By.LOGIN),),

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app.database import Db
 from app.mail.models import MailState, OutgoingMail, Suppression
+from app.mail.service import LAST_WORDS, forget_receiver
 from app.sealed_columns import ERASED
 from app.settings import Settings
 from app.wiring import Wiring
@@ -54,6 +55,8 @@ async def send_mail(wiring: Wiring, mailer: Mailer, account: AccountId, mail_id:
                 return
             final = not error.retry or row.tries >= GIVE_UP_AFTER
             row.state = MailState.FAILED if final else MailState.WAITING
+            if final and row.template == LAST_WORDS:
+                forget_receiver(wiring.columns, row)
         if not final:
             raise
         return
@@ -61,6 +64,8 @@ async def send_mail(wiring: Wiring, mailer: Mailer, account: AccountId, mail_id:
         row = await db.get(OutgoingMail, mail_id, with_for_update=True)
         if row is not None:  # erased with its person while it was on its way
             row.state, row.sent_at = MailState.SENT, datetime.now(UTC)
+            if row.template == LAST_WORDS:
+                forget_receiver(wiring.columns, row)
 
 
 async def _claim(db: Db, wiring: Wiring, mail_id: UUID) -> Mail | None:

@@ -84,7 +84,9 @@ async def queue(
     )
     if made.scalar_one_or_none() is None:
         return None
-    await enqueue(db, "send_mail", key=f"mail-{mail_id}", account_id=account, mail_id=mail_id)
+    await enqueue(
+        db, "send_mail", instruction=f"mail:{template}", key=f"mail-{mail_id}", account_id=account, mail_id=mail_id
+    )
     return mail_id
 
 
@@ -92,6 +94,29 @@ def open_mail(columns: SealedColumns, row: OutgoingMail) -> MailContent | None:
     """What the mail says; None once its person is erased."""
     text = columns.open(AccountId(row.account_id), PersonId(row.person_id), FIELD, row.content)
     return msgspec.json.decode(text, type=MailContent) if text.startswith("{") else None
+
+
+LAST_WORDS = "address_changed"
+"""The template of the last mail to an address that was corrected: its receiver is forgotten once it is sent."""
+
+
+async def readdress(db: Db, columns: SealedColumns, *, account: AccountId, person: PersonId, email: str) -> None:
+    """The person's address was corrected: what waits goes to the new one, what is done forgets the old one."""
+    rows = await db.scalars(select(OutgoingMail).where(OutgoingMail.person_id == person).with_for_update())
+    for row in rows:
+        _write_to(columns, row, email if row.state in (MailState.WAITING, MailState.SENDING) else "")
+
+
+def forget_receiver(columns: SealedColumns, row: OutgoingMail) -> None:
+    """Where a mail went is not kept; what it said is."""
+    _write_to(columns, row, "")
+
+
+def _write_to(columns: SealedColumns, row: OutgoingMail, email: str) -> None:
+    mail = open_mail(columns, row)
+    if mail is not None:
+        text = msgspec.json.encode(msgspec.structs.replace(mail, to=email)).decode()
+        row.content = columns.seal(AccountId(row.account_id), PersonId(row.person_id), FIELD, text)
 
 
 async def suppress(db: Db, *, account: AccountId, address_index: bytes) -> None:

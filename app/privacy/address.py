@@ -1,0 +1,168 @@
+"""Correcting one's address (GDPR Art. 16): a code mailed to the new one proves it, and the old one is told.
+
+Whoever reads the old mailbox opens nothing any more from that moment: codes go to the new address.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from app.audit import Action, record
+from app.database import Db, now_in
+from app.decisions import Decision, refused
+from app.errors import NotThere, TooManyTries
+from app.language import Language
+from app.mail.service import is_suppressed, queue, readdress, suppress
+from app.participants.models import AddressChange, DataCode, Participant
+from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code
+from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD, NAME_FIELD, foot, mail_language
+from app.privacy.models import RequestKind, RequestState
+from app.privacy.policy import receipt_number
+from app.privacy.requests import note_request
+from app.privacy.telling import study_of
+from app.tokens import CODE_LIFE, new_code, same, token_hash
+from app.wiring import Wiring
+from recordings.model import AccountId, PersonId
+
+CANNOT_BE_USED = "This address cannot be used here. Please write to the contact named below."
+
+
+async def ask_address(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, email: str) -> None:
+    """Mail a code to `email`; a code mailed before stops working. What stands changes only with that code.
+
+    An address that somebody else of the account has gets no mail, and the page says the same: who takes part here is
+    told to nobody. Raises NotThere, TooManyTries."""
+    row = await _locked(db, participant)
+    now = await now_in(db)
+    asked = select(func.count()).where(
+        AddressChange.participant_id == participant, AddressChange.asked_at > now - CODE_WINDOW
+    )
+    decision = may_ask_code(await db.scalar(asked) or 0)
+    if not decision:
+        raise TooManyTries(decision.reason)
+    old = delete(AddressChange).where(AddressChange.participant_id == participant)
+    await db.execute(old.where(AddressChange.asked_at <= now - CODE_WINDOW))
+    code, columns = new_code(), wiring.columns
+    change = AddressChange(
+        id=uuid4(),
+        account_id=account,
+        participant_id=participant,
+        address=columns.seal(account, participant, ADDRESS_FIELD, email),
+        code_hash=_code_hash(participant, code),
+        asked_at=now,
+        expires_at=now + CODE_LIFE,
+    )
+    db.add(change)
+    await record(db, account=account, actor=_actor(row), action=Action.ADDRESS_CODE_ASKED, subject=_actor(row))
+    if not await _has_somebody_else(db, row, columns.blind_index(account, email)):
+        await _mail(db, wiring, row, "address_code", f"address-code-{change.id}", email, {"code": code})
+
+
+async def pending_change(db: Db, participant: PersonId) -> AddressChange | None:
+    """The one whose code can be typed now."""
+    newest = await _newest(db, participant)
+    return newest if newest is not None and await now_in(db) < newest.expires_at else None
+
+
+async def confirm_address(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, code: str) -> Decision:
+    """With the right code the new address counts at once and everywhere; every wrong one counts. An unsubscription
+    moves along. Never raises for a code, so that counting is kept. Raises NotThere."""
+    row = await _locked(db, participant)
+    change = await _newest(db, participant)
+    now = await now_in(db)
+    facts = CodeFacts(expires_at=change.expires_at, tries=change.tries, used=False) if change else None
+    decision = may_try_code(facts, now)
+    if change is None or not decision:
+        return decision
+    change.tries += 1
+    if not same(change.code_hash, _code_hash(participant, code)):
+        return refused("This is not the code we mailed. Please look again.")
+    columns = wiring.columns
+    email = columns.open(account, participant, ADDRESS_FIELD, change.address)
+    before, before_index = columns.open(account, participant, EMAIL_FIELD, row.email), row.email_index
+    try:
+        async with db.begin_nested():
+            row.email_index = columns.blind_index(account, email)
+            row.email = columns.seal(account, participant, EMAIL_FIELD, email)
+    except IntegrityError:
+        await db.refresh(row)
+        return refused(CANNOT_BE_USED)
+    assert row.email_index is not None
+    if before_index is not None and await is_suppressed(db, address_index=before_index):
+        await suppress(db, account=account, address_index=row.email_index)
+    await readdress(db, columns, account=account, person=participant, email=email)
+    await _mail(db, wiring, row, "address_changed", f"address-changed-{change.id}", before, {})
+    for model in (AddressChange, DataCode):
+        await db.execute(delete(model).where(model.participant_id == participant))
+    await _note(db, account, row, now)
+    return decision
+
+
+async def _note(db: Db, account: AccountId, row: Participant, now: datetime) -> None:
+    await record(db, account=account, actor=_actor(row), action=Action.ADDRESS_CORRECTED, subject=_actor(row))
+    await note_request(
+        db,
+        account=account,
+        participant=PersonId(row.id),
+        kind=RequestKind.RECTIFICATION,
+        state=RequestState.DONE,
+        now=now,
+        receipt=receipt_number(now),
+    )
+
+
+async def _locked(db: Db, participant: PersonId) -> Participant:
+    row = await db.get(Participant, participant, with_for_update=True)
+    if row is None or row.erased_at is not None or row.email is None:
+        raise NotThere
+    return row
+
+
+async def _newest(db: Db, participant: PersonId) -> AddressChange | None:
+    mine = select(AddressChange).where(AddressChange.participant_id == participant)
+    return await db.scalar(mine.order_by(AddressChange.asked_at.desc(), AddressChange.id).limit(1))
+
+
+async def _has_somebody_else(db: Db, row: Participant, index: bytes) -> bool:
+    other = select(Participant.id).where(Participant.email_index == index, Participant.id != row.id)
+    return await db.scalar(other) is not None
+
+
+async def _mail(
+    db: Db, wiring: Wiring, row: Participant, template: str, key: str, to: str, context: dict[str, object]
+) -> None:
+    account, person = AccountId(row.account_id), PersonId(row.id)
+    study = await study_of(db, person)
+    about = await foot(db, wiring, account=account, study=study) if study else None
+    await queue(
+        db,
+        wiring.columns,
+        settings=wiring.settings,
+        account=account,
+        person=person,
+        template=template,
+        key=key,
+        optional=False,
+        language=mail_language(row, study) if study else Language.EN,
+        context={
+            "minutes": int(CODE_LIFE.total_seconds() // 60),
+            "contact_name": about.contact.name if about else "",
+            "contact_email": about.contact.email if about else "",
+            "notice_date": about.notice_date if about else None,
+            **context,
+        },
+        to_name=wiring.columns.open(account, person, NAME_FIELD, row.name),
+        to_email=to,
+    )
+
+
+def _actor(row: Participant) -> str:
+    return f"participant:{row.id}"
+
+
+def _code_hash(participant: PersonId, code: str) -> bytes:
+    return token_hash(code, f"address-code:{participant}")
