@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
+import msgspec
+
 AccountId = NewType("AccountId", UUID)
 SessionId = NewType("SessionId", UUID)
 PersonId = NewType("PersonId", UUID)
@@ -35,14 +37,15 @@ class TrackKind(StrEnum):
     SCREEN = "screen"
     SCREEN_SOUND = "screen_sound"
 
-    @property
-    def is_video(self) -> bool:
-        return self in (TrackKind.CAMERA, TrackKind.SCREEN)
+    is_video: bool
+    clock_rate: int
+    """RTP ticks per second: 90 000 for video (RFC 7741 §4.1, RFC 6184 §5.1), 48 000 for Opus (RFC 7587 §4.1)."""
 
-    @property
-    def clock_rate(self) -> int:
-        """RTP ticks per second: 90 000 for video (RFC 7741 §4.1, RFC 6184 §5.1), 48 000 for Opus (RFC 7587 §4.1)."""
-        return 90_000 if self.is_video else 48_000
+    def __init__(self, value: str) -> None:
+        self.is_video = value in ("camera", "screen")
+        self.clock_rate = 90_000 if self.is_video else 48_000
+
+    __hash__ = str.__hash__  # an enum's own is written in Python, and every packet is looked up by its kind
 
 
 class Codec(StrEnum):
@@ -88,8 +91,7 @@ class TrackRef:
     kind: TrackKind
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One encoded frame as the sender made it; it is never decoded on the way to storage.
 
     ticks: RTP timestamp unwrapped to a 64-bit count that only grows inside a take

@@ -212,12 +212,11 @@ _PACKET_BYTES = 2_048
 _PROTECTION_BYTES = 160  # authentication tag, MKI and index at their largest (libsrtp SRTP_MAX_SRTCP_TRAILER_LEN)
 
 # One buffer in, one out, for all transports of the process: everything runs in one thread.
-_in = ffi.new("char[]", _PACKET_BYTES)
-_in_view = ffi.buffer(_in)
-_in_size = ffi.new("int *")
-_out = ffi.new("char[]", _PACKET_BYTES)
-_out_view = ffi.buffer(_out)
-_out_size = ffi.new("int *")
+_in_bytes, _out_bytes = bytearray(_PACKET_BYTES), bytearray(_PACKET_BYTES)
+_in, _out = ffi.from_buffer(_in_bytes), ffi.from_buffer(_out_bytes)  # the same memory, as C sees it
+_in_view, _out_view = ffi.buffer(_in), ffi.buffer(_out)  # and once more: a slice is made with a single copy
+_in_size, _out_size = ffi.new("int *"), ffi.new("int *")
+_unprotect, _unprotect_rtcp = lib.srtp_unprotect, lib.srtp_unprotect_rtcp
 
 
 class MediaTransport:
@@ -243,7 +242,7 @@ class MediaTransport:
         self._transmit = dtls._tx_srtp._srtp[0]
         self._connection: ice.Connection = dtls.transport._connection
         self._on_rtp, self._on_rtcp, self._on_batch, self._on_tick = on_rtp, on_rtcp, on_batch, on_tick
-        self._ssrcs: set[int] = set()
+        self._ssrcs: set[bytes] = set()
         self._sockets: list[tuple[ice.StunProtocol, socket.socket]] = []
         self._closed = False
         self._take_sockets()
@@ -268,10 +267,10 @@ class MediaTransport:
         for protocol, its_socket in self._sockets:
             for _ in range(MOST_PER_ROUND):
                 try:
-                    size, address = its_socket.recvfrom_into(_in_view)
+                    size, address = its_socket.recvfrom_into(_in_bytes)
                 except OSError:  # nothing more, or an ICMP error of an earlier packet
                     break
-                if size and 127 < _in_view[0][0] < 192:
+                if size and 127 < _in_bytes[0] < 192:
                     self._media(size)
                 else:
                     protocol.datagram_received(_in_view[0:size], address)
@@ -286,7 +285,7 @@ class MediaTransport:
     def media(self, datagram: bytes) -> None:
         """A datagram with a first byte of 128..191 that came another way."""
         if len(datagram) <= _PACKET_BYTES:
-            _in_view[0 : len(datagram)] = datagram
+            _in_bytes[: len(datagram)] = datagram
             self._media(len(datagram))
 
     def _media(self, size: int) -> None:
@@ -294,15 +293,14 @@ class MediaTransport:
         if size < 12:
             refused["unauthenticated"] += 1
             return
-        is_rtcp = 192 <= _in_view[1][0] <= 223  # RFC 5761 §4
-        ssrc = int.from_bytes(_in_view[4:8] if is_rtcp else _in_view[8:12], "big")
+        is_rtcp = 192 <= _in_bytes[1] <= 223  # RFC 5761 §4
+        ssrc = _in_view[4:8] if is_rtcp else _in_view[8:12]
         known = ssrc in self._ssrcs
         if not known and len(self._ssrcs) >= MOST_SSRCS:
             refused["too many SSRCs"] += 1
             return
         _in_size[0] = size
-        unprotect = lib.srtp_unprotect_rtcp if is_rtcp else lib.srtp_unprotect
-        if unprotect(self._receive, _in, _in_size):
+        if (_unprotect_rtcp if is_rtcp else _unprotect)(self._receive, _in, _in_size):
             refused["unauthenticated"] += 1
             return
         if not known:
@@ -325,7 +323,7 @@ class MediaTransport:
         size = len(packet)
         if pair is None or self._closed or size > _PACKET_BYTES - _PROTECTION_BYTES:
             return
-        _out_view[0:size] = packet
+        _out_bytes[:size] = packet
         _out_size[0] = size
         if protect(self._transmit, _out, _out_size):
             refused["not protected"] += 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from recordings.model import Setup
 
@@ -11,7 +12,7 @@ MAX_FRAME_BYTES = 2 << 20
 """A frame larger than this is not video of a person or a screen; it would only fill memory."""
 
 
-class MediaPacket(NamedTuple):
+class MediaPacket(msgspec.Struct, frozen=True, gc=False):
     """One RTP packet (RFC 3550 §5.1) without its header; sequence is unwrapped, timestamp as sent (32 bits)."""
 
     sequence: int
@@ -20,8 +21,7 @@ class MediaPacket(NamedTuple):
     payload: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EncodedFrame:
+class EncodedFrame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A whole frame; timestamp as sent (32 bits). width, height and setup only on video key frames."""
 
     timestamp: int

@@ -66,11 +66,12 @@ class Bandwidth:
         self._in_vain = 0
         self._stood_at = 0.0
 
-    def packet(self, size: int) -> None:
+    def arrived(self, size: int) -> None:
+        """So many bytes more."""
         self._bytes += size
 
     def travelled(self, ssrc: int, seconds: float) -> None:
-        """Arrival minus RTP timestamp of one packet, in seconds on any steady scale."""
+        """Arrival minus RTP timestamp of the newest packet that came, in seconds on any steady scale."""
         way = self._ways.get(ssrc)
         if way is None:
             way = self._ways[ssrc] = _Way()

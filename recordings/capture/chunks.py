@@ -59,6 +59,7 @@ class ChunkBeingFilled:
 
     def __init__(self, kind: TrackKind) -> None:
         self._kind = kind
+        self._longest_ticks = CHUNK_S * kind.clock_rate
         self._number = coding_of(kind, None).number
         self._blocks: list[bytes] = []
         self._bytes = 0
@@ -73,8 +74,8 @@ class ChunkBeingFilled:
             return False
         return (
             (frame.key and self._kind.is_video)
-            or frame.ticks - first.ticks >= CHUNK_S * self._kind.clock_rate
-            or self.is_old(frame.arrived_at)
+            or frame.ticks - first.ticks >= self._longest_ticks
+            or frame.arrived_at - first.arrived_at >= CHUNK_S
             or len(self._blocks) >= _MAX_FRAMES
             or self._bytes >= _MAX_BYTES
         )

@@ -57,11 +57,15 @@ class ReorderBuffer:
 
     def unwrap(self, sequence: int) -> int:
         """A 16-bit sequence number in this stream's count."""
-        return sequence if self._next is None else unwrap_sequence(sequence, self._highest)
+        if self._next is None:
+            return sequence
+        if sequence == self._next & 0xFFFF:  # as nearly always
+            return self._next
+        return unwrap_sequence(sequence, self._highest)
 
-    def misses(self, sequence: int) -> bool:
-        """True if this 16-bit sequence number is waited for."""
-        return bool(self._missing) and self.unwrap(sequence) in self._missing
+    def misses(self, number: int) -> bool:
+        """True if the packet with this unwrapped sequence number is waited for."""
+        return number in self._missing
 
     def begin_before(self, sequence: int, count: int, now: float) -> None:
         """The stream began up to `count` packets before its first one seen, `sequence`: those are waited for too."""
@@ -91,6 +95,8 @@ class ReorderBuffer:
 
     def ask(self, now: float) -> list[int]:
         """The sequence numbers to ask for at this moment; asking is remembered."""
+        if not self._missing:
+            return []
         due = [s for s, asked in self._missing.items() if asked.ask_at <= now and asked.times < MAX_ASKS]
         for sequence in due:
             asked = self._missing[sequence]

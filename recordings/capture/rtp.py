@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from struct import Struct
+from typing import Protocol
+
+import msgspec
 
 from recordings.capture import rtcp
 from recordings.capture.assembly import EncodedFrame, MediaPacket
@@ -30,6 +33,7 @@ KEY_FRAME_PAUSE_S = 0.3
 FIRST_MISSED = 32
 """Packets before the first one seen that are asked for; a stream begins with a key frame of many packets."""
 REPORT_EVERY_S = 1.0
+_FIXED_HEADER = Struct("!BBHLL").unpack_from
 
 
 class Sink(Protocol):
@@ -65,7 +69,7 @@ class TrackFormat:
     sets: tuple[bytes, ...] = ()
 
 
-class _Header(NamedTuple):
+class _Header(msgspec.Struct, frozen=True, gc=False):
     marker: bool
     payload_type: int
     sequence: int
@@ -79,7 +83,7 @@ def read_header(packet: bytes) -> _Header | None:
     size = len(packet)
     if size < 12:
         return None
-    first = packet[0]
+    first, second, sequence, timestamp, ssrc = _FIXED_HEADER(packet)
     start = 12 + 4 * (first & 15)
     if first & 16:  # header extension
         if start + 4 > size:
@@ -89,11 +93,11 @@ def read_header(packet: bytes) -> _Header | None:
     if start > end:
         return None
     return _Header(
-        packet[1] > 127,
-        packet[1] & 127,
-        packet[2] << 8 | packet[3],
-        int.from_bytes(packet[4:8], "big"),
-        int.from_bytes(packet[8:12], "big"),
+        second > 127,
+        second & 127,
+        sequence,
+        timestamp,
+        ssrc,
         packet[start:end],
     )
 
@@ -101,8 +105,11 @@ def read_header(packet: bytes) -> _Header | None:
 class _IncomingTrack:
     """One SSRC from its first packet on."""
 
-    def __init__(self, fmt: TrackFormat, ssrc: int, sink: Sink, loudness: Loudness | None) -> None:
+    def __init__(
+        self, fmt: TrackFormat, ssrc: int, sink: Sink, loudness: Loudness | None, utc: Callable[[], float]
+    ) -> None:
         self.kind = kind = fmt.kind
+        self.payload_type = fmt.payload_type
         self.ssrc = ssrc
         self.buffer = ReorderBuffer(patience_s=VIDEO_PATIENCE_S if kind.is_video else AUDIO_PATIENCE_S)
         self.assembly = CODINGS[fmt.codec].assembly(fmt.sets)
@@ -113,12 +120,13 @@ class _IncomingTrack:
         self.reported_expected = 0
         self.reported_received = 0
         self.last_report: tuple[int, float] | None = None
-        self._sink = sink
+        self.newest: int | None = None  # RTP timestamp of the packet with the highest number, until it is `travelled`
+        self._sink, self._utc = sink, utc
         self._last_frame: int | None = None
         self._hole = False
-        self._newest: int | None = None
+        self._travelled: int | None = None
 
-    def take(self, items: Iterable[MediaPacket | Gap], now: float, utc: float) -> None:
+    def take(self, items: Iterable[MediaPacket | Gap], now: float) -> None:
         for item in items:
             if isinstance(item, Gap):
                 self.assembly.lost()
@@ -126,11 +134,11 @@ class _IncomingTrack:
                 continue
             encoded = self.assembly.add(item)
             if encoded is not None:
-                self._give(encoded, now, utc)
+                self._give(encoded, now)
             elif self.assembly.wants_key_frame:
                 self._hole = True
 
-    def _give(self, encoded: EncodedFrame, now: float, utc: float) -> None:
+    def _give(self, encoded: EncodedFrame, now: float) -> None:
         ticks = self.ticks.at(encoded.timestamp, now)
         last = self._last_frame
         if last is not None:
@@ -148,17 +156,20 @@ class _IncomingTrack:
                 ticks=ticks,
                 data=encoded.data,
                 key=encoded.key,
-                arrived_at=utc,
+                arrived_at=self._utc(),
                 width=encoded.width,
                 height=encoded.height,
                 setup=encoded.setup,
             )
         )
 
-    def travelled(self, timestamp: int, now: float) -> float:
-        """Seconds from RTP timestamp to arrival, but for a constant."""
-        self._newest = timestamp if self._newest is None else unwrap_ticks(timestamp, self._newest)
-        return now - self._newest / self.kind.clock_rate
+    def travelled(self, now: float) -> float | None:
+        """Seconds from RTP timestamp to arrival of the newest packet, but for a constant; None without a new one."""
+        newest, self.newest = self.newest, None
+        if newest is None:
+            return None
+        self._travelled = newest if self._travelled is None else unwrap_ticks(newest, self._travelled)
+        return now - self._travelled / self.kind.clock_rate
 
     def report_block(self, now: float) -> rtcp.ReportBlock:
         """Closes the interval since the last block (RFC 3550 §A.3)."""
@@ -196,11 +207,11 @@ class Reception:
         utc: Callable[[], float],
     ) -> None:
         self._formats = {track.payload_type: track for track in formats}
+        self._formats |= {track.red_payload_type: track for track in formats if track.red_payload_type}
         self._repairs = {track.rtx_payload_type: track.kind for track in formats if track.rtx_payload_type is not None}
-        # payload type of RED -> the one it carries
-        self._reds = {track.red_payload_type: track.payload_type for track in formats if track.red_payload_type}
         self._loudness = {t.kind: Loudness(t.level_extension) for t in formats if not t.kind.is_video}
         self._tracks: dict[TrackKind, _IncomingTrack] = {}
+        self._by_payload_type: dict[int, _IncomingTrack] = {}  # the same tracks, also by their RED
         self._sink = sink
         self._ssrc = ssrc
         self._send = send
@@ -212,7 +223,7 @@ class Reception:
         self._key_frame_wanted = False
         self.taps: list[Tap] = []
         self.ignored = 0
-        self._asked = self._bytes = self._key_frames_asked = 0
+        self._asked = self._bytes = self._bytes_told = self._key_frames_asked = 0
 
     @property
     def traffic(self) -> Traffic:
@@ -236,33 +247,27 @@ class Reception:
 
     def on_rtp(self, packet: bytes) -> None:
         self._bytes += len(packet)
-        self._bandwidth.packet(len(packet))
         header = read_header(packet)
         if header is None:
             self.ignored += 1
             return
-        carried = self._reds.get(header.payload_type, header.payload_type)
-        fmt = self._formats.get(carried)
-        if fmt is None:
+        track = self._by_payload_type.get(header.payload_type) or self._first_of(header)
+        if track is None:
             self._repair(header)
             return
-        kind = fmt.kind
-        track = self._tracks.get(kind)
-        if track is None:
-            track = self._tracks[kind] = _IncomingTrack(fmt, header.ssrc, self._sink, self._loudness.get(kind))
-            if not CODINGS[fmt.codec].starts_key_frame(header.payload):  # the first ones were lost or overtaken
-                track.buffer.begin_before(header.sequence, FIRST_MISSED, self._now())
-        elif track.ssrc != header.ssrc:
+        if track.ssrc != header.ssrc:
             self.ignored += 1
             return
         track.received += 1
         if track.loudness is not None:
             track.loudness.add(packet, len(header.payload))
-        self._bandwidth.travelled(track.ssrc, track.travelled(header.timestamp, self._now()))
-        if carried == header.payload_type:
-            self._take(track, header.sequence, header.timestamp, header.marker, header.payload)
+        number = track.buffer.unwrap(header.sequence)
+        if number >= track.buffer.highest:
+            track.newest = header.timestamp
+        if header.payload_type == track.payload_type:
+            self._take(track, MediaPacket(number, header.timestamp, header.marker, header.payload))
         else:
-            self._take_red(track, header, carried)
+            self._take_red(track, header)
 
     def on_rtcp(self, packet: bytes) -> None:
         for message in rtcp.read(packet):
@@ -270,19 +275,25 @@ class Reception:
                 self._report(message)
 
     def settle(self) -> None:
-        """After a batch of packets: asks at once for what is missing."""
+        """After a batch of packets: asks at once for what is missing, and sees how long the way was."""
         now = self._now()
+        self._bandwidth.arrived(self._bytes - self._bytes_told)
+        self._bytes_told = self._bytes
         for track in self._tracks.values():
             missing = track.buffer.ask(now)
-            self._asked += len(missing)
-            for message in rtcp.nack(self._ssrc, track.ssrc, missing):
-                self._send(message)
+            if missing:
+                self._asked += len(missing)
+                for message in rtcp.nack(self._ssrc, track.ssrc, missing):
+                    self._send(message)
+            travelled = track.travelled(now)
+            if travelled is not None:
+                self._bandwidth.travelled(track.ssrc, travelled)
 
     def tick(self) -> None:
         """Every 50 ms or so: gives up old holes, asks for key frames, reports."""
         now = self._now()
         for track in self._tracks.values():
-            track.take(track.buffer.expire(now), now, self._utc())
+            track.take(track.buffer.expire(now), now)
         self._ask_for_key_frame(now)
         lowered = self._bandwidth.assess(now)
         if self._tracks and (lowered or now - self._reported_at >= REPORT_EVERY_S):
@@ -297,27 +308,40 @@ class Reception:
     def release(self) -> None:
         """Nothing missing is waited for any longer: what waits behind holes goes to the sink."""
         for track in self._tracks.values():
-            track.take(track.buffer.expire(float("inf")), self._now(), self._utc())
+            track.take(track.buffer.expire(float("inf")), self._now())
 
-    def _take(self, track: _IncomingTrack, sequence: int, timestamp: int, marker: bool, payload: bytes) -> None:
+    def _first_of(self, header: _Header) -> _IncomingTrack | None:
+        """The track that this first packet begins; None if its payload type is no track's, or one of a kind that has
+        begun with another."""
+        fmt = self._formats.get(header.payload_type)
+        if fmt is None or fmt.kind in self._tracks:
+            return None
+        track = _IncomingTrack(fmt, header.ssrc, self._sink, self._loudness.get(fmt.kind), self._utc)
+        self._tracks[fmt.kind] = self._by_payload_type[fmt.payload_type] = track
+        if fmt.red_payload_type:
+            self._by_payload_type[fmt.red_payload_type] = track
+        if not CODINGS[fmt.codec].starts_key_frame(header.payload):  # the first ones were lost or overtaken
+            track.buffer.begin_before(header.sequence, FIRST_MISSED, self._now())
+        return track
+
+    def _take(self, track: _IncomingTrack, packet: MediaPacket) -> None:
         now = self._now()
-        packet = MediaPacket(track.buffer.unwrap(sequence), timestamp, marker, payload)
         for tap in self.taps:
             tap.packet(track.kind, packet)
-        track.take(track.buffer.add(packet, now), now, self._utc())
+        track.take(track.buffer.add(packet, now), now)
 
-    def _take_red(self, track: _IncomingTrack, header: _Header, carried: int) -> None:
+    def _take_red(self, track: _IncomingTrack, header: _Header) -> None:
         """What it repeats fills holes only; the block n places before the last is of the nth packet before."""
         blocks = read_red(header.payload)
-        if blocks is None or blocks[-1].payload_type != carried:
+        if blocks is None or blocks[-1].payload_type != track.payload_type:
             self.ignored += 1
             return
-        primary = blocks.pop()
-        self._take(track, header.sequence, header.timestamp, header.marker, primary.data)
+        primary, number = blocks.pop(), track.buffer.unwrap(header.sequence)
+        self._take(track, MediaPacket(number, header.timestamp, header.marker, primary.data))
         for back, block in enumerate(reversed(blocks), start=1):
-            sequence = header.sequence - back & 0xFFFF
-            if block.payload_type == carried and block.data and track.buffer.misses(sequence):
-                self._take(track, sequence, header.timestamp - block.offset & 0xFFFFFFFF, False, block.data)
+            if block.payload_type == track.payload_type and block.data and track.buffer.misses(number - back):
+                timestamp = header.timestamp - block.offset & 0xFFFFFFFF
+                self._take(track, MediaPacket(number - back, timestamp, False, block.data))
 
     def _repair(self, header: _Header) -> None:
         """RFC 4588 §4: the original sequence number stands before the original payload."""
@@ -326,8 +350,8 @@ class Reception:
         if track is None or len(header.payload) < 2:
             self.ignored += 1
             return
-        sequence = header.payload[0] << 8 | header.payload[1]
-        self._take(track, sequence, header.timestamp, header.marker, header.payload[2:])
+        number = track.buffer.unwrap(header.payload[0] << 8 | header.payload[1])
+        self._take(track, MediaPacket(number, header.timestamp, header.marker, header.payload[2:]))
 
     def _report(self, message: rtcp.SenderInfo) -> None:
         track = next((track for track in self._tracks.values() if track.ssrc == message.ssrc), None)

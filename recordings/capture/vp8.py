@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from recordings.capture.assembly import MAX_FRAME_BYTES, EncodedFrame, MediaPacket
 
 
-class Vp8Start(NamedTuple):
+class Vp8Start(msgspec.Struct, frozen=True, gc=False):
     """The payload descriptor (RFC 7741 §4.2): where the VP8 payload begins, and if it begins a frame."""
 
     offset: int

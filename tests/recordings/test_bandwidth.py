@@ -41,7 +41,7 @@ def way(
         for _, sent, ssrc in came:
             bandwidth.travelled(ssrc, now - sent + (sound_late_s(now) if ssrc == 2 else 0.0))
         for _ in came[::2]:
-            bandwidth.packet(PACKET)
+            bandwidth.arrived(PACKET)
         bandwidth.assess(now)
         yield now, max(0.0, free_at - now), 8 * PACKET * len(came) / 2 / DRAIN_S
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import random
-from dataclasses import replace
 
 import av
 import pytest
+from msgspec.structs import replace
 
 from recordings.capture.recorder import CaptureState
 from recordings.encryption.keystore import KeyPath

@@ -14,6 +14,7 @@ import pytest
 from aiortc.codecs.h264 import H264Encoder
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from recordings.capture.assembly import MAX_FRAME_BYTES, EncodedFrame, MediaPacket
 from recordings.capture.h264 import H264Assembly, h264_setup, h264_size, h264_starts_key_frame, units_of
@@ -88,7 +89,7 @@ def test_a_picture_without_its_marker_ends_with_the_next_timestamp() -> None:
 
 
 def test_one_marker_missing_delays_and_loses_nothing() -> None:
-    those = [p._replace(marker=p.marker and p.timestamp != 3_000 * 4) for p in packets(encoded())]
+    those = [replace(p, marker=p.marker and p.timestamp != 3_000 * 4) for p in packets(encoded())]
     assert len(assembled(iter(those))) == 30
 
 
