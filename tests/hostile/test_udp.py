@@ -14,6 +14,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from aioice import stun
@@ -23,6 +24,8 @@ from aiortc.rtp import RtpPacket
 from app.room import peer
 from recordings.capture import aiortc_internals
 from recordings.capture.aiortc_internals import MOST_QUEUED, MOST_SSRCS, refused
+from recordings.capture.reorder import MOST_WAITING
+from recordings.capture.rtp import _IncomingTrack
 from recordings.model import TrackKind
 from tests.app.loopback import Published, published, until
 
@@ -237,3 +240,37 @@ def test_a_changed_library_is_noticed_at_start(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delattr(aiortc_internals.ice.Connection, "check_incoming")
     with pytest.raises(aiortc_internals.InternalsChanged, match="check_incoming"):
         aiortc_internals.check_internals()
+
+
+def received(scene: Published) -> list[_IncomingTrack]:
+    assert scene.publication._reception is not None
+    return list(scene.publication._reception._tracks.values())
+
+
+async def test_a_flood_from_a_participant_hurts_nobody_elses_recording() -> None:
+    """5 000 genuine packets as fast as they can be sent: of his own stream, of no stream, with numbers that jump."""
+    async with streaming() as other, published() as scene:
+        await until(lambda: scene.sink.frames and other.sink.frames, "a frame of each")
+        transport = scene.pc.getTransceivers()[0].receiver.transport
+        video = next(one for one in scene.pc.getSenders() if one.track and one.track.kind == "video")
+        video.replaceTrack(None)  # nothing honest beside it
+        await asyncio.sleep(0.1)
+        mine = next(iter(t for t in received(scene) if t.kind is TrackKind.CAMERA))
+        first = mine.buffer.highest + 100
+        for number in range(5_000):
+            forged = RtpPacket(
+                payload_type=(97, 97, 127)[number % 3],
+                sequence_number=first + number * 5 & 0xFFFF,
+                timestamp=CHANCE.randrange(1 << 32),
+                ssrc=video._ssrc,
+                payload=CHANCE.randbytes(200),
+            )
+            await transport._send_rtp(forged.serialize())
+            if number % 100 == 99:
+                await asyncio.sleep(0.005)
+        assert scene.publication.traffic.bytes > 300_000, "they arrive"
+        waiting = [len(track.buffer._waiting) + len(track.buffer._missing) for track in received(scene)]
+        assert max(waiting) <= 2 * MOST_WAITING
+        await goes_on(other)
+        pictures = other.sink.of(TrackKind.CAMERA)
+        assert all(abs(b.ticks - a.ticks - 3000) <= 1 for a, b in pairwise(pictures)), "none is missing"
