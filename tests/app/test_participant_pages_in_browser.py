@@ -4,12 +4,14 @@ readable for everyone (axe, WCAG 2.2 AA), never wider than a phone, within our o
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select, update
 
+from app.invitations.models import Invitation
 from app.privacy.models import Erasure
 from app.privacy.service import run_erasure
 from app.sessions.models import Session, SessionState
@@ -33,6 +35,8 @@ async def code_of(cast: Cast) -> str:
 class Look:
     """Looks at the page as it stands, in both widths, and gathers what is wrong."""
 
+    looked_at = LOOKED_AT
+
     def __init__(self, page: Page, scheme: str) -> None:
         self.page, self.scheme = page, scheme
         self.wrong: dict[str, list[str]] = {}
@@ -41,7 +45,7 @@ class Look:
     async def at(self, name: str) -> None:
         for width, height in SIZES.items():
             await self.page.set_viewport_size({"width": width, "height": height})
-            found = await problems(self.page) if (self.scheme, width) in LOOKED_AT else []
+            found = await problems(self.page) if (self.scheme, width) in self.looked_at else []
             if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 found.append("the page is wider than the screen")
             if found:
@@ -53,11 +57,32 @@ class Look:
             self.wrong.setdefault(f"policy {self.scheme}", []).append(message.text)
 
 
+class EveryLook(Look):
+    """In both colour schemes at both widths, and never wider than 320 px (WCAG 2.2, 1.4.10): one walk sees all."""
+
+    looked_at = {(scheme, width) for scheme in ("light", "dark") for width in SIZES}
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(page, "light")
+
+    async def at(self, name: str) -> None:
+        for self.scheme in ("light", "dark"):
+            await self.page.emulate_media(color_scheme=self.scheme, reduced_motion="reduce")
+            await super().at(name)
+        await self.page.set_viewport_size({"width": 320, "height": 640})
+        if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            self.wrong[f"{name} 320"] = ["the page is wider than the screen"]
+
+
 async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     """From the mailed link to the receipt."""
     page = look.page
     await page.goto(f"{served}/i/unknown")
+    await look.at("unknown-link")
+    await expires(cast, timedelta(days=-1))
+    await page.goto(link)
     await look.at("closed-link")
+    await expires(cast, timedelta(days=1))
     await page.goto(link)
     await look.at("invitation")
     await page.get_by_label("Your first name").fill("Anna")
@@ -68,6 +93,11 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.get_by_role("button", name="Register and continue").click()
     await page.wait_for_url(f"{served}/take-part/*")
     await look.at("consent")
+    await page.goto(f"{served}/my-data/erase")
+    await look.at("not-proven")
+    await page.goto(f"{served}/take-part/{cast.other_session}")
+    await look.at("not-here")
+    await page.get_by_role("link", name="Back to the session").click()
     await expect(page.get_by_role("switch", checked=True)).to_have_count(0)
     for kind in ("Video", "Audio", "Screen", "Transcript"):
         await page.get_by_role("switch", name=kind).check()
@@ -83,12 +113,20 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.goto(f"{served}/my-data")
     await look.at("my-data-ask")
     await page.get_by_role("button", name="Send me a code").click()
+    await look.at("my-data-code")
     await page.get_by_label("The six digits").fill("12")
     await page.get_by_role("button", name="Show my data").click()
-    await look.at("my-data-code")
+    await look.at("my-data-code-wrong")
+    await page.get_by_role("button", name="Deutsch").click()
+    await expect(page.get_by_label("Die sechs Ziffern")).to_be_visible()
+    await page.get_by_role("button", name="English").click()
     await page.get_by_label("The six digits").fill(await code_of(cast))
     await page.get_by_role("button", name="Show my data").click()
     await look.at("my-data")
+    await page.goto(f"{served}/my-data/requests")
+    await page.get_by_role("button", name="Send the request").click()
+    await look.at("my-requests-wrong")
+    await page.get_by_role("link", name="My data").first.click()
     await page.get_by_role("button", name="Take back audio").click()
     await page.get_by_role("button", name="Erase everything about me").click()
     await look.at("erase-me")
@@ -97,17 +135,14 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await look.at("receipt-waiting")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_from_the_link_to_the_receipt(
-    cast: Cast, served: str, chromium: Browser, tmp_path: Path, scheme: str
-) -> None:
+async def test_from_the_link_to_the_receipt(cast: Cast, served: str, chromium: Browser, tmp_path: Path) -> None:
     person = cast.participant.participant
     await stored_recording(cast, tmp_path, person=person, transcript=True)
     kept = await stored_recording(
         cast, tmp_path, person=cast.other_participant.participant, session=cast.other_session, stream=StreamKind.SCREEN
     )
-    context = await chromium.new_context(color_scheme=scheme, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
-    look = Look(await context.new_page(), scheme)
+    context = await chromium.new_context(locale="en-GB")
+    look = EveryLook(await context.new_page())
     await walk(look, cast, served, cast.participant.link)
     await run_all(cast)
     await look.page.reload()
@@ -146,6 +181,13 @@ async def owners_pages(look: Look, cast: Cast, served: str, page: Page, kept: st
     await run_erasure(cast.wiring, cast.account, latest, nodes=SpyNodes())
     await page.reload()
     await look.at("owner-certificate")
+
+
+async def expires(cast: Cast, after: timedelta) -> None:
+    """The participant's link, so long after now."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        mine = Invitation.id == cast.participant.invitation
+        await db.execute(update(Invitation).where(mine).values(expires_at=datetime.now(UTC) + after))
 
 
 async def run_all(cast: Cast) -> None:

@@ -11,20 +11,16 @@ import { _ } from "../js/words.js";
  */
 export async function openDevices(wanted) {
   const media = new MediaStream();
-  /** @type {string[]} */
-  const troubles = [];
   if (!navigator.mediaDevices?.getUserMedia) {
     return { media, trouble: _("This browser gives no access to camera and microphone. Please try another browser.") };
   }
   if (wanted.video && wanted.audio && (await addTo(media, { video: VIDEO, audio: true })) === "") {
     return { media, trouble: "" };
   }
-  if (wanted.video && !media.getVideoTracks().length) {
-    troubles.push(said("camera", await addTo(media, { video: VIDEO })));
-  }
-  if (wanted.audio && !media.getAudioTracks().length) {
-    troubles.push(said("microphone", await addTo(media, { audio: true })));
-  }
+  const camera = wanted.video && !media.getVideoTracks().length ? await addTo(media, { video: VIDEO }) : "";
+  const voice = wanted.audio && !media.getAudioTracks().length ? await addTo(media, { audio: true }) : "";
+  const troubles = camera && camera === voice ? [BOTH[camera] ?? BOTH.other] : [said("camera", camera), said("microphone", voice)];
+  if (camera || voice) troubles.push(_("You can also go in without."));
   return { media, trouble: troubles.filter(Boolean).join(" ") };
 }
 
@@ -55,6 +51,14 @@ const TROUBLES = {
     NotReadableError: _("Another program is using the microphone. Close it, then press “Try again”."),
     other: _("The microphone cannot be used just now."),
   },
+};
+
+/** Neither, for the same reason: said once. @type {Record<string, string> & {other: string}} */
+const BOTH = {
+  NotAllowedError: _("The browser was not allowed to use camera and microphone. Allow both at the address bar, then press “Try again”."),
+  NotFoundError: _("No camera and no microphone were found. If you have some, plug them in, then press “Try again”."),
+  NotReadableError: _("Another program is using camera and microphone. Close it, then press “Try again”."),
+  other: _("Camera and microphone cannot be used just now."),
 };
 
 /** @param {"camera"|"microphone"} device @param {string} error */
