@@ -138,6 +138,16 @@ def test_how_well_a_stream_arrives_is_told_to_those_who_lead_and_to_nobody_else(
     assert b'health":null' in msgspec.json.encode(tell(facts, anna, carried))
 
 
+def test_a_media_process_from_before_an_upgrade_is_understood() -> None:
+    """web is upgraded first; media goes on as it was for a moment."""
+    anna = guest()
+    carried = msgspec.to_builtins(media(room(anna), anna))
+    del carried["stored_up_to"], carried["streams"][0]["health"]
+    older = msgspec.convert(carried, SessionFacts)
+    now = tell(room(anna), replace(member("owner"), present=True), older)
+    assert (now.stored_up_to, [stream.health for stream in older.streams]) == (None, [None])
+
+
 @asynccontextmanager
 async def following(scene: Stage, headers: dict[str, str]) -> AsyncIterator[ClientConnection]:
     address = f"{scene.wiring.settings.origin.replace('http', 'ws')}/rooms/{scene.session}/events"

@@ -96,12 +96,18 @@ async def test_a_session_from_the_device_check_to_its_end(database: Database, tm
         await ada.get_by_role("button", name="Start recording").click()
         await says(guest, "Recording: video and voice")
         await says(ada, "Recording: video and voice")
+        await guest.get_by_role("button", name="Mute").click()
         await expect(ada.locator("#stored")).to_contain_text("Recorded and stored up to 0:00:", timeout=PATIENCE_MS)
         assert list(scene.wiring.store.list(person_prefix(scene.account, scene.session, anna)))
 
         # how well each stream arrives, for who leads: a word, and the numbers behind it
         line = ada.locator("#health li", has_text="Anna")
-        await expect(line).to_have_attribute("data-word", "good")
+        silence = "No sound from the microphone for 10 s."
+        await expect(line.locator(".notice")).to_contain_text(silence, timeout=PATIENCE_MS)
+        await expect(ada.locator("#health-told")).to_contain_text(silence)  # a change is announced
+        await guest.get_by_role("button", name="Unmute").click()
+        await expect(line.locator(".notice")).not_to_contain_text(silence)
+        await expect(line).to_have_attribute("data-word", re.compile("good|weak"))  # a busy machine sends few pictures
         await line.locator("summary").click()
         numbers = line.locator("dl")
         await expect(numbers).to_contain_text(re.compile(r"Arriving[\d.]+ [kM]bit/s"))
