@@ -14,8 +14,8 @@ from app.language import Language, catalogue
 from app.participants.models import Participant
 from app.sessions.models import Session, SessionState
 from app.studies.service import new_consent_text
-from tests.app.test_pages_in_browser import LOOKED_AT, chromium, served, until, wiring
-from tests.app.test_participant_pages_in_browser import EveryLook, code_of, run_all
+from tests.app.test_pages_in_browser import chromium, served, until, wiring
+from tests.app.test_participant_pages_in_browser import NarrowLook, code_of, run_all
 from tests.fixtures.answering import ask_three, took_part
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
@@ -51,11 +51,8 @@ def test_the_list_of_english_texts_is_long():
     assert len(ENGLISH) > 200
 
 
-class GermanLook(EveryLook):
-    """Besides what every look finds: English words, and a page that does not say that it speaks German.
-    Longer words may break the layout; the colours were looked at in English."""
-
-    looked_at = LOOKED_AT
+class GermanLook(NarrowLook):
+    """Besides what every look finds: English words, and a page that does not say that it speaks German."""
 
     async def at(self, name: str) -> None:
         await super().at(f"de-{name}")
@@ -76,7 +73,7 @@ async def test_from_the_link_to_the_receipt_in_german(
 ) -> None:
     person = cast.participant.participant
     await stored_recording(cast, tmp_path, person=person, transcript=True)
-    context = await chromium.new_context(locale="de-DE")
+    context = await chromium.new_context(reduced_motion="reduce", locale="de-DE")
     page = await context.new_page()
     look = GermanLook(page)
     for path, name in (("/i/unknown", "closed-link"), ("/no-such-page", "not-here"), ("/my-data", "who-are-you")):

@@ -53,14 +53,11 @@ async def kept(cast: Cast, folder: Path) -> None:
             await db.execute(update(Recording).where(Recording.session_id == session).values(created_at=ended))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_is_readable_for_everyone(
-    cast: Cast, served: str, chromium: Browser, tmp_path: Path, scheme: str
-) -> None:
-    context = await chromium.new_context(color_scheme=scheme, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
+async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chromium: Browser, tmp_path: Path) -> None:
+    context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
     page = await context.new_page()
     await sign_in(page, cast, served)
-    look = Look(page, f"{scheme}")
+    look = Look(page)
     for name in ("retention", "holds", "requests", "erasures"):
         await page.goto(f"{served}/{name}")
         await look.at(f"owner-{name}-empty")
@@ -149,9 +146,8 @@ async def test_a_shorter_time_a_hold_and_an_answer_without_javascript(
     await context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_what_a_participant_asks_for_without_javascript(
-    cast: Cast, served: str, chromium: Browser, tmp_path: Path, scheme: str
+    cast: Cast, served: str, chromium: Browser, tmp_path: Path
 ) -> None:
     """Name, restriction and an objection under My data, held and restricted recordings among them."""
     await kept(cast, tmp_path)
@@ -167,10 +163,10 @@ async def test_what_a_participant_asks_for_without_javascript(
             participant=person,
             session=cast.session,
         )
-    context = await chromium.new_context(color_scheme=scheme, reduced_motion="reduce", locale="en-GB")  # type: ignore[arg-type]
+    context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
     await context.add_cookies([{"name": "login", "value": cookie.value or "", "url": served}])
     page = await context.new_page()
-    look = Look(page, scheme)
+    look = Look(page)
     await page.goto(f"{served}/my-data")
     await expect(page.get_by_text("Kept because a legal claim is being examined.").first).to_be_visible()
     await page.get_by_role("link", name="Correct my name").click()
