@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import case, func, select
@@ -11,8 +11,9 @@ from sqlalchemy import case, func, select
 from app.database import Db
 from app.privacy.deadline import days_left
 from app.privacy.erasures import participant_names
+from app.privacy.extending import may_extend
 from app.privacy.models import DataRequest, Erasure, ErasureState, RequestKind, RequestState
-from app.privacy.requests import ANSWER_FIELD, UNANSWERED, WORDS_FIELD, may_answer, may_lift
+from app.privacy.requests import ANSWER_FIELD, EXTENSION_FIELD, UNANSWERED, WORDS_FIELD, may_answer, may_lift
 from app.sealed_columns import SealedColumns
 from recordings.model import AccountId, PersonId
 
@@ -29,6 +30,7 @@ class RequestLine:
     left: int
     erasure: Erasure | None
     may_answer: bool
+    may_extend: bool
     may_lift: bool
 
 
@@ -38,6 +40,7 @@ class RequestText:
 
     words: str
     answer: str
+    extension: str
 
 
 async def inbox(db: Db, columns: SealedColumns, now: datetime, *, limit: int, offset: int) -> list[RequestLine]:
@@ -98,6 +101,7 @@ def text_of(columns: SealedColumns, row: DataRequest) -> RequestText:
     return RequestText(
         words=columns.open(account, participant, WORDS_FIELD, row.words),
         answer=columns.open(account, participant, ANSWER_FIELD, row.answer),
+        extension=columns.open(account, participant, EXTENSION_FIELD, row.extension),
     )
 
 
@@ -111,6 +115,9 @@ def _line(row: DataRequest, name: str, erasure: Erasure | None, now: datetime) -
         left=days_left(row.due_on, now),
         erasure=erasure,
         may_answer=bool(may_answer(kind, state)),
+        may_extend=bool(
+            may_extend(kind, state, extended_at=row.extended_at, due_on=row.due_on, today=now.astimezone(UTC).date())
+        ),
         may_lift=bool(may_lift(state)),
     )
 

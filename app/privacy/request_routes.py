@@ -15,6 +15,7 @@ from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.pages import AnyRequest, page
+from app.privacy.extending import extend
 from app.privacy.inbox import inbox, lines_of, text_of
 from app.privacy.requests import answer, find_request, lift
 from app.wiring import Wiring
@@ -61,6 +62,21 @@ async def answer_request(
     return Redirect(f"/requests/{data_request}", status_code=303)
 
 
+@post("/requests/{data_request:uuid}/extend")
+async def extend_request(
+    request: AnyRequest, db: Db, wiring: Wiring, login: Login, data_request: UUID
+) -> Template | Redirect:
+    """Two more months, with a reason that is mailed to the participant."""
+    owner = require_member(login, Role.OWNER)
+    form = await read_form(request)
+    why = form.text("why", length=ANSWER_LENGTH)
+    await find_request(db, data_request)
+    if not form.fine:
+        return await _page(request, db, wiring, data_request, form, status=422)
+    await extend(db, wiring, request=data_request, words=why, by=owner.as_member)
+    return Redirect(f"/requests/{data_request}", status_code=303)
+
+
 @post("/requests/{data_request:uuid}/lift")
 async def lift_restriction(
     request: AnyRequest, db: Db, wiring: Wiring, login: Login, data_request: UUID
@@ -93,4 +109,4 @@ async def _page(
     )
 
 
-router = Router("/", route_handlers=[show_requests, show_request, answer_request, lift_restriction])
+router = Router("/", route_handlers=[show_requests, show_request, answer_request, extend_request, lift_restriction])

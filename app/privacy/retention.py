@@ -22,6 +22,7 @@ from app.privacy.models import Erasure, ErasureReason, ErasureState
 from app.privacy.policy import OPEN_STATES, due_again
 from app.privacy.reminding import REMIND_BEFORE, remind
 from app.privacy.service import ask_erasure
+from app.privacy.silence import speak_up
 from app.sessions.models import Recording, Session
 from app.sessions.notes import erase_due_notes
 from app.sessions.policy import due
@@ -68,6 +69,8 @@ async def sweep(wiring: Wiring, now: datetime) -> int:
     await each(soon, lambda account: _remind(wiring, account, soon[account], now))
     requests = await _by_account(wiring, "lifting_requests(:limit)", now)
     await each(requests, lambda account: _lift(wiring, account, requests[account]))
+    silent = await _by_account(wiring, "waiting_requests(:now, :limit)", now)
+    await each(silent, lambda account: _speak_up(wiring, account, silent[account], now))
     erasures = await _by_account(wiring, "unfinished_erasures(:limit)", now)
     asked += await each(erasures, lambda account: _take_up(wiring, account, erasures[account], now))
     if troubles:
@@ -93,6 +96,11 @@ async def _erase_notes(wiring: Wiring, account: AccountId, notes: Sequence[UUID]
 async def _remind(wiring: Wiring, account: AccountId, soon: Sequence[UUID], now: datetime) -> int:
     async with wiring.database.transaction(account) as db:
         return await remind(db, wiring, account=account, recordings=soon, now=now)
+
+
+async def _speak_up(wiring: Wiring, account: AccountId, requests: Sequence[UUID], now: datetime) -> int:
+    async with wiring.database.transaction(account) as db:
+        return await speak_up(db, wiring, account=account, requests=requests, now=now)
 
 
 async def _lift(wiring: Wiring, account: AccountId, requests: Sequence[UUID]) -> int:

@@ -1,4 +1,4 @@
-"""Mails of this folder: to the account's owners, and to a participant about a request of theirs."""
+"""Mails of this folder: to the account's owners, to the platform's contact, and to a participant about a request."""
 
 from __future__ import annotations
 
@@ -46,6 +46,30 @@ async def tell_owners(
         )
         told += mail is not None
     return told
+
+
+OPERATOR = PersonId(UUID(int=1))
+"""The platform's contact as a receiver of mail: in each account with a key of its own, which no erasure names."""
+
+
+async def tell_operator(
+    db: Db, wiring: Wiring, *, account: AccountId, template: str, key: str, context: Mapping[str, object]
+) -> UUID | None:
+    """One mail to the platform's contact, of ids only: they may not look into an account."""
+    wiring.columns.make_person_key(account, OPERATOR)
+    return await queue(
+        db,
+        wiring.columns,
+        settings=wiring.settings,
+        account=account,
+        person=OPERATOR,
+        template=template,
+        key=f"{key}-operator",
+        optional=False,
+        context={"address": wiring.settings.public_url.rstrip("/"), **context},
+        to_name="",
+        to_email=wiring.settings.contact,
+    )
 
 
 async def tell_participant(

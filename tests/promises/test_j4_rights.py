@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.accounts.models import Role, Scope
 from app.audit import Action, AuditEvent
+from app.language import say_day
 from app.library.corrections import open_correction
 from app.library.models import LineCorrection
 from app.mail.models import MailState, OutgoingMail, Suppression
 from app.participants.models import AddressChange, Consent, Participant
+from app.privacy.deadline import answer_by
 from app.privacy.models import DataRequest, Erasure, ErasureState
 from app.privacy.retention import sweep
+from app.privacy.telling import OPERATOR
 from app.sealed_columns import ERASED
 from app.sessions.models import Recording, Session
 from tests.promises.sources import HEARD, Listener
@@ -409,10 +413,77 @@ async def test_j4_20_a_second_request_is_added_to_the_first_and_locks_nobody_out
     assert (await guest.open("/my-data")).status == 200
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="nobody hears of an owner who stays silent")
+async def silent_days(world: World, days: Collection[int]) -> None:
+    """Nobody answers, and the sweep looks on each of these days after today, twice."""
+    for day in days:
+        for _ in range(2):
+            await sweep(world.wiring, datetime.now(UTC) + timedelta(days=day))
+
+
 async def test_j4_20_an_owner_who_stays_silent_is_reminded_and_the_platform_hears_of_it(world: World):
+    """After 7, 14, 21 and 25 days the owner; after 28, and when it is late, the platform's contact too: in ids only."""
     await world.registered(world.anna)
-    await world.post(await world.guest(world.anna), "/my-data/requests", {"kind": "access"})
-    for day in range(29):
-        await sweep(world.wiring, datetime.now(UTC) + timedelta(days=day))
-    assert len(await world.mails(world.lab, person=world.lab.owner)) > 4
+    guest = await world.guest(world.anna)
+    await world.post(guest, "/my-data/requests", {"kind": "access"})
+    [request] = await world.rows(world.lab, DataRequest)
+    await silent_days(world, (0, 6))
+    assert len(await world.mails(world.lab, person=world.lab.owner)) == 1  # that there is a request
+    await silent_days(world, (7, 8, 14, 21, 25))
+    reminders = await world.mails(world.lab, person=world.lab.owner)
+    assert len(reminders) == 5 and await world.mails(world.lab, person=OPERATOR) == []
+    await silent_days(world, (28, 29))
+    assert len(await world.mails(world.lab, person=world.lab.owner)) == 6
+    late = (request.due_on - request.asked_at.date()).days + 1
+    await silent_days(world, (late, late + 30))
+    told = await world.mails(world.lab, person=OPERATOR)
+    assert len(told) == 2 and {mail.to for mail in told} == {"help@platform.example"}
+    for mail in (*told, *reminders):
+        assert request.receipt in mail.text and str(request.id) in mail.text
+        for personal in ("Anna", world.anna.email, "Kitchens"):
+            assert personal not in f"{mail.subject} {mail.text} {mail.html}"
+    assert not any(name in mail.text for mail in told for name in ("Kitchen", "Olga", world.lab.owner_email))
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    await world.change(world.lab, DataRequest, request.id, due_on=yesterday)
+    assert "1 day late" in (await (await world.member(world.lab)).open("/requests")).words
+    words = (await guest.open("/my-data")).words
+    assert "No answer came in time" in words and "data protection authority" in words
+    actions = [event.action for event in await world.rows(world.lab, AuditEvent, order=AuditEvent.number)]
+    assert (actions.count(Action.REQUEST_REMINDED), actions.count(Action.REQUEST_ESCALATED)) == (4, 2)
+
+
+async def test_j4_20_who_answers_or_has_nothing_to_answer_is_not_reminded(world: World):
+    await world.registered(world.anna)
+    guest, owner = await world.guest(world.anna), await world.member(world.lab)
+    await world.post(guest, "/my-data/requests", {"kind": "access"})
+    [request] = await world.rows(world.lab, DataRequest)
+    await world.post(owner, f"/requests/{request.id}/answer", {"outcome": "granted", "words": "Here it is."})
+    await world.post(guest, "/my-data/name", {"name": "Annika"})
+    await world.post(guest, "/my-data/restrict")
+    await world.post(guest, "/my-data/erase")
+    before = len(await world.mails(world.lab, person=world.lab.owner))
+    await silent_days(world, (7, 21, 28, 40))
+    assert len(await world.mails(world.lab, person=world.lab.owner)) == before
+    assert await world.mails(world.lab, person=OPERATOR) == []
+
+
+async def test_j4_20_more_time_is_taken_once_with_the_reason_told(world: World):
+    """GDPR Art. 12(3): two further months, and the participant hears why before the first one is over."""
+    await world.registered(world.anna)
+    guest, owner = await world.guest(world.anna), await world.member(world.lab)
+    await world.post(guest, "/my-data/requests", {"kind": "access"})
+    [request] = await world.rows(world.lab, DataRequest)
+    path, why = f"/requests/{request.id}/extend", {"why": "Forty hours have to be looked through."}
+    assert (await world.post(owner, path, {"why": ""})).status_code == 422
+    researcher, other = await world.member(world.lab, Role.RESEARCHER), await world.member(world.other)
+    for browser, status in ((researcher, 403), (other, 404), (guest, 401)):
+        assert (await world.post(browser, path, why)).status_code == status
+    assert (await world.post(owner, path, why)).status_code == 303
+    [after] = await world.rows(world.lab, DataRequest)
+    assert after.due_on == answer_by(request.asked_at, 3)
+    mail = (await world.mails(world.lab, person=world.anna.person))[-1]
+    assert "Forty hours" in mail.text and say_day(after.due_on) in mail.text
+    assert "Forty hours" in (await guest.open("/my-data")).words
+    assert (await world.post(owner, path, why)).status_code == 409  # once only
+    before = len(await world.mails(world.lab, person=world.lab.owner))
+    await silent_days(world, (7, 28, 35))
+    assert len(await world.mails(world.lab, person=world.lab.owner)) == before
