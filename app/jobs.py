@@ -47,6 +47,8 @@ TASKS: Mapping[str, Task] = {
     "send_mail": Task(queue=Queue.LIGHT, ids=("mail_id",)),
     "sweep": Task(queue=Queue.LIGHT, of_account=False),
     "reap": Task(queue=Queue.LIGHT, of_account=False),
+    "rotate": Task(queue=Queue.LIGHT, of_account=False),
+    "attest": Task(queue=Queue.LIGHT, of_account=False),
 }
 """Every task by name: callers need not import the workers, and the workers register exactly these."""
 
@@ -60,6 +62,18 @@ class JobFailure(Base):
     task: Mapped[str]
     exception: Mapped[str]
     place: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class JobInstruction(Base):
+    """On whose instruction a job was begun (GDPR Art. 28(3)(a)): the study's settings, a request, a step of somebody.
+    Written with the job, in one transaction. ids only."""
+
+    __tablename__ = "job_instruction"
+    job_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(index=True)
+    task: Mapped[str]
+    instruction: Mapped[str]
     at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -84,9 +98,12 @@ class BadJob(Exception):
     """This job does not exist or does not take these ids."""
 
 
-async def enqueue(db: Db, task: str, *, key: str | None = None, run_at: datetime | None = None, **ids: UUID) -> bool:
+async def enqueue(
+    db: Db, task: str, *, instruction: str, key: str | None = None, run_at: datetime | None = None, **ids: UUID
+) -> bool:
     """Add a job that starts once the caller commits; True when it was added.
 
+    instruction: whose will it does, as `what:id`; see JobInstruction.
     key: while a job of this task and key waits, no second one is added (False); the waiting one is then kept
     from starting before the caller commits, so it sees what the caller wrote. A key is free again as soon as
     its job runs: what must happen once needs a UNIQUE column of its own.
@@ -103,30 +120,34 @@ async def enqueue(db: Db, task: str, *, key: str | None = None, run_at: datetime
         "task_kwargs": {name: str(value) for name, value in ids.items()},
     }
     if key is None:
-        await _defer(db, task, options)
-        return True
-    lock = f"{task}:{key}"
-    while not await _defer_once(db, task, {**options, "queueing_lock": lock}):
-        if await _keep_waiting(db, lock):
-            return False
+        job = await _defer(db, task, options)
+    else:
+        lock = f"{task}:{key}"
+        while (found := await _defer_once(db, task, {**options, "queueing_lock": lock})) is None:
+            if await _keep_waiting(db, lock):
+                return False
+        job = found
+    if declared.of_account:
+        db.add(JobInstruction(job_id=job, account_id=ids["account_id"], task=task, instruction=instruction))
+        await db.flush()
     return True
 
 
-async def _defer(db: Db, task: str, options: Mapping[str, Any]) -> None:
+async def _defer(db: Db, task: str, options: Mapping[str, Any]) -> int:
     # Resolved here, inside the caller's (or our) savepoint: SQLAlchemy emits SAVEPOINT only now.
     raw = (await (await db.connection()).get_raw_connection()).driver_connection
-    await _engine().configure_task(task, allow_unknown=True, connection=raw, **options).defer_async()
+    return await _engine().configure_task(task, allow_unknown=True, connection=raw, **options).defer_async()
 
 
-async def _defer_once(db: Db, task: str, options: Mapping[str, Any]) -> bool:
+async def _defer_once(db: Db, task: str, options: Mapping[str, Any]) -> int | None:
+    """The job; None when one with its lock waits already."""
     from procrastinate.exceptions import AlreadyEnqueued
 
     try:
         async with db.begin_nested():  # a collision must not abort the caller's transaction
-            await _defer(db, task, options)
+            return await _defer(db, task, options)
     except AlreadyEnqueued:
-        return False
-    return True
+        return None
 
 
 async def _keep_waiting(db: Db, lock: str) -> bool:

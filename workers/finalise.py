@@ -97,7 +97,13 @@ async def _ask_for_transcript(db: Db, row: Recording, session: Session, summary:
     )
     transcript_id = made.scalar_one_or_none()
     if transcript_id is not None:
-        await enqueue(db, "transcribe", account_id=row.account_id, transcript_id=transcript_id)
+        await enqueue(
+            db,
+            "transcribe",
+            instruction=f"study:{study.id}",
+            account_id=row.account_id,
+            transcript_id=transcript_id,
+        )
 
 
 async def _living_tracks(db: Db, recording_id: UUID) -> list[Track]:

@@ -18,7 +18,7 @@ from app.database import Db, now_in
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, NotThere
 from app.forms import Form
-from app.jobs import enqueue
+from app.privacy.erase_job import enqueue_erasure
 from app.privacy.held_in_sql import held_at
 from app.privacy.models import Erasure, ErasureState
 from app.sealed_columns import SealedColumns
@@ -123,7 +123,7 @@ async def release(db: Db, recordings: Collection[Recording], *, by: PersonId) ->
     people = {row.person_id for row in held}
     waiting = select(Erasure).where(Erasure.person_id.in_(people), Erasure.state == ErasureState.HELD)
     for erasure in await db.scalars(waiting):
-        await enqueue(db, "erase", key=f"erase-{erasure.id}", account_id=erasure.account_id, erasure_id=erasure.id)
+        await enqueue_erasure(db, erasure)
     return len(held)
 
 

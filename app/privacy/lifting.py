@@ -46,6 +46,7 @@ async def lift_when_told(db: Db, request: UUID) -> bool:
         await enqueue(
             db,
             "transcribe",
+            instruction=f"request:{row.id}",
             key=f"transcribe-{transcript.id}",
             account_id=row.account_id,
             transcript_id=transcript.id,

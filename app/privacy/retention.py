@@ -15,8 +15,8 @@ from sqlalchemy import select, text
 
 from app.audit import SYSTEM
 from app.database import Db
-from app.jobs import enqueue
 from app.logs import place_of
+from app.privacy.erase_job import enqueue_erasure
 from app.privacy.lifting import lift_when_told
 from app.privacy.models import Erasure, ErasureReason, ErasureState
 from app.privacy.policy import OPEN_STATES, due_again
@@ -173,6 +173,5 @@ async def _take_up(wiring: Wiring, account: AccountId, erasures: Sequence[UUID],
     async with wiring.database.transaction(account) as db:
         for erasure in await db.scalars(select(Erasure).where(Erasure.id.in_(erasures))):
             if due_again(ErasureState(erasure.state), erasure.tries, erasure.tried_at, now):
-                key = f"erase-{erasure.id}"
-                count += await enqueue(db, "erase", key=key, account_id=account, erasure_id=erasure.id)
+                count += await enqueue_erasure(db, erasure)
     return count

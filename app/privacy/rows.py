@@ -146,7 +146,8 @@ async def _reindex(db: Db, plan: Plan) -> None:
     )
     for recording in rest.scalars():
         recording.state, recording.index_key = RecordingState.CAPTURED, None
-        await enqueue(db, "finalise", account_id=recording.account_id, recording_id=recording.id)
+        erased = f"erasure of:{plan.person}"
+        await enqueue(db, "finalise", instruction=erased, account_id=recording.account_id, recording_id=recording.id)
 
 
 async def _run(db: Db, statement: Update | Delete) -> int:

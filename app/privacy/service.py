@@ -13,11 +13,11 @@ from sqlalchemy import func, select, update
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.errors import JunierError, NotThere
-from app.jobs import enqueue
 from app.ledger import LedgerEntry, LedgerEvent, ledger_of
 from app.participants.models import Participant
 from app.privacy.certifying import Outcome, certify
 from app.privacy.destroying import destroy
+from app.privacy.erase_job import enqueue_erasure
 from app.privacy.found import Found, look
 from app.privacy.models import Erasure, ErasureReason, ErasureState, RequestKind, RequestState
 from app.privacy.policy import OPEN_STATES, TRANSCRIPT, receipt_number
@@ -101,7 +101,7 @@ async def ask_erasure(
     )
     db.add(erasure)
     if kinds is not None:
-        await _close_kinds(db, erasure, now)
+        await close_kinds(db, erasure, now)
     await db.flush()
     plan = await plan_erasure(db, erasure, now)
     await hide(db, plan, now)
@@ -124,7 +124,7 @@ async def ask_erasure(
             receipt=erasure.receipt,
             erasure=erasure.id,
         )
-    await enqueue(db, "erase", key=f"erase-{erasure.id}", account_id=account, erasure_id=erasure.id)
+    await enqueue_erasure(db, erasure)
     return erasure
 
 
@@ -175,7 +175,7 @@ async def _open_one(
     return None
 
 
-async def _close_kinds(db: Db, erasure: Erasure, now: datetime) -> None:
+async def close_kinds(db: Db, erasure: Erasure, now: datetime) -> None:
     """Nothing more is written to tracks of these kinds, and their words are no longer shown."""
     mine = select(Recording.id).where(Recording.person_id == erasure.person_id)
     if erasure.recording_ids is not None:

@@ -88,7 +88,7 @@ async def _failed_transcripts(db: Db, recording: UUID) -> list[Transcript]:
 
 async def _finalise_again(db: Db, row: Recording, by: str) -> None:
     row.state, row.failure_reason = RecordingState.CAPTURED, None
-    await enqueue(db, "finalise", account_id=row.account_id, recording_id=row.id)
+    await enqueue(db, "finalise", instruction=by, account_id=row.account_id, recording_id=row.id)
     subject = f"recording:{row.id}"
     await record(db, account=row.account_id, actor=by, action=Action.RECORDING_TRIED_AGAIN, subject=subject)
 
@@ -96,6 +96,6 @@ async def _finalise_again(db: Db, row: Recording, by: str) -> None:
 async def _transcribe_again(db: Db, row: Transcript, by: str) -> None:
     row.state, row.failure_reason = TranscriptState.WAITING, None
     row.progress, row.began_at = 0.0, None
-    await enqueue(db, "transcribe", account_id=row.account_id, transcript_id=row.id)
+    await enqueue(db, "transcribe", instruction=by, account_id=row.account_id, transcript_id=row.id)
     subject = f"transcript:{row.id}"
     await record(db, account=row.account_id, actor=by, action=Action.TRANSCRIPT_TRIED_AGAIN, subject=subject)

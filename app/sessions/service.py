@@ -267,7 +267,8 @@ async def _captured(db: Db, recording: Recording) -> None:
     if recording.last_take == 0:
         return
     recording.state = RecordingState.CAPTURED
-    await enqueue(db, "finalise", account_id=recording.account_id, recording_id=recording.id)
+    session = f"session:{recording.session_id}"
+    await enqueue(db, "finalise", instruction=session, account_id=recording.account_id, recording_id=recording.id)
 
 
 async def _has_open_take(db: Db, recording: UUID) -> bool:

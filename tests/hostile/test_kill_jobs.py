@@ -8,6 +8,7 @@ from uuid import UUID
 from app.database import Database
 from app.demo.story import until
 from app.jobs import enqueue
+from recordings.model import AccountId
 from tests.hostile.platform import LIMIT_SECONDS, Platform, Room, room
 
 
@@ -49,8 +50,8 @@ def of_session(here: Room) -> str:
 async def finalise_again(running: Platform, account: UUID, recording: UUID) -> None:
     """The job, as it is enqueued when a take ends."""
     database = Database(running.app_url)
-    async with database.transaction() as db:
-        await enqueue(db, "finalise", account_id=account, recording_id=recording)
+    async with database.transaction(AccountId(account)) as db:
+        await enqueue(db, "finalise", instruction="test", account_id=account, recording_id=recording)
     await database.close()
 
 

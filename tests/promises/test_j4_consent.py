@@ -55,6 +55,7 @@ TECHNICAL = {
     "erasure.asked_by", "erasure.found", "erasure.instruction", "erasure.reason", "erasure.receipt", "erasure.state",
     "erasure.track_kinds", "job_failure.exception", "job_failure.place", "job_failure.task",
     "line_correction.by", "login.scope", "node.country", "recording.place",
+    "job_instruction.instruction", "job_instruction.task",
     "member.role", "node.name", "node.url", "outgoing_mail.key", "outgoing_mail.state", "outgoing_mail.template",
     "presence.role", "question.highest_label", "question.kind", "question.lowest_label", "question.options",
     "question.prompt", "recording.failure_reason", "recording.gaps", "recording.held_reason", "recording.index_key",

@@ -6,6 +6,7 @@ import re
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -85,18 +86,16 @@ async def test_j4_10_every_job_names_the_instruction_behind_it(world: World, sup
 
 
 def test_j4_10_a_job_without_an_instruction_is_refused_by_the_database(superuser_url: str):
+    row = b"INSERT INTO job_instruction (job_id, account_id, task) VALUES (1, gen_random_uuid(), 'erase')"
     with psycopg.connect(superuser_url) as connection, pytest.raises(psycopg.errors.NotNullViolation):
-        connection.execute(
-            "INSERT INTO job_instruction (job_id, account_id, task) VALUES (1, gen_random_uuid(), 'erase')"
-        )
+        connection.execute(row)
 
 
 async def test_j4_10_jobs_carry_ids_and_nothing_else(world: World, superuser_url: str):
     async with world.wiring.database.transaction(world.lab.account) as db:
+        ids: dict[str, Any] = {"account_id": world.lab.account, "mail_id": "anna@people.example"}
         with pytest.raises(BadJob):
-            await enqueue(
-                db, "send_mail", instruction="test", account_id=world.lab.account, mail_id="anna@people.example"
-            )  # type: ignore[arg-type]
+            await enqueue(db, "send_mail", instruction="test", **ids)
         with pytest.raises(BadJob):
             await enqueue(db, "train_model", instruction="test", account_id=world.lab.account)
     assert set(TASKS) == {

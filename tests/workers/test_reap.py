@@ -41,7 +41,7 @@ async def recording(cast: Cast, tmp_path: Path) -> RecordingId:
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(Recording).where(Recording.id == made).values(state=RecordingState.CAPTURED))
         await db.execute(text("DELETE FROM procrastinate_jobs"))
-        await enqueue(db, "finalise", account_id=cast.account, recording_id=made)
+        await enqueue(db, "finalise", instruction="test", account_id=cast.account, recording_id=made)
     return made
 
 
@@ -117,11 +117,11 @@ async def test_one_job_that_cannot_be_taken_over_does_not_stop_the_others(
     erasure = {"account_id": cast.account, "erasure_id": uuid4()}
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(text("DELETE FROM procrastinate_jobs"))
-        await enqueue(db, "erase", key="one", **erasure)
-        await enqueue(db, "finalise", account_id=cast.account, recording_id=recording)
+        await enqueue(db, "erase", instruction="test", key="one", **erasure)
+        await enqueue(db, "finalise", instruction="test", account_id=cast.account, recording_id=recording)
     await taken_by_a_worker(cast, silent_s=60)
     async with cast.wiring.database.transaction(cast.account) as db:
-        assert await enqueue(db, "erase", key="one", **erasure)
+        assert await enqueue(db, "erase", instruction="test", key="one", **erasure)
     assert await reap_jobs(cast.wiring, engine.job_manager) == 2
     assert await statuses(cast) == [("erase", "failed", 1), ("finalise", "todo", 1), ("erase", "todo", 0)]
 

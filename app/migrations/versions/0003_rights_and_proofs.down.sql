@@ -1,4 +1,5 @@
 -- The reverse, last first.
+DROP TABLE job_instruction;
 DROP INDEX session_in_order;
 DROP TRIGGER tells_due ON response;
 DROP TRIGGER tells_due ON note;

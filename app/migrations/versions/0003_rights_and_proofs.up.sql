@@ -127,3 +127,16 @@ CREATE CONSTRAINT TRIGGER tells_due AFTER INSERT OR DELETE OR UPDATE OF answered
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION due_changed();
 SELECT tell_due(ARRAY(SELECT id FROM session));
 CREATE INDEX session_in_order ON session (account_id, created_at);
+CREATE TABLE job_instruction (
+    job_id BIGINT NOT NULL,
+    account_id UUID NOT NULL,
+    task VARCHAR NOT NULL,
+    instruction VARCHAR NOT NULL,
+    at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    PRIMARY KEY (job_id)
+);
+CREATE INDEX ix_job_instruction_account_id ON job_instruction (account_id);
+-- Jobs that wait while this runs were begun before instructions were noted.
+INSERT INTO job_instruction (job_id, account_id, task, instruction)
+    SELECT id, (args ->> 'account_id')::uuid, task_name, 'before: instructions were noted' FROM jobs.procrastinate_jobs
+    WHERE status IN ('todo', 'doing') AND args ? 'account_id';
