@@ -18,14 +18,14 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.accounts.models import Account
-from app.database import Db
+from app.database import Db, now_in
 from app.errors import JunierError
 from app.ledger import Ledger, LedgerEntry, LedgerEvent, Line, Suppressed, ledger_of
 from app.mail.service import is_suppressed, stop_waiting, suppress
 from app.participants.models import Consent, Participant
 from app.privacy.models import Erasure, ErasureReason, ErasureState, LedgerMark
 from app.privacy.policy import kinds_withdrawn
-from app.privacy.service import Nodes, run_erasure
+from app.privacy.service import Nodes, close_kinds, run_erasure
 from app.sessions.models import Recording
 from app.studies.models import ConsentKind
 from app.wiring import Wiring
@@ -143,7 +143,10 @@ async def _recall(wiring: Wiring, entry: LedgerEntry) -> bool:
         if entry.reason == ErasureReason.WITHDRAWAL:
             await _withdraw_again(db, entry)
         if row is None:
-            db.add(_row(entry))
+            row = _row(entry)
+            db.add(row)
+        if row.track_kinds is not None:
+            await close_kinds(db, row, await now_in(db))
     return True
 
 

@@ -23,12 +23,17 @@ import pytest
 from app.byte_scan import Hit, Scanned, find, scan_files, scan_store, scan_tables
 from app.errors import JunierError
 from app.jobs import TASKS, Queue
+from app.ledger import ledger_of
+from app.mail.models import OutgoingMail
+from app.participants.consents import standing_consents
 from app.privacy.certificate import verify_file
 from app.privacy.epochs import is_due, renew_keys
 from app.privacy.models import Certificate, Erasure, ErasureState
+from app.privacy.replaying import LedgerLost, Replayed, catch_up
 from app.privacy.service import run_erasure
-from app.sessions.models import Transcript, TranscriptState
+from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
 from app.settings import Settings
+from app.studies.models import ConsentKind
 from recordings.encryption.directory import DirectoryKeyStore
 from recordings.encryption.keystore import KeyDamaged, KeyDestroyed, KeyPath
 from recordings.model import RecordingRef
@@ -36,6 +41,7 @@ from recordings.storage.layout import person_prefix
 from recordings.storage.memory import MemoryStore
 from recordings.storage.store import Stored, StoreUnavailable
 from tests.promises.byte_scan import database_files
+from tests.promises.drill import backed_up, restored
 from tests.promises.sources import HEARD
 from tests.promises.test_j4_rights import ask_to_be_erased
 from tests.promises.world import ANSWERED, QuietNode, World, answer_after_the_session
@@ -190,6 +196,77 @@ async def test_j4_19c_a_key_store_that_is_not_the_one_confirms_nothing(world: Wo
     assert outcome.state is ErasureState.COMPLETE
     [*_, paper] = await world.rows(world.lab, Certificate, order=Certificate.issued_at)
     assert paper.document["backups_until"] == f"{paper.issued_at.date() + timedelta(days=35)}"
+
+
+async def test_j4_19c_a_restored_backup_is_erased_again_before_it_serves(
+    world: World, tmp_path: Path, owner_url: str, empty_urls: dict[str, str]
+):
+    """Back up, erase, restore the older backup, start: nothing of the erased person is served or left."""
+    carl = await world.invite(world.lab, "Kanarienvogel", "carl.kanarienvogel@people.example")
+    await world.transcribed(carl)
+    await answer_after_the_session(world, carl)
+    [recording] = await world.rows(world.lab, Recording)
+    file = await backed_up(world, owner_url, tmp_path)
+    await ask_to_be_erased(world, carl)
+    await world.work()
+    async with restored(world, file, empty_urls) as (then, replayed):
+        assert (replayed.erasures, replayed.open) == (1, 0)
+        [row] = await then.rows(then.lab, Recording)
+        assert row.state == RecordingState.ERASED and row.erased_at and row.index_key is None
+        owner = await then.member(then.lab)
+        assert (await owner.http.get(f"/recordings/{recording.id}/media")).status_code == 404
+        assert (await then.browser().http.get(carl.link)).status_code == 404
+        words = (await owner.open(f"/sessions/{then.lab.session}")).words
+        assert "Kanarienvogel" not in words and "Ben" in words  # the others are there
+        [erasure] = await then.rows(then.lab, Erasure)
+        [paper] = await then.rows(then.lab, Certificate)
+        assert erasure.state == paper.state == "complete" and paper.document["asked_by"] == f"participant:{carl.person}"
+        assert await then.rows(then.lab, OutgoingMail, OutgoingMail.person_id == carl.person) == []
+        canaries = ("Kanarienvogel", carl.email, HEARD, ANSWERED)
+        kept = [then.settings.data_dir, *database_files(empty_urls["superuser"])]
+        assert everywhere(kept, empty_urls["owner"], canaries).hits == ()
+        assert await catch_up(then.wiring, then.node) == Replayed()  # the next start has nothing to do
+
+
+async def test_j4_19c_what_was_withdrawn_after_the_backup_stays_withdrawn(
+    world: World, tmp_path: Path, owner_url: str, empty_urls: dict[str, str]
+):
+    ref = await world.record(await world.registered(world.anna))
+    file = await backed_up(world, owner_url, tmp_path)
+    guest = await world.guest(world.anna)
+    gone = await world.post(guest, f"/my-data/{world.lab.session}/withdraw", {"kind": "video"})
+    assert gone.status_code == 303, gone.text
+    await world.end(world.lab)
+    assert [row.kind for row in await world.rows(world.lab, Track, Track.erased_at.is_not(None))] == ["camera"]
+    async with restored(world, file, empty_urls) as (then, replayed):
+        assert replayed.erasures == 1
+        assert [row.kind for row in await then.rows(then.lab, Track, Track.erased_at.is_not(None))] == ["camera"]
+        async with then.wiring.database.transaction(then.lab.account) as db:
+            standing = await standing_consents(db, session=then.lab.session, participant=then.anna.person)
+        assert ConsentKind.VIDEO not in standing and ConsentKind.AUDIO in standing
+        [row] = await then.rows(then.lab, Recording, Recording.id == ref.recording)
+        assert row.state != RecordingState.ERASED
+
+
+@pytest.mark.parametrize("wrong", ["gone", "shorter", "another"])
+async def test_j4_19c_a_restored_backup_does_not_start_without_its_ledger(
+    world: World, tmp_path: Path, owner_url: str, empty_urls: dict[str, str], wrong: str
+):
+    ledger = ledger_of(world.settings)
+    await ask_to_be_erased(world, world.ben)
+    await world.work()
+    file = await backed_up(world, owner_url, tmp_path)
+    await ask_to_be_erased(world, world.anna)
+    await world.work()
+    if wrong == "shorter":
+        ledger.path.write_bytes(ledger.path.read_bytes().splitlines(keepends=True)[0])
+    else:
+        ledger.path.unlink()
+    if wrong == "another":
+        ledger.start()
+    with pytest.raises(LedgerLost):
+        async with restored(world, file, empty_urls):
+            pass
 
 
 async def digest(world: World, ref: RecordingRef) -> str:
