@@ -28,8 +28,6 @@ from app.tokens import CODE_LIFE, new_code, same, token_hash
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
-CANNOT_BE_USED = "This address cannot be used here. Please write to the contact named below."
-
 
 async def ask_address(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, email: str) -> None:
     """Mail a code to `email`; a code mailed before stops working. What stands changes only with that code.
@@ -90,7 +88,7 @@ async def confirm_address(db: Db, wiring: Wiring, *, account: AccountId, partici
             row.email = columns.seal(account, participant, EMAIL_FIELD, email)
     except IntegrityError:
         await db.refresh(row)
-        return refused(CANNOT_BE_USED)
+        return refused("This address cannot be used here. Please write to the contact named below.")
     assert row.email_index is not None
     if before_index is not None and await is_suppressed(db, address_index=before_index):
         await suppress(db, account=account, address_index=row.email_index)
