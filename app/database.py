@@ -66,9 +66,13 @@ async def set_account(db: Db, account: AccountId | UUID) -> None:
 
 
 async def now_in(db: Db) -> datetime:
-    """The database's clock is the one truth for deadlines (start of the transaction)."""
-    moment: datetime = (await db.execute(text("SELECT now()"))).scalar_one()
-    return moment
+    """The database's clock is the one truth for deadlines (start of the transaction). Asked once in each."""
+    root, moment = db.info.get("now", (None, None))
+    if moment is None or root is not db.sync_session.get_transaction():
+        moment = (await db.execute(text("SELECT now()"))).scalar_one()
+        db.info["now"] = db.sync_session.get_transaction(), moment
+    found: datetime = moment
+    return found
 
 
 async def door(db: Db, function: str, **arguments: Any) -> Any:

@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.params import Dependency
-from sqlalchemy import delete
+from sqlalchemy import delete, func, select, text
 
 from app.accounts.models import Login as LoginRow
 from app.accounts.models import Member, Role, Scope
 from app.audit import Action, record
-from app.database import Db, door, now_in, set_account
+from app.database import Db, now_in
 from app.errors import Forbidden, SignInNeeded
 from app.sealed_columns import SealedColumns
 from app.settings import Settings
@@ -114,17 +114,23 @@ async def end_logins_of(db: Db, *, person: PersonId) -> None:
 
 async def find_login(db: Db, columns: SealedColumns, token: str) -> SignedIn | None:
     """The login of a cookie, and from here on its account is set; None when unknown, ended or expired."""
-    found = await door(db, "find_login", token_hash=token_hash(token, PURPOSE))
-    if found is None:
+    known = (await db.execute(_ENTER, {"token_hash": token_hash(token, PURPOSE)})).first()
+    if known is None:
         return None
-    account = AccountId(found.account_id)
-    await set_account(db, account)
-    row, now = await db.get(LoginRow, found.login_id), await now_in(db)
-    if row is None or row.expires_at <= now:
+    account = AccountId(known.account_id)
+    found = await db.execute(
+        select(LoginRow, Member, func.now())
+        .outerjoin(Member, Member.id == LoginRow.member_id)
+        .where(LoginRow.id == known.login_id)
+    )
+    seen = found.one_or_none()
+    if seen is None:
+        return None
+    row, member, now = seen.tuple()
+    if row.expires_at <= now:
         return None
     name, role = "", None
     if row.member_id is not None:
-        member = await db.get(Member, row.member_id)
         if member is None or member.removed_at is not None:
             return None
         role = Role(member.role)
@@ -178,3 +184,10 @@ def _cookie(settings: Settings, token: str, seconds: int) -> Cookie:
         samesite="lax",
         secure=settings.secure,
     )
+
+
+_ENTER = text(
+    "SELECT account_id, login_id, set_config('junier.account_id', account_id::text, true) "
+    "FROM find_login(token_hash => :token_hash)"
+)
+"""The account of a login, set for this transaction: one question, since every page asks it."""

@@ -257,7 +257,7 @@ async def _row(db: Db, account: AccountId, session: Session, participant: Person
 
 
 def open_answer(columns: SealedColumns, row: Response, answer: Answer) -> Value:
-    """"" once it was erased."""
+    """ "" once it was erased."""
     account, participant = AccountId(row.account_id), PersonId(row.participant_id)
     item = response_item(row.id)
     text = columns.open(account, participant, _field(answer.question_id), answer.value, item=item)
