@@ -197,6 +197,10 @@ INVENTORY: Mapping[str, Kept] = {
         about=About.ACCOUNT, purpose="when the log was last found whole", until=_ACCOUNT, goes=_ROW,
         others="at events broken_at",
     ),
+    "job_instruction": Kept(
+        about=About.ACCOUNT, purpose="on whose instruction each job ran (Art. 28(3)(a))", until=_ACCOUNT, goes=_ROW,
+        inner="account_id job_id", others="task instruction at",
+    ),
     "session_due": Kept(
         about=About.ACCOUNT, purpose="to find quickly what is due", until=_SESSION, goes="with the session",
         inner="session_id account_id due",

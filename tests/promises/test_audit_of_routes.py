@@ -17,13 +17,15 @@ from app.accounts.service import make_link
 from app.audit import AuditEvent, verify
 from app.demo.browser import Browser
 from app.invitations.models import Invitation
-from app.participants.models import DataCode
+from app.participants.models import AddressChange, DataCode
 from app.privacy.models import DataRequest, RequestKind
-from app.sessions.models import Note, Recording, RecordingState
+from app.sessions.models import Note, Recording, RecordingState, Transcript
 from app.studies.models import Question
 from app.tokens import token_hash
+from tests.promises.sources import Listener
 from tests.promises.test_j4_access import pages
 from tests.promises.world import World
+from workers.transcribe import transcribe
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 WITHOUT: Mapping[str, str] = {
@@ -105,6 +107,7 @@ async def test_j4_09_every_change_leaves_a_line(world: World) -> None:
         taking_part,
         live,
         afterwards,
+        corrected,
         erased_by_the_owner,
         requests,
         erasing,
@@ -233,6 +236,25 @@ async def afterwards(story: Story) -> None:
     await story.call(guest, "POST /my-data/{session}/answers/erase")
 
 
+async def corrected(story: Story) -> None:
+    """A line of the transcript by either side, and the address by a code."""
+    world = story.world
+    owner, guest = await world.member(world.lab), await world.guest(world.anna)
+    [transcript] = await world.rows(world.lab, Transcript)
+    await transcribe(world.wiring, lambda: Listener([]), world.lab.account, transcript.id)
+    found = await owner.open(f"/recordings/{transcript.recording_id}/transcript/corrections")
+    line = re.search(r"\?line=(\d+)", found.html)
+    assert line is not None
+    said = {"start_ms": line[1], "text": "thyme"}
+    await story.call(owner, "POST /recordings/{recording}/transcript/corrections", said)
+    await story.call(guest, "POST /my-data/recordings/{recording}/transcript", said)
+    await story.call(guest, "POST /my-data/address", {"email": "anne@elsewhere.example"})
+    [change] = await world.rows(world.lab, AddressChange)
+    known = token_hash("123456", f"address-code:{world.anna.person}")
+    await world.change(world.lab, AddressChange, change.id, code_hash=known)
+    await story.call(guest, "POST /my-data/address/confirm", {"code": "123456"})
+
+
 async def erased_by_the_owner(story: Story) -> None:
     owner = await story.world.member(story.world.lab)
     await story.call(owner, "POST /recordings/{recording}/erase")
@@ -247,6 +269,7 @@ async def requests(story: Story) -> None:
     story.ids["data_request"] = await story.newest(
         DataRequest, DataRequest.kind == RequestKind.RECTIFICATION, order=DataRequest.asked_at
     )
+    await story.call(owner, "POST /requests/{data_request}/extend", {"why": "The town has to be asked."})
     await story.call(owner, "POST /requests/{data_request}/answer", {"outcome": "granted", "words": "Mended."})
     await story.call(guest, "POST /my-data/object", {"words": "I would rather not."})
     await story.call(guest, "POST /my-data/restrict")
