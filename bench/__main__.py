@@ -20,17 +20,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import capture, pages, playable, serving, transcripts
+from bench import capture, pages, playable, serving, soak, transcripts
 from bench.figures import Figure, Part, Verdict
 from bench.machine import Machine, this_machine
 
 RESULTS = Path(__file__).parent / "results.json"
 COLOURS = {Verdict.MET: "green", Verdict.MISSED: "bold red", Verdict.INFORMATION: "dim"}
 PARTS = ("serving", "pages", "playable", "capture", "transcripts")
+NAMED_ONLY = ("soak",)
+"""Too long for a whole run."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS + NAMED_ONLY))
 @click.option(
     "--speech",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -38,12 +40,13 @@ PARTS = ("serving", "pages", "playable", "capture", "transcripts")
     help="Folder with real speech and its manifest.jsonl (TEST_SPEECH_DIR); without it the demo's speech is used.",
 )
 @click.option("--write/--no-write", default=None, help="Write bench/results.json; by default when all parts run.")
-def main(parts: Sequence[str], speech: Path | None, write: bool | None) -> None:
+@click.option("--minutes", default=30.0, show_default=True, help="How long the part soak records.")
+def main(parts: Sequence[str], speech: Path | None, write: bool | None, minutes: float) -> None:
     """Measure all PARTS, or those named. The exit status is 1 when a target is missed."""
     console = Console(width=None if sys.stdout.isatty() else 170, highlight=False)
     machine = this_machine()
     console.print(machine.line(), machine.libraries_line(), sep="\n")
-    measured = [_measured(name, speech, console) for name in parts or PARTS]
+    measured = [_measured(name, speech, minutes, console) for name in parts or PARTS]
     console.print(_table(measured))
     if write or (write is None and not parts):
         RESULTS.write_text(json.dumps(_as_json(machine, measured), indent=2) + "\n")
@@ -52,12 +55,13 @@ def main(parts: Sequence[str], speech: Path | None, write: bool | None) -> None:
     sys.exit(1 if missed else 0)
 
 
-def _measured(name: str, speech: Path | None, console: Console) -> Part:
+def _measured(name: str, speech: Path | None, minutes: float, console: Console) -> Part:
     measures: dict[str, Callable[[Path], list[Figure]]] = {
         "serving": serving.measure,
         "pages": pages.measure,
         "playable": playable.measure,
         "capture": capture.measure,
+        "soak": lambda folder: soak.measure(folder, minutes=minutes),
         "transcripts": lambda folder: transcripts.measure(folder, speech_dir=speech),
     }
     folder = Path(tempfile.mkdtemp(prefix=f"junier-bench-{name}-"))
@@ -79,11 +83,17 @@ def _table(parts: Sequence[Part]) -> Table:
                 part.name,
                 figure.name,
                 f"{_number(figure.value)} {figure.unit}",
-                "" if figure.at_most is None else f"≤ {_number(figure.at_most)}",
+                _target(figure),
                 f"[{COLOURS[figure.verdict]}]{figure.verdict}[/]",
                 "; ".join(filter(None, [_spread(figure), figure.note])),
             )
     return table
+
+
+def _target(figure: Figure) -> str:
+    if figure.at_least is not None:
+        return f"≥ {_number(figure.at_least)}"
+    return "" if figure.at_most is None else f"≤ {_number(figure.at_most)}"
 
 
 def _spread(figure: Figure) -> str:

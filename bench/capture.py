@@ -1,7 +1,8 @@
 """Part 4: what recording costs the media process, with sealing and storing, and whether everything sent is kept.
 
 The whole platform runs as installed; participants publish 720p by WHIP from another process. Processor time is the
-media process's own clock (user and system, all threads) over steady windows.
+media process's own clock (user and system, all threads) over steady windows. Beside it, in the same run: capture alone
+and other recorders (bench/plane/compare.py).
 """
 
 from __future__ import annotations
@@ -9,31 +10,34 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-import av
-import msgspec
+import httpx
 
 from app.demo import clips
 from app.demo.clips import Clip
 from bench.figures import Figure
 from bench.machine import OtherWork
-from bench.media import encode_720p, lasting
+from bench.media import encode_720p
+from bench.plane import compare, crowd, found
+from bench.plane.compare import Media
+from bench.plane.exchange import Job, Offer, Sent
+from bench.plane.windows import core_percent
 from bench.platform import Platform, proportional_bytes
-from bench.publishers import Job, Sent
 from bench.room import Room, open_room
 
-CORE_PERCENT = 2.0
+ALONE_PERCENT = 2.0
+CROWD_PERCENT = 0.8
+PERSON_MB = 2.0
 PLAYABLE_S = 2.0
 FIRST_BYTES = 100_000
-CONNECTED_WITHIN_S = 60.0
 PLAYABLE_WITHIN_S = 60.0
-_PERCENT = 100.0
+STAGGER_S = 2.5
+"""Over which participants begin one after the other, so that their key frames do not all come at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +47,8 @@ class Load:
     people: int
     windows: int
     window_s: float
-    settle_s: float = 5.0
-    reserve_s: float = 2.0
+    settle_s: float = 4.0
+    reserve_s: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -54,46 +58,79 @@ class Load:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """core_percent: of one core and per participant, one value a window; playable_s: from the owner's "end" until the
-    review page's addresses play; media_mb: memory of the media process while recording (PSS);
+    review page's addresses play; media_mb: memory of the media process after each window (PSS);
     other_cores: what others did on the machine meanwhile."""
 
     core_percent: tuple[float, ...]
     sent: Sent
     kept: Sent
     playable_s: float
-    media_mb: float
+    media_mb: tuple[float, ...]
     other_cores: float
 
 
-LOADS = (Load(people=1, windows=3, window_s=15.0), Load(people=10, windows=3, window_s=8.0))
+LOADS = tuple(Load(people=people, windows=3, window_s=8.0) for people in (1, 10, 30))
 
 
-def measure(folder: Path, *, loads: Sequence[Load] = LOADS) -> list[Figure]:
-    """The target is for one participant; more at once are for information."""
-    picture, voice = encode_720p(), clips.speech(1)
+def measure(folder: Path) -> list[Figure]:
+    """The media process as it runs, then what is compared with it."""
+    media = published(folder)
+    return [*whole(folder, media, LOADS), *compare.measure(folder, media)]
+
+
+def published(folder: Path) -> Media:
+    """One round of picture and sound, encoded now."""
+    pair = encode_720p(), clips.speech(1)
+    return Media(clips=pair, file=crowd.write_clips(pair, folder / "clips"))
+
+
+def whole(folder: Path, media: Media, loads: Sequence[Load]) -> list[Figure]:
+    """Of the whole platform under one load after the other, smallest first."""
     platform = Platform(folder / "capture")
+    figures: list[Figure] = []
+    outcomes: list[Outcome] = []
     try:
         platform.start()
-        figures = []
         for load in loads:
-            clip_pair = (lasting(picture, load.seconds), lasting(voice, load.seconds))
-            figures += _figures(load, asyncio.run(record(platform, load, clip_pair, folder)))
-        return figures
+            outcomes.append(asyncio.run(record(platform, load, media)))
+            figures += _figures(load, outcomes[-1], is_crowd=load is loads[-1])
     finally:
         platform.stop()
+    return [*figures, _memory(loads, outcomes)]
 
 
-def _figures(load: Load, outcome: Outcome) -> list[Figure]:
+def _memory(loads: Sequence[Load], outcomes: Sequence[Outcome]) -> Figure:
+    """What each participant more adds."""
+    more = loads[-1].people - loads[0].people
+    added = max(outcomes[-1].media_mb) - median(outcomes[0].media_mb)
+    return Figure(
+        name="memory per participant, sealed and stored",
+        unit="MB",
+        runs=(added / more,),
+        at_most=PERSON_MB,
+        note=f"media process with {loads[-1].people} participants against {loads[0].people} (PSS)",
+    )
+
+
+def _figures(load: Load, outcome: Outcome, *, is_crowd: bool) -> list[Figure]:
     alone, who = load.people == 1, f"N = {load.people}"
+    sent, kept = outcome.sent, outcome.kept
     lost = outcome.sent.frames - outcome.kept.frames, outcome.sent.audio_packets - outcome.kept.audio_packets
     return [
         Figure(
             name=f"recording one 720p participant, {who}",
             unit="% of a core",
             runs=outcome.core_percent,
-            at_most=CORE_PERCENT if alone else None,
-            note=f"sealed and stored; media process {outcome.media_mb:.0f} MB; "
+            at_most=ALONE_PERCENT if alone else CROWD_PERCENT if is_crowd else None,
+            note=f"sealed and stored; media process {max(outcome.media_mb):.0f} MB; "
             f"other work on the machine: {outcome.other_cores:.1f} cores",
+            facts={
+                "n": load.people,
+                "frames_sent": sent.frames,
+                "frames_kept": kept.frames,
+                "audio_packets_sent": sent.audio_packets,
+                "audio_packets_kept": kept.audio_packets,
+            },
         ),
         Figure(
             name=f"frames and audio packets not kept, {who}",
@@ -113,18 +150,33 @@ def _figures(load: Load, outcome: Outcome) -> list[Figure]:
     ]
 
 
-async def record(platform: Platform, load: Load, clip_pair: tuple[Clip, Clip], folder: Path) -> Outcome:
+async def record(platform: Platform, load: Load, media: Media) -> Outcome:
     """Record `load.people` participants and look at what was kept."""
+    clip_pair = media.lasting(load.seconds)
+    stagger_s = min(STAGGER_S, load.settle_s) if load.people > 1 else 0.0
+    job = Job(peers=load.people, seconds=load.seconds, clips=media.file, stagger_s=stagger_s)
     room = await open_room(platform.settings, load.people)
+    whip = f"{platform.settings.origin}/whip"
+    percent: list[float] = []
+    megabytes: list[float] = []
+
+    async def publish(number: int, offer: Offer) -> str:
+        headers = {"authorization": f"Bearer {room.tokens[number]}", "content-type": "application/sdp"}
+        return (await client.post(whip, content=offer.sdp, headers=headers)).raise_for_status().text
+
     try:
-        async with _publishing(platform, room, clip_pair, folder / f"clips-{load.people}") as publishers:
+        async with (
+            httpx.AsyncClient(trust_env=False, timeout=30) as client,
+            crowd.connected("senders", job, publish) as senders,
+        ):
             await asyncio.sleep(load.settle_s)
-            media = platform.media_process()
+            process = platform.media_process()
             others = OtherWork()
-            percent = [await _core_percent(media.pid, load.window_s) / load.people for _ in range(load.windows)]
+            for _ in range(load.windows):
+                percent += [value / load.people for value in await core_percent(process.pid, load.window_s)]
+                megabytes.append(proportional_bytes(process) / 1e6)
             other_cores = others.cores()
-            megabytes = proportional_bytes(media) / 1e6
-            sent = await _all_sent(publishers, load)
+            sent = await crowd.all_sent(senders, job)
             await room.lead("end")
             ended = time.monotonic()
             addresses = await _playable(room, load.people)
@@ -134,54 +186,12 @@ async def record(platform: Platform, load: Load, clip_pair: tuple[Clip, Clip], f
         await room.close()
     return Outcome(
         core_percent=tuple(percent),
-        sent=_sum(sent),
-        kept=_sum(kept),
+        sent=found.total(sent),
+        kept=found.total(kept),
         playable_s=playable_s,
-        media_mb=megabytes,
+        media_mb=tuple(megabytes),
         other_cores=other_cores,
     )
-
-
-@asynccontextmanager
-async def _publishing(
-    platform: Platform, room: Room, clip_pair: tuple[Clip, Clip], file: Path
-) -> AsyncIterator[asyncio.StreamReader]:
-    """The publishers' standard output, from the moment all of them play."""
-    file.write_bytes(msgspec.msgpack.encode(clip_pair))
-    job = Job(whip_url=f"{platform.settings.origin}/whip", tokens=list(room.tokens), clips=str(file))
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.publishers", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert child.stdin is not None and child.stdout is not None
-    try:
-        child.stdin.write(msgspec.json.encode(job) + b"\n")
-        said = await asyncio.wait_for(child.stdout.readline(), CONNECTED_WITHIN_S)
-        if said.strip() != b"playing":
-            raise RuntimeError("The publishers could not connect.")
-        yield child.stdout
-    finally:
-        child.stdin.close()
-        try:
-            await asyncio.wait_for(child.wait(), 15)
-        except TimeoutError:
-            child.kill()
-            await child.wait()
-
-
-async def _all_sent(publishers: asyncio.StreamReader, load: Load) -> list[Sent]:
-    line = await asyncio.wait_for(publishers.readline(), load.seconds + CONNECTED_WITHIN_S)
-    return msgspec.json.decode(line, type=list[Sent])
-
-
-async def _core_percent(pid: int, seconds: float) -> float:
-    before, began = _processor_s(pid), time.monotonic()
-    await asyncio.sleep(seconds)
-    return _PERCENT * (_processor_s(pid) - before) / (time.monotonic() - began)
-
-
-def _processor_s(pid: int) -> float:
-    """Processor time of another process in nanosecond steps: its CPU clock, clock_getcpuclockid(3)."""
-    return time.clock_gettime(~pid << 3 | 2)
 
 
 async def _playable(room: Room, people: int) -> list[str]:
@@ -203,27 +213,4 @@ async def _first_bytes(room: Room, address: str) -> bool:
 async def _kept(room: Room, address: str, clip_pair: tuple[Clip, Clip]) -> Sent:
     """How many of the packets sent are served, each byte for byte and in its order."""
     served = (await room.owner.get(address)).raise_for_status().content
-    video, audio = clip_pair
-    found: dict[str, list[bytes]] = {"video": [], "audio": []}
-    with av.open(io.BytesIO(served), "r") as file:
-        for packet in file.demux():
-            if packet.size:
-                found[packet.stream.type].append(bytes(packet))
-    return Sent(frames=matching(found["video"], video), audio_packets=matching(found["audio"], audio))
-
-
-def matching(found: Sequence[bytes], clip: Clip) -> int:
-    """How many of the clip's packets were found, in order; whatever else was found counts against."""
-    matched, at = 0, 0
-    data = [packet.data for packet in clip.packets]
-    for one in found:
-        if one in data[at : at + 300]:
-            at = data.index(one, at) + 1
-            matched += 1
-        else:
-            matched -= 1
-    return matched
-
-
-def _sum(counts: Sequence[Sent]) -> Sent:
-    return Sent(frames=sum(one.frames for one in counts), audio_packets=sum(one.audio_packets for one in counts))
+    return await asyncio.to_thread(found.in_file, io.BytesIO(served), clip_pair)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
@@ -16,13 +16,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measured number. runs: every single measurement; at_most: the target, None for information."""
+    """One measured number. runs: every single measurement; at_most, at_least: the target, None for information;
+    facts: what belongs to it and is a number, for those who read the JSON."""
 
     name: str
     unit: str
     runs: tuple[float, ...]
     at_most: float | None = None
+    at_least: float | None = None
     note: str = ""
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def value(self) -> float:
@@ -30,9 +33,11 @@ class Figure:
 
     @property
     def verdict(self) -> Verdict:
-        if self.at_most is None:
+        if self.at_most is None and self.at_least is None:
             return Verdict.INFORMATION
-        return Verdict.MET if self.value <= self.at_most else Verdict.MISSED
+        low_enough = self.at_most is None or self.value <= self.at_most
+        high_enough = self.at_least is None or self.value >= self.at_least
+        return Verdict.MET if low_enough and high_enough else Verdict.MISSED
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -41,8 +46,10 @@ class Figure:
             "unit": self.unit,
             "runs": [_short(run) for run in self.runs],
             "at_most": self.at_most,
+            "at_least": self.at_least,
             "verdict": self.verdict,
             "note": self.note,
+            "facts": dict(self.facts),
         }
 
 

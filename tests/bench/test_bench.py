@@ -13,12 +13,15 @@ from click.testing import CliRunner
 from app.demo import clips
 from app.demo.figures import word_error_rate
 from bench import __main__ as bench
-from bench import capture, pages, playable, serving, transcripts
+from bench import capture, pages, playable, serving, soak, transcripts
 from bench.figures import Figure, Verdict
 from bench.machine import this_machine
 from bench.media import encode_720p, lasting, repeated
+from bench.plane import compare, crowd
+from bench.plane.compare import Look, Media
+from bench.plane.exchange import Sent
+from bench.plane.found import matching
 from bench.platform import Platform
-from bench.publishers import Sent
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,11 @@ from bench.publishers import Sent
 )
 def test_the_median_is_held_against_the_target(runs, at_most, verdict):
     assert Figure(name="f", unit="s", runs=runs, at_most=at_most).verdict is verdict
+
+
+def test_a_ratio_may_have_to_be_large():
+    assert Figure(name="f", unit="x", runs=(300.0,), at_least=300.0).verdict is Verdict.MET
+    assert Figure(name="f", unit="x", runs=(299.0,), at_least=300.0).verdict is Verdict.MISSED
 
 
 def test_a_miss_is_printed_as_a_miss_and_nothing_is_written(monkeypatch):
@@ -68,10 +76,10 @@ def test_a_clip_is_repeated_without_a_break():
 def test_what_is_lost_or_foreign_counts_as_not_kept():
     voice = lasting(clips.speech(1), 2)
     data = [packet.data for packet in voice.packets]
-    assert capture.matching(data, voice) == len(data)
-    assert capture.matching(data[:50] + data[51:], voice) == len(data) - 1
-    assert capture.matching([*data, b"not sent"], voice) == len(data) - 1
-    assert capture.matching([], voice) == 0
+    assert matching(data, voice) == len(data)
+    assert matching(data[:50] + data[51:], voice) == len(data) - 1
+    assert matching([*data, b"not sent"], voice) == len(data) - 1
+    assert matching([], voice) == 0
 
 
 def test_the_session_that_ended_is_played_from_its_store(tmp_path):
@@ -97,20 +105,45 @@ def test_real_speech_becomes_one_clip_with_its_words():
 
 def test_everything_published_to_the_whole_platform_is_found_again(tmp_path, data_dir):
     """One start of everything: what it weighs, what recording costs, what was kept."""
-    picture = encode_720p(30)
+    media = media_of(tmp_path)
+    picture, voice = media.clips
     assert [packet.is_key for packet in picture.packets] == [True] + 29 * [False]
     platform = Platform(data_dir / "bench")
     load = capture.Load(people=1, windows=1, window_s=0.2, settle_s=0.2, reserve_s=0.6)
-    pair = (lasting(picture, load.seconds), lasting(clips.speech(2), load.seconds))
     try:
         platform.start()
         assert {"all", "parent", "web", "media", "PostgreSQL"} <= serving.weights(platform).keys()
-        outcome = asyncio.run(capture.record(platform, load, pair, tmp_path))
+        outcome = asyncio.run(capture.record(platform, load, media))
     finally:
         platform.stop()
-    assert outcome.sent == Sent(frames=len(pair[0].packets), audio_packets=len(pair[1].packets))
+    sent = (len(lasting(clip, load.seconds).packets) for clip in (picture, voice))
+    assert outcome.sent == Sent(frames=next(sent), audio_packets=next(sent))
     assert outcome.kept == outcome.sent
     assert platform.processes() == []
+
+
+def media_of(folder: Path) -> Media:
+    pair = encode_720p(30), clips.speech(2)
+    return Media(clips=pair, file=crowd.write_clips(pair, folder / "clips"))
+
+
+async def test_capture_alone_keeps_what_all_its_publishers_sent(tmp_path):
+    look = Look(windows=1, window_s=0.2, lead_s=0.8, trail_s=0.2)
+    seen = await compare.capture_alone(tmp_path / "plain", media_of(tmp_path), 2, look)
+    assert seen.sent == seen.kept
+    assert seen.facts["frames_sent"] == 2 * 36
+    assert seen.percent[0] > 0
+
+
+async def test_viewers_are_counted_and_what_they_cost(tmp_path):
+    figure = await compare.forwarding(
+        tmp_path / "views", media_of(tmp_path), Look(windows=1, window_s=1.0, lead_s=0.5, trail_s=0.1), viewers=1
+    )
+    assert figure.facts["packets_per_second"] > 50
+
+
+def test_the_slope_of_a_soak_is_per_hour():
+    assert soak.growth((100.0, 100.5, 101.0, 101.5)) == pytest.approx(60.0)
 
 
 def test_the_pages_of_a_grown_account_are_asked_and_told_with_their_growth(tmp_path: Path):
