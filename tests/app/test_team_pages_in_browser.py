@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, expect
 from sqlalchemy import select, update
 
+from app.accounts.models import Account
 from app.mail.service import suppress
 from app.sessions.models import Note, Recording, Session, SessionState
 from app.sessions.notes import write_note
@@ -54,6 +55,15 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
     page = await context.new_page()
     await sign_in(page, cast, served)
     look = Look(page)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Account).values(agreement_dated=None))
+    await page.goto(served)
+    await look.at("before-the-agreement")
+    await page.goto(f"{served}/sessions/{cast.session}")
+    await look.at("session-before-the-agreement")
+    await page.get_by_role("link", name="Read the agreement").click()
+    await look.at("agreement")
+    await page.get_by_role("button", name="Accept the agreement").click()
     await page.goto(f"{served}/members")
     await look.at("members")
     await page.get_by_role("button", name="Add the member").click()
