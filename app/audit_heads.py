@@ -102,23 +102,22 @@ async def accept_heads(database: Database, heads: Heads) -> dict[UUID, tuple[int
 
 async def verify_all(database: Database, heads: Heads) -> dict[UUID, Verdict]:
     """Every account's chain against itself and its head; an account of which the log is gone as a whole too."""
-    noted = heads.read()
-    return {
-        account: await verify_against(database, account, noted.get(account))
-        for account in sorted({*noted, *await _newest(database)}, key=str)
-    }
+    noted, verdicts = heads.read(), {}
+    for account in sorted({*noted, *await _newest(database)}, key=str):
+        async with database.transaction(AccountId(account)) as db:
+            verdicts[account] = await verify_against(db, account, noted.get(account))
+    return verdicts
 
 
-async def verify_against(database: Database, account: UUID, head: Head | None) -> Verdict:
+async def verify_against(db: Db, account: UUID, head: Head | None) -> Verdict:
     """As app.audit.verify, and the chain must hold the head that was noted outside the database."""
-    async with database.transaction(AccountId(account)) as db:
-        found = await verify(db, account)
-        if not found.intact or head is None:
-            return found
-        if found.events < head.number:
-            return Verdict(intact=False, events=found.events, last=found.last, broken_at=found.events + 1)
-        if not await _is_there(db, account, head):
-            return Verdict(intact=False, events=found.events, last=found.last, broken_at=head.number)
+    found = await verify(db, account)
+    if not found.intact or head is None:
+        return found
+    if found.events < head.number:
+        return Verdict(intact=False, events=found.events, last=found.last, broken_at=found.events + 1)
+    if not await _is_there(db, account, head):
+        return Verdict(intact=False, events=found.events, last=found.last, broken_at=head.number)
     return found
 
 
