@@ -6,18 +6,20 @@ Names of people are not read here: sessions, dates, counts and kinds are enough 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import load_only
 
 from app.database import Db
 from app.privacy.axis import Span
 from app.privacy.beside import Beside, beside_recordings, days_kept
 from app.privacy.held_in_sql import KEPT
 from app.privacy.models import SessionDue
+from app.privacy.policy import TRANSCRIPT
 from app.sessions.listing import TRACK_WORDS
 from app.sessions.models import Recording, Session, Track, Transcript, TranscriptState
 from app.sessions.policy import due, is_held
@@ -26,6 +28,20 @@ from app.studies.models import Study
 
 DAYS_ONE_BY_ONE = timedelta(days=7)
 WEEKS_ONE_BY_ONE = timedelta(days=30)
+_LOOKED_AT = (
+    Recording.session_id,
+    Recording.person_id,
+    Recording.person_is_member,
+    Recording.state,
+    Recording.index_key,
+    Recording.created_at,
+    Recording.held_reason,
+    Recording.held_until,
+    Recording.restricted_at,
+    Recording.hidden_at,
+    Recording.erased_at,
+)
+"""Of recordings, hundreds on a page: what their dates follow from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,14 +148,14 @@ async def _sessions(db: Db, ids: Sequence[UUID]) -> list[tuple[Session, Study]]:
 async def _lines(db: Db, page: Sequence[tuple[Session, Study]], now: datetime) -> list[Line]:
     ids = [session.id for session, _ in page]
     recordings: dict[UUID, list[Recording]] = {}
-    for row in await db.scalars(
-        select(Recording).where(Recording.session_id.in_(ids), Recording.state.not_in(KEPT)).order_by(Recording.id)
-    ):
+    held = select(Recording).where(Recording.session_id.in_(ids), Recording.state.not_in(KEPT))
+    for row in await db.scalars(held.options(load_only(*_LOOKED_AT)).order_by(Recording.id)):
         recordings.setdefault(row.session_id, []).append(row)
-    kinds = await _kinds(db, [row for rows in recordings.values() for row in rows])
+    kinds = await _kinds(db, ids)
     beside = await beside_recordings(db, page, now, days_kept)
     return [
-        _line(session, study, recordings.get(session.id, []), beside[session.id], kinds, now) for session, study in page
+        _line(session, study, recordings.get(session.id, []), beside[session.id], kinds.get(session.id, set()), now)
+        for session, study in page
     ]
 
 
@@ -148,13 +164,12 @@ def _line(
     study: Study,
     recordings: Collection[Recording],
     beside: Beside,
-    kinds: Mapping[UUID, Collection[str]],
+    kinds: Collection[str],
     now: datetime,
 ) -> Line:
     facts = [recording_facts(row, session) for row in recordings]
     dates = [due(one, study.retention_days, now) for one in facts] + [*beside.notes, *beside.answers]
     known = [one for one in dates if one is not None]
-    words = [kind for row in recordings for kind in kinds.get(row.id, ())]
     return Line(
         session=session.id,
         title=session.title,
@@ -167,7 +182,7 @@ def _line(
         recordings=len(recordings),
         notes=len(beside.notes),
         answers=len(beside.answers),
-        kinds=tuple(dict.fromkeys(sorted(words, key=_in_order))),
+        kinds=tuple(word for word in (*TRACK_WORDS.values(), TRANSCRIPT) if word in kinds),
         held=sum(is_held(one, now) for one in facts),
         restricted=sum(one.restricted_at is not None for one in facts),
         going=sum(one.hidden_at is not None for one in facts),
@@ -175,24 +190,17 @@ def _line(
     )
 
 
-async def _kinds(db: Db, recordings: Collection[Recording]) -> dict[UUID, list[str]]:
-    """What each recording consists of, in words."""
-    ids = [row.id for row in recordings]
-    found: dict[UUID, list[str]] = {}
-    tracks = select(Track.recording_id, Track.kind).where(Track.recording_id.in_(ids), Track.erased_at.is_(None))
-    for recording, kind in await db.execute(tracks):
-        found.setdefault(recording, []).append(TRACK_WORDS[kind])
-    written = select(Transcript.recording_id).where(
-        Transcript.recording_id.in_(ids), Transcript.state == TranscriptState.READY
-    )
-    for recording in await db.scalars(written):
-        found.setdefault(recording, []).append("transcript")
+async def _kinds(db: Db, sessions: Collection[UUID]) -> dict[UUID, set[str]]:
+    """What is held of each session, in words."""
+    of_session = select(Recording.session_id).where(Recording.session_id.in_(sessions), Recording.state.not_in(KEPT))
+    found: dict[UUID, set[str]] = {}
+    tracks = of_session.add_columns(Track.kind).join(Track, Track.recording_id == Recording.id)
+    for session, kind in await db.execute(tracks.where(Track.erased_at.is_(None)).distinct()):
+        found.setdefault(session, set()).add(TRACK_WORDS[kind])
+    written = of_session.join(Transcript, Transcript.recording_id == Recording.id)
+    for session in await db.scalars(written.where(Transcript.state == TranscriptState.READY).distinct()):
+        found.setdefault(session, set()).add(TRANSCRIPT)
     return found
-
-
-def _in_order(kind: str) -> int:
-    words = [*TRACK_WORDS.values(), "transcript"]
-    return words.index(kind)
 
 
 def _grouped(lines: Sequence[Line], now: datetime) -> tuple[Group, ...]:
