@@ -116,6 +116,7 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.get_by_label("The six digits").fill(await code_of(cast))
     await page.get_by_role("button", name="Show my data").click()
     await look.at("my-data")
+    await corrections(look, served)
     await page.goto(f"{served}/my-data/requests")
     await page.get_by_role("button", name="Send the request").click()
     await look.at("my-requests-wrong")
@@ -126,6 +127,25 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.get_by_role("button", name="Erase everything about me").click()
     await page.wait_for_url(f"{served}/receipt/*")
     await look.at("receipt-waiting")
+
+
+async def corrections(look: Look, served: str) -> None:
+    """A word that was misheard, and another address; from My data and back."""
+    page = look.page
+    await page.get_by_role("link", name="Read and correct what you said").click()
+    await page.get_by_role("link", name="Correct the line at 0:00").first.click()
+    await look.at("my-words")
+    await page.get_by_label("What is said here").fill("Hello, I am looking for a ramp.")
+    await page.get_by_role("button", name="Save the correction").click()
+    await expect(page.get_by_text("Heard by the computer: Hello, I am looking for a lamp.")).to_be_visible()
+    await page.goto(f"{served}/my-data/address")
+    await page.get_by_label("New e-mail address").fill("anna")
+    await page.get_by_role("button", name="Mail me a code").click()
+    await page.get_by_label("New e-mail address").fill("anna.new@home.example")
+    await page.get_by_role("button", name="Mail me a code").click()
+    await page.get_by_role("button", name="This is my new address").click()
+    await look.at("my-address")
+    await page.goto(f"{served}/my-data")
 
 
 async def test_from_the_link_to_the_receipt(cast: Cast, served: str, chromium: Browser, tmp_path: Path) -> None:

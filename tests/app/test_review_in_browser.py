@@ -57,6 +57,12 @@ async def test_it_is_readable_for_everyone_while_it_plays(cast: Cast, served: st
         await page.evaluate("document.getElementById('seek').value = 2000")
         await page.locator("#seek").dispatch_event("input")
         await look.at("review-gap")
+        await page.get_by_role("link", name="Correct the transcript of").first.click()
+        await page.get_by_role("link", name="Correct the line at").first.click()
+        await page.get_by_label("What is said here").fill("Hello, I am looking for a ramp.")
+        await page.get_by_role("button", name="Save the correction").click()
+        await page.get_by_role("link", name="Correct the line at").last.click()
+        await look.at("correcting")
         assert look.wrong == {}
 
 
