@@ -4,75 +4,17 @@ from __future__ import annotations
 
 import ast
 import csv
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
-LIST = Path(__file__).parents[2] / "docs" / "promises.csv"
+from tests.promises.collected import LIST, PromiseTest, all_tests, listed_ids, read_tests, rows
+
 LIST_HASH = "f2cc4d1c3cb7502a06069bbb0735be5ded05c5d934382de955b863ddab905bb1"
 """The list was given to us: a promise that is hard to keep becomes an expected failure, not a shorter list."""
 COLUMNS = ["id", "promise", "applies", "capability", "proof"]
 OURS = {f"J4-{number:02d}" for number in range(1, 25)} - {"J4-19"} | {f"J4-19{letter}" for letter in "abcde"}
-_NAME = re.compile(r"test_(?P<document>j4|t0|c1|a2|r3)_(?P<number>\d\d[a-z]?)_\w+")
-
-
-@dataclass(frozen=True)
-class PromiseTest:
-    """One test function of this folder. xfail: the keywords of its expected failure, None when it has to pass."""
-
-    place: str
-    name: str
-    body: list[ast.stmt]
-    xfail: dict[str, object] | None
-
-    @property
-    def promise(self) -> str | None:
-        found = _NAME.fullmatch(self.name)
-        return f"{found['document'].upper()}-{found['number']}" if found else None
-
-
-def read_tests(source: str, place: str) -> Iterator[PromiseTest]:
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            yield PromiseTest(place, node.name, node.body, _xfail(node))
-
-
-def _xfail(node: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, object] | None:
-    for mark in node.decorator_list:
-        if "xfail" in ast.unparse(mark):
-            keywords = mark.keywords if isinstance(mark, ast.Call) else []
-            return {
-                k.arg or "": k.value.value if isinstance(k.value, ast.Constant) else ast.unparse(k.value)
-                for k in keywords
-            }
-    return None
-
-
-def all_tests() -> list[PromiseTest]:
-    files = sorted(file for file in Path(__file__).parent.glob("test_*.py") if file.name != Path(__file__).name)
-    return [test for file in files for test in read_tests(file.read_text(), file.name)]
-
-
-def rows() -> list[dict[str, str]]:
-    with LIST.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def listed_ids() -> list[str]:
-    """T0-34..36 and T0-44,45 stand for several promises."""
-    ids = []
-    for row in rows():
-        document, _, numbers = row["id"].partition("-")
-        if ".." in numbers:
-            first, last = numbers.split("..")
-            ids += [f"{document}-{number:02d}" for number in range(int(first), int(last) + 1)]
-        else:
-            ids += [f"{document}-{number}" for number in numbers.split(",")]
-    return ids
 
 
 def test_the_list_is_the_one_that_was_given():
