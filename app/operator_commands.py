@@ -19,6 +19,7 @@ from app.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from app.audit import Verdict
     from app.byte_scan import Scanned
+    from app.wiring import Wiring
 
 _Result = TypeVar("_Result")
 
@@ -32,17 +33,29 @@ def backup(folder: Path) -> None:
     """
     from app.backup import back_up, read_header
     from app.embedded import database_urls
-    from app.wiring import open_keys
+    from app.wiring import open_wiring
 
     def make(settings: Settings) -> Path:
         with database_urls(settings) as urls:
             if not urls.owner:
                 raise SettingsError("Set MIGRATION_DATABASE_URL to the database as role junier_owner.")
-            days = settings.backup_days
-            return back_up(open_keys(settings), urls.owner, folder, days=days, now=datetime.now(UTC))
+            wiring = open_wiring(settings, urls.app)
+            asyncio.run(_know_the_ledger(wiring))
+            return back_up(wiring.keys, urls.owner, folder, days=settings.backup_days, now=datetime.now(UTC))
 
     file = _told(make)
     click.echo(f"{file} ({file.stat().st_size} bytes) can be restored until {read_header(file).opens_until}.")
+
+
+async def _know_the_ledger(wiring: Wiring) -> None:
+    """So that no database made from the backup starts without it, however young it is."""
+    from app.privacy.replaying import catch_up
+    from app.room.node_client import NodeClient
+
+    try:
+        await catch_up(wiring, NodeClient(wiring.settings))
+    finally:
+        await wiring.database.close()
 
 
 @click.command()

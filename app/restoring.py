@@ -15,14 +15,15 @@ from sqlalchemy import text
 
 from app.audit import SYSTEM, Action, record
 from app.audit_heads import accept_heads, heads_of
-from app.backup import BackupFailed, Header, restore
+from app.backup import BackupFailed, Header, read_header, restore
 from app.database import Database
 from app.embedded import DATABASE, EmbeddedPostgres, Urls
+from app.ledger import ledger_of
 from app.migrations import run
-from app.privacy.replaying import Replayed, catch_up
+from app.privacy.replaying import LedgerLost, Replayed, catch_up
 from app.room.node_client import NodeClient
 from app.settings import Settings
-from app.wiring import Wiring, open_keys, open_store
+from app.wiring import open_keys, open_store, open_wiring
 from recordings.model import AccountId
 from recordings.storage.store import ObjectStore
 
@@ -44,11 +45,14 @@ def restore_here(settings: Settings, file: Path) -> Restored:
     """Into the embedded database, whose former content goes when all of the backup is there; or into the empty one
     that the settings name. Raises BackupFailed, LedgerLost, EmbeddedError."""
     keys, store = open_keys(settings), open_store(settings)
+    read_header(file)
+    if ledger_of(settings).identity() is None:
+        raise LedgerLost
     with _target(settings) as (urls, swap):
         header = restore(keys, file, urls.owner)
+        replayed = asyncio.run(_replay(settings, urls))  # refuses a ledger that does not fit while nothing is lost
         final = swap()
-        wiring = Wiring(settings=settings, database=Database(final.app), keys=keys, store=store)
-        replayed = asyncio.run(_bring_up(wiring, header))
+        asyncio.run(_note(settings, final, header))
         missing, unknown = compare(final.owner, store)
     return Restored(header=header, replayed=replayed, missing=missing, unknown=unknown)
 
@@ -105,14 +109,21 @@ def _target(settings: Settings) -> Iterator[tuple[Urls, _Swap | _Stay]]:
         server.stop()
 
 
-async def _bring_up(wiring: Wiring, header: Header) -> Replayed:
-    """The ledger first; then every account's log says what happened, and its cut-off end is known to be no forgery."""
+async def _replay(settings: Settings, urls: Urls) -> Replayed:
+    wiring = open_wiring(settings, urls.app)
     try:
-        replayed = await catch_up(wiring, NodeClient(wiring.settings))
-        heads = heads_of(wiring.settings)
-        cut = await accept_heads(wiring.database, heads)
-        for account in await _accounts(wiring.database):
-            async with wiring.database.transaction(AccountId(account)) as db:
+        return await catch_up(wiring, NodeClient(settings))
+    finally:
+        await wiring.database.close()
+
+
+async def _note(settings: Settings, urls: Urls, header: Header) -> None:
+    """Every account's log says what happened, and that its end is missing on purpose."""
+    database, heads = Database(urls.app), heads_of(settings)
+    try:
+        cut = await accept_heads(database, heads)
+        for account in await _accounts(database):
+            async with database.transaction(AccountId(account)) as db:
                 reached, _ = cut.get(account, (0, 0))
                 await record(
                     db,
@@ -122,10 +133,9 @@ async def _bring_up(wiring: Wiring, header: Header) -> Replayed:
                     subject=f"backup:{header.id}",
                     facts={"of": header.made_at.isoformat(timespec="minutes"), "log_reached": reached or None},
                 )
-        await accept_heads(wiring.database, heads)
-        return replayed
+        await accept_heads(database, heads)
     finally:
-        await wiring.database.close()
+        await database.close()
 
 
 async def _accounts(database: Database) -> list[UUID]:

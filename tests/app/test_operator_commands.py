@@ -1,0 +1,79 @@
+"""The operator's proofs as commands, on an installation with the embedded database: what they say, and their status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from app.__main__ import cli
+from app.embedded import EmbeddedPostgres
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(data_dir: Path) -> Run:
+    def invoke(*words: str, typed: str | None = None) -> Result:
+        environment = {"JUNIER_DATA_DIR": str(data_dir), "DATABASE_URL": "", "MIGRATION_DATABASE_URL": ""}
+        return CliRunner().invoke(cli, words, env=environment, input=typed)
+
+    return invoke
+
+
+def account(run: Run, name: str, owner: str) -> None:
+    made = run("account", "create", "--name", name, "--owner-name", owner, "--owner-email", f"{owner}@lab.example")
+    assert made.exit_code == 0, made.output
+
+
+def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    server.start()
+    try:
+        account(run, "Kitchen lab", "kanarienvogel")
+        made = run("backup", str(tmp_path / "backups"))
+        assert made.exit_code == 0 and "can be restored until" in made.output
+        [file] = (tmp_path / "backups").iterdir()
+        assert run("audit", "verify").output == "Unbroken: 1 events of 1 accounts.\n"
+        sealed = run("erasure", "scan", "kanarienvogel", "kanarienvogel@lab.example")
+        assert sealed.exit_code == 0 and sealed.output.startswith("0 hits in "), sealed.output
+        shown = run("erasure", "scan", "-", typed="nobody at all\nKitchen lab\n")
+        assert shown.exit_code == 1 and "table public.account: canary 2 as plain" in shown.output
+        assert "Kitchen lab" not in shown.output  # an operator's terminal and logs need not repeat it
+        account(run, "Later lab", "later")
+        with psycopg.connect(server.superuser_url.replace("/postgres?", "/junier?")) as superuser:
+            superuser.execute("ALTER TABLE audit_event DISABLE TRIGGER USER")
+            superuser.execute("UPDATE audit_event SET subject = subject || 'x' WHERE facts IS NOT NULL")
+            superuser.execute("ALTER TABLE audit_event ENABLE TRIGGER USER")
+        broken = run("audit", "verify")
+        assert broken.exit_code == 1 and broken.output.count("at event 1") == 2 and broken.output.count("\n") == 1
+        refused = run("restore", str(file))
+        assert refused.exit_code == 1 and "Another Junier" in refused.output
+    finally:
+        server.stop()
+    done = run("restore", str(file))
+    assert done.exit_code == 0 and "0 erasures done again" in done.output, done.output
+    assert run("audit", "verify").output == "Unbroken: 2 events of 1 accounts.\n"  # made, restored
+    ledger = data_dir / "keys" / "ledger" / "erasures.jsonl"
+    for lost in (b"", b'{"ledger": "00000000-0000-0000-0000-000000000001", "at": "2026-11-22T08:00:00+00:00"}\n'):
+        ledger.unlink()
+        if lost:
+            ledger.write_bytes(lost)
+        refused = run("restore", str(file))
+        assert refused.exit_code == 1 and "does not fit this database" in refused.output, refused.output
+        ledger.touch()
+    ledger.unlink()
+    assert run("audit", "verify").output == "Unbroken: 2 events of 1 accounts.\n"  # what was there is there still
+
+
+def test_what_is_no_backup_is_refused_in_words(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "some.backup").write_bytes(b"PGDMP")
+    refused = run("restore", str(tmp_path / "some.backup"))
+    assert refused.exit_code == 1 and refused.output == "Error: This file is not a backup of Junier.\n"
+
+
+def test_without_a_canary_nothing_is_looked_for(run: Run) -> None:
+    assert run("erasure", "scan").exit_code == 2
