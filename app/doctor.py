@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -117,11 +117,18 @@ def check_keys(settings: Settings) -> str:
     if not settings.keys_folder.exists():
         return f"made at the first start in {settings.keys_folder.absolute()}"
     try:
-        return open_keys(settings).check()
+        keys = open_keys(settings)
+        said, began = keys.check(), keys.epoch_began()
     except KeyStoreError as error:
         raise Broken(
-            str(error), f"restore {settings.master_key_path} or {settings.keys_folder} from its own backup"
+            str(error), f"put back {settings.master_key_path}, its .epochs folder or {settings.keys_folder}"
         ) from None
+    if began is not None and datetime.now(UTC) - began > timedelta(hours=2 * settings.key_epoch_hours):
+        raise Note(
+            f"{said} The key epoch of {began:%Y-%m-%d %H:%M} has not ended: an old copy of the keys still opens",
+            "let a worker run (junier worker --queues light); when one runs, its log says which key does not open",
+        )
+    return said
 
 
 def check_mail(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from botocore.stub import Stubber
 
+from app.byte_scan import ReadsVersions, scan_store
 from recordings.storage.regions import PlaceRefused, place_of
 from recordings.storage.s3 import S3Store
 from recordings.storage.store import (
@@ -42,6 +43,19 @@ def test_s3_shows_old_versions_and_delete_markers_and_removes_them(weed: Weed, p
     assert list(store.remains(prefix)) == []
     answer = behind.list_object_versions(Bucket=weed.versioned, Prefix=prefix)
     assert "Versions" not in answer and "DeleteMarkers" not in answer
+
+
+def test_s3_scanning_reads_versions_that_were_replaced_or_deleted(weed: Weed, prefix: str) -> None:
+    """For `junier erasure scan`: what a delete marker hides lies there still."""
+    store, behind = weed.store(weed.versioned), weed.client()
+    for data in (b"the canary", b"harmless"):
+        behind.put_object(Bucket=weed.versioned, Key=f"{prefix}x", Body=data)
+    behind.delete_object(Bucket=weed.versioned, Key=f"{prefix}x")
+    held = [thing for thing in store.remains(prefix) if thing.what == "object"]
+    assert {store.read(thing) for thing in held} == {b"the canary", b"harmless"}
+    assert isinstance(store, ReadsVersions)
+    [hit] = [hit for hit in scan_store(store, ["canary"]).hits if prefix in hit.where]
+    assert hit.at == 4 and "version" in hit.where
 
 
 def test_s3_deletion_is_complete_when_versioning_is_switched_on_behind_our_back(weed: Weed, prefix: str) -> None:

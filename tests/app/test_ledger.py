@@ -1,0 +1,110 @@
+"""The ledger: what was written is read, a torn line spoils no other, and it is known which ledger it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.ledger import Ledger, LedgerEntry, LedgerEvent, Suppressed, ledger_of
+from app.privacy.models import LedgerMark
+from app.privacy.replaying import LedgerLost, Replayed, catch_up, settle
+from tests.fixtures.erasing import SpyNodes
+from tests.fixtures.web import Cast
+
+NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger" / "erasures.jsonl")
+
+
+def erased(**instead: object) -> LedgerEntry:
+    usual = {
+        "at": NOW,
+        "event": LedgerEvent.BEGUN,
+        "erasure": uuid4(),
+        "account": uuid4(),
+        "person": uuid4(),
+        "recordings": [uuid4()],
+        "responses": None,
+        "kinds": ["camera"],
+        "reason": "withdrawal",
+        "asked_by": "participant:x",
+        "asked_at": NOW,
+        "instruction": "consent to video withdrawn",
+        "receipt": "E-1",
+    }
+    return LedgerEntry(**(usual | instead))  # type: ignore[arg-type]
+
+
+def suppressed(at: datetime = NOW) -> Suppressed:
+    return Suppressed(at=at, account=UUID(int=1), address=bytes(range(32)))
+
+
+def test_what_was_written_is_read(ledger: Ledger) -> None:
+    entries = [erased(), suppressed(), erased(recordings=None, kinds=None, event=LedgerEvent.COMPLETE)]
+    for entry in entries:
+        ledger.append(entry)
+    lines = list(ledger.lines())
+    assert [line.entry for line in lines] == entries
+    assert [line.entry for line in ledger.lines(lines[0].end)] == entries[1:]
+    assert lines[-1].end == ledger.size()
+    assert ledger.path.stat().st_mode & 0o077 == 0
+
+
+def test_it_is_one_ledger_for_good(ledger: Ledger) -> None:
+    assert ledger.identity() is None and ledger.size() == 0
+    first = ledger.start()
+    ledger.append(suppressed())
+    assert ledger.start() == ledger.identity() == first
+    ledger.path.unlink()
+    assert ledger.start() != first
+
+
+def test_a_torn_line_is_left_out_and_spoils_no_other(ledger: Ledger) -> None:
+    ledger.append(suppressed())
+    with ledger.path.open("ab") as file:
+        file.write(b'{"at": "2026-')
+    assert len(list(ledger.lines())) == 1
+    entry = erased()
+    ledger.append(entry)
+    assert [line.entry for line in ledger.lines()] == [suppressed(), entry]
+
+
+async def test_old_lines_are_settled_and_young_ones_looked_at_again(cast: Cast, nodes: SpyNodes) -> None:
+    """A line is written before its transaction is committed, so a young one may still be on its way."""
+    ledger = ledger_of(cast.wiring.settings)
+    await catch_up(cast.wiring, nodes)
+    old = Suppressed(at=datetime.now(UTC) - timedelta(hours=1), account=cast.account, address=bytes(32))
+    young = Suppressed(at=datetime.now(UTC), account=cast.account, address=bytes([1]) * 32)
+    for entry in (old, young):
+        ledger.append(entry)
+    await settle(cast.wiring)
+    async with cast.wiring.database.transaction() as db:
+        mark = await db.get_one(LedgerMark, 1)
+        assert [line.entry for line in ledger.lines(mark.position)] == [young]
+    assert await catch_up(cast.wiring, nodes) == Replayed(addresses=1)
+    assert await catch_up(cast.wiring, nodes) == Replayed()
+
+
+async def test_what_belongs_to_an_account_the_database_does_not_know_is_left(cast: Cast, nodes: SpyNodes) -> None:
+    await catch_up(cast.wiring, nodes)
+    ledger = ledger_of(cast.wiring.settings)
+    for entry in (suppressed(), erased(event=LedgerEvent.COMPLETE)):
+        ledger.append(entry)
+    assert await catch_up(cast.wiring, nodes) == Replayed()
+
+
+async def test_a_ledger_of_another_installation_stops_the_start(cast: Cast, nodes: SpyNodes) -> None:
+    await catch_up(cast.wiring, nodes)
+    ledger_of(cast.wiring.settings).path.unlink()
+    ledger_of(cast.wiring.settings).start()
+    with pytest.raises(LedgerLost):
+        await catch_up(cast.wiring, nodes)
+    await settle(cast.wiring)  # and nobody makes it fit by the way
+    with pytest.raises(LedgerLost):
+        await catch_up(cast.wiring, nodes)
