@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, func, select
 
 from app.accounts.login import end_logins_of
-from app.accounts.models import Account, Member, Role, SignInAddress, SignInLink
+from app.accounts.models import Account, Member, Passkey, Role, SignInAddress, SignInLink
 from app.accounts.policy import may_stop_being
 from app.accounts.service import EMAIL_FIELD, NAME_FIELD, add_member
 from app.audit import SYSTEM, Action, record
@@ -104,7 +104,7 @@ async def change_role(db: Db, *, member: UUID, role: Role, by: str = SYSTEM) -> 
 
 
 async def remove_member(db: Db, *, member: UUID, by: str = SYSTEM) -> None:
-    """They are signed out everywhere at once and no link signs them in again; their name stays beside what they
+    """They are signed out everywhere at once and no link or passkey signs them in again; their name stays beside what they
     did. Raises NotThere, LastOwner."""
     owners = await _owners(db)
     row = await _row(db, member, lock=True)
@@ -112,6 +112,7 @@ async def remove_member(db: Db, *, member: UUID, by: str = SYSTEM) -> None:
     row.removed_at = await now_in(db)
     await end_logins_of(db, person=PersonId(row.id))
     await db.execute(delete(SignInLink).where(SignInLink.member_id == row.id))
+    await db.execute(delete(Passkey).where(Passkey.member_id == row.id))
     await db.execute(delete(SignInAddress).where(SignInAddress.member == row.id))
     await record(db, account=row.account_id, actor=by, action=Action.MEMBER_REMOVED, subject=f"member:{member}")
 

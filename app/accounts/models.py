@@ -1,4 +1,4 @@
-"""Rows of the customer: account, its members, their logins and sign-in links."""
+"""Rows of the customer: account, its members, their logins, sign-in links and passkeys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, UniqueConstraint, false, func
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, false, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Row
@@ -73,6 +73,28 @@ class SignInLink(Row):
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class Passkey(Row):
+    """A member signs in with it (WebAuthn §4, public key credential source); its secret half stays on their device."""
+
+    __tablename__ = "passkey"
+    member_id: Mapped[UUID] = mapped_column(ForeignKey("member.id", ondelete="CASCADE"), index=True)
+    credential_hash: Mapped[bytes] = mapped_column(unique=True)  # finds the account at sign-in
+    credential_id: Mapped[bytes]
+    public_key: Mapped[bytes]  # COSE (RFC 9052 §7)
+    sign_count: Mapped[int] = mapped_column(BigInteger)  # 0 for good where a passkey does not count
+    name: Mapped[bytes]  # sealed, field "passkey.name"
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime | None]
+
+
+class PasskeyChallenge(Base):
+    """What a passkey is asked to sign: once, within minutes. Belongs to the platform: nobody is known yet."""
+
+    __tablename__ = "passkey_challenge"
+    challenge_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime]
 
 
 class Login(Row):

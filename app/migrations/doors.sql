@@ -4,6 +4,7 @@
 -- account. Owned by junier_doors, who may read exactly the columns granted here.
 GRANT SELECT (id, account_id, token_hash) ON login TO junier_doors;
 GRANT SELECT (id, account_id, token_hash) ON sign_in_link TO junier_doors;
+GRANT SELECT (id, account_id, credential_hash) ON passkey TO junier_doors;
 GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
 GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO junier_doors;
 GRANT SELECT (account_id) ON account TO junier_doors;
@@ -28,6 +29,12 @@ CREATE FUNCTION find_sign_in_link(token_hash bytea) RETURNS TABLE (account_id uu
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT found.account_id, found.id FROM public.sign_in_link AS found
     WHERE found.token_hash = find_sign_in_link.token_hash
+$door$;
+
+CREATE FUNCTION find_passkey(credential_hash bytea) RETURNS TABLE (account_id uuid, passkey_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT found.account_id, found.id FROM public.passkey AS found
+    WHERE found.credential_hash = find_passkey.credential_hash
 $door$;
 
 -- One row for each account the address is a member of.

@@ -189,6 +189,11 @@ INVENTORY: Mapping[str, Kept] = {
         about=About.MEMBER, purpose="to sign in", until="ten minutes", goes=_ROW, secret="token_hash",
         others="member_id expires_at used_at",
     ),
+    "passkey": Kept(
+        about=About.MEMBER, purpose="to sign in", until="until removed, or the member is", goes=_ROW,
+        secret="credential_hash credential_id public_key", inner="id account_id sign_count",
+        others="member_id name created_at last_used_at",
+    ),
     "sign_in_address": Kept(
         about=About.MEMBER, purpose="to find the account at sign-in", until=_ACCOUNT, goes=_ROW, secret="address_hash",
         inner="account member",
@@ -213,6 +218,10 @@ INVENTORY: Mapping[str, Kept] = {
     "node": Kept(
         about=About.PLATFORM, purpose="where media goes", until="while it runs", goes=_ROW,
         inner="name url country capacity streams started_at heartbeat_at",
+    ),
+    "passkey_challenge": Kept(
+        about=About.PLATFORM, purpose="to be signed by a passkey, once", until="five minutes", goes=_ROW,
+        secret="challenge_hash", inner="expires_at",
     ),
     "rate": Kept(
         about=About.PLATFORM, purpose="to count askings", until="minutes", goes="forgets by itself", secret="key",

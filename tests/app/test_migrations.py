@@ -128,6 +128,7 @@ async def test_every_door_opens(database):
     calls: dict[str, dict[str, Any]] = {
         "find_login": {"token_hash": b"?"},
         "find_sign_in_link": {"token_hash": b"?"},
+        "find_passkey": {"credential_hash": b"?"},
         "find_member_by_address": {"address_hash": b"?"},
         "find_invitation": {"token_hash": b"?"},
         "find_unsubscribe": {"token_hash": b"?"},

@@ -33,6 +33,7 @@ from workers.transcribe import EngineOutsideEu, transcribe
 
 SEALED = {
     "address_change.address", "line_correction.text", "data_request.extension",
+    "passkey.name",
     "answer.value", "member.name", "member.email", "note.text", "outgoing_mail.content", "recording.held_words",
     "data_request.words", "data_request.answer", "participant.name", "participant.email",
     "study.contact_name", "study.contact_email",
@@ -43,6 +44,7 @@ KEYED = {
     "member.email_index", "participant.email_index", "suppression.address_index", "sign_in_address.address_hash",
     "invitation.token_hash", "invitation.unsubscribe_hash", "login.token_hash", "sign_in_link.token_hash",
     "data_code.code_hash", "address_change.code_hash",
+    "passkey.credential_hash", "passkey.credential_id", "passkey.public_key", "passkey_challenge.challenge_hash",
     "consent.text_hash", "audit_event.hash", "audit_event.previous_hash",
     "rate.key",
     "certificate.signature", "certificate.public_key",

@@ -182,6 +182,7 @@ def test_j4_05_no_role_of_the_platform_reads_content(superuser_url):
         "invitation.token_hash",
         "invitation.unsubscribe_hash",
         "login.token_hash",
+        "passkey.credential_hash",
         "sign_in_address.address_hash",
         "sign_in_link.token_hash",
     }

@@ -1,4 +1,6 @@
 -- The reverse, last first.
+DROP TABLE passkey_challenge;
+DROP TABLE passkey;
 DROP TABLE job_instruction;
 DROP INDEX session_in_order;
 DROP TRIGGER tells_due ON response;

@@ -140,3 +140,25 @@ CREATE INDEX ix_job_instruction_account_id ON job_instruction (account_id);
 INSERT INTO job_instruction (job_id, account_id, task, instruction)
     SELECT id, (args ->> 'account_id')::uuid, task_name, 'before: instructions were noted' FROM jobs.procrastinate_jobs
     WHERE status IN ('todo', 'doing') AND args ? 'account_id';
+CREATE TABLE passkey (
+    member_id UUID NOT NULL,
+    credential_hash BYTEA NOT NULL,
+    credential_id BYTEA NOT NULL,
+    public_key BYTEA NOT NULL,
+    sign_count BIGINT NOT NULL,
+    name BYTEA NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    last_used_at TIMESTAMP WITH TIME ZONE,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(member_id) REFERENCES member (id) ON DELETE CASCADE,
+    UNIQUE (credential_hash)
+);
+CREATE INDEX ix_passkey_account_id ON passkey (account_id);
+CREATE INDEX ix_passkey_member_id ON passkey (member_id);
+CREATE TABLE passkey_challenge (
+    challenge_hash BYTEA NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (challenge_hash)
+);
