@@ -104,8 +104,8 @@ async def change_role(db: Db, *, member: UUID, role: Role, by: str = SYSTEM) -> 
 
 
 async def remove_member(db: Db, *, member: UUID, by: str = SYSTEM) -> None:
-    """They are signed out everywhere at once and no link or passkey signs them in again; their name stays beside what they
-    did. Raises NotThere, LastOwner."""
+    """They are signed out everywhere at once and no link or passkey signs them in again; their name stays beside
+    what they did. Raises NotThere, LastOwner."""
     owners = await _owners(db)
     row = await _row(db, member, lock=True)
     _keep_an_owner(row, owners)

@@ -12,6 +12,10 @@ LINKS_AT_ONCE = 3
 """Links of one member that may be valid at the same time: more would let a stranger fill the mailbox."""
 
 
+PASSKEYS_AT_MOST = 20
+"""Of one member: more devices than anybody signs in with."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LinkFacts:
     """What is known of a sign-in link."""
@@ -36,6 +40,13 @@ def may_use_link(link: LinkFacts, now: datetime) -> Decision:
         return refused("This link has expired.")
     if link.member_removed:
         return refused("This person is no longer a member.")
+    return ALLOWED
+
+
+def may_add_passkey(having: int) -> Decision:
+    """May a member who has so many add one more?"""
+    if having >= PASSKEYS_AT_MOST:
+        return refused("You have as many passkeys as one person can have here. Please remove one first.")
     return ALLOWED
 
 
