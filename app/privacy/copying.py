@@ -76,7 +76,7 @@ async def _recorded(db: Db, wiring: Wiring, found: Found, for_themselves: bool) 
         missing = ""
         try:
             media = await find_media(db, recording=row.id, speaker=speaker)
-            files.append(await asyncio.to_thread(_media_file, wiring, media, f"recordings/{number}-{row.stream}.webm"))
+            files.append(await asyncio.to_thread(_media_file, wiring, media, f"recordings/{number}-{row.stream}"))
             files += await _transcript(db, wiring, row, f"transcripts/{number}-{row.stream}", speaker)
         except JunierError as error:  # erased, past its date, still being made ready: said in the copy
             missing = error.message
@@ -96,7 +96,8 @@ async def _recorded(db: Db, wiring: Wiring, found: Found, for_themselves: bool) 
 
 def _media_file(wiring: Wiring, media: Media, path: str) -> File:
     """Its index is read twice, so that no more than one lies in memory while the others wait."""
-    return File(path=path, size=media.open(wiring).size, read=lambda: media.open(wiring).read())
+    view = media.open(wiring)
+    return File(path=f"{path}.{view.suffix}", size=view.size, read=lambda: media.open(wiring).read())
 
 
 async def _transcript(db: Db, wiring: Wiring, row: Recording, path: str, speaker: PersonId | None) -> list[File]:
