@@ -19,7 +19,8 @@ async def test_headers_stand_on_pages_errors_and_files(cast: Cast, path: str) ->
     policy = answer.headers["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
-    assert "frame-ancestors 'none'" in policy
+    for closed in ("frame-ancestors", "object-src", "base-uri"):
+        assert f"{closed} 'none'" in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "same-origin"
     assert ("no-store" in answer.headers["cache-control"]) == (not path.startswith("/static"))
@@ -27,9 +28,49 @@ async def test_headers_stand_on_pages_errors_and_files(cast: Cast, path: str) ->
 
 def test_https_brings_hsts_and_a_host_bound_cookie() -> None:
     secure = replace(SETTINGS, public_url="https://sessions.example.eu")
-    assert "strict-transport-security" in security_headers(secure)
+    assert security_headers(secure)["strict-transport-security"] == "max-age=31536000; includeSubDomains"
     assert "strict-transport-security" not in security_headers(SETTINGS)
     assert "wss://sessions.example.eu" in security_headers(secure)["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/no-such-page", "/static/look.css", "/static/room/participant.js"])
+async def test_texts_name_their_encoding(cast: Cast, path: str) -> None:
+    answer = await (await cast.browser("stranger")).get(path)
+    assert answer.headers["content-type"].replace(" ", "").endswith(";charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    "path", ["/schema", "/schema/openapi.json", "/metrics", "/health/ready", "/.git/config", "/.env"]
+)
+async def test_what_is_for_operators_or_for_nobody_is_not_there(cast: Cast, path: str) -> None:
+    assert (await (await cast.browser("owner")).get(path)).status_code == 404
+
+
+async def test_no_request_is_mirrored(cast: Cast) -> None:
+    answer = await (await cast.browser("owner")).request("TRACE", "/", headers={"x-secret": "mirror"})
+    assert answer.status_code == 405 and "mirror" not in answer.text
+
+
+async def test_an_unexpected_error_tells_a_reference_and_nothing_else(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("SELECT secret FROM keys")
+
+    assert not cast.web.app.debug
+    monkeypatch.setattr("app.accounts.routes.page", fail)
+    browser = await cast.browser("stranger")
+    for accept in ("text/html", "application/json"):
+        answer = await browser.get("/sign-in", headers={"accept": accept})
+        assert answer.status_code == 500
+        assert not any(word in answer.text for word in ("SELECT", "RuntimeError", "Traceback", "routes.py"))
+        assert caplog.messages[-1].rpartition("reference ")[2] in answer.text
+
+
+async def test_signing_out_clears_what_the_browser_kept(cast: Cast) -> None:
+    answer = await (await cast.browser("owner")).post("/sign-out")
+    assert '"cache"' in answer.headers["clear-site-data"]
+    assert "max-age=0" in answer.headers["set-cookie"].lower()
 
 
 @pytest.mark.parametrize(
