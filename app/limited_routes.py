@@ -48,6 +48,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     # signing in and taking up an invitation
     "POST /sign-in": (at_most(30, By.ADDRESS, minutes=10),),
     "POST /sign-in/{token}": (at_most(60, By.ADDRESS, minutes=10),),
+    "POST /sign-in/passkey/challenge": (at_most(60, By.ADDRESS, minutes=10),),
+    "POST /sign-in/passkey": (at_most(60, By.ADDRESS, minutes=10),),
+    "POST /passkeys/challenge": (at_most(30, By.LOGIN, minutes=10),),
+    "POST /passkeys": (at_most(30, By.LOGIN, minutes=10),),
     "POST /i/{token}": (at_most(300, By.ADDRESS, minutes=10), at_most(30, By.PATH, minutes=10)),
     "POST /my-data/code": (at_most(10, By.LOGIN, minutes=10),),
     "POST /my-data/open": (at_most(30, By.LOGIN, minutes=10),),

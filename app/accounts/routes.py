@@ -8,7 +8,8 @@ from litestar import Request, Response, Router, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Redirect, Template
 
-from app.accounts import agreement_routes, member_routes
+from app.accounts import agreement_routes, member_routes, passkey_routes
+from app.accounts.ceremonies import site_of
 from app.accounts.login import Login, end_login, start_login
 from app.accounts.models import Scope
 from app.accounts.policy import safe_next
@@ -20,10 +21,12 @@ from app.wiring import Wiring
 
 
 @get("/sign-in")
-async def show_sign_in(request: Request[Any, Any, Any], login: Login, next: str = "/") -> Template | Redirect:
+async def show_sign_in(
+    request: Request[Any, Any, Any], wiring: Wiring, login: Login, next: str = "/"
+) -> Template | Redirect:
     if login is not None and login.member is not None:
         return Redirect(safe_next(next), status_code=303)
-    return page("accounts/sign_in.html", request, form=Form(), next=safe_next(next))
+    return page("accounts/sign_in.html", request, form=Form(), next=safe_next(next), site=site_of(wiring.settings))
 
 
 @post("/sign-in", status_code=200)
@@ -33,8 +36,8 @@ async def ask_for_link(request: Request[Any, Any, Any], wiring: Wiring) -> Respo
     email = form.email("email")
     next_path = safe_next(form.values.get("next", "/"))
     if not form.fine:
-        answer = page("accounts/sign_in.html", request, status=422, form=form, next=next_path)
-        return answer
+        site = site_of(wiring.settings)
+        return page("accounts/sign_in.html", request, status=422, form=form, next=next_path, site=site)
     answer = page("accounts/link_sent.html", request)
     answer.background = BackgroundTask(_ask, wiring, email, next_path)
     return answer
@@ -74,5 +77,6 @@ router = Router(
         sign_out,
         *member_routes.handlers,
         *agreement_routes.handlers,
+        *passkey_routes.handlers,
     ],
 )

@@ -1,0 +1,113 @@
+"""A member's passkeys, and signing in with one. Forms are plain; a script asks the browser and puts its answer into
+them (static/js/passkeys.js)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar import MediaType, Response, get, post
+from litestar.response import Redirect, Template
+
+from app.accounts.ceremonies import PasskeyRefused, Site, site_of
+from app.accounts.login import Login, SignedIn, require_member, start_login
+from app.accounts.models import Scope
+from app.accounts.passkeys import (
+    TooManyPasskeys,
+    add_passkey,
+    passkeys,
+    remove_passkey,
+    sign_in_with,
+    to_add,
+    to_sign_in,
+)
+from app.accounts.policy import safe_next
+from app.database import Db
+from app.errors import JunierError, NotThere
+from app.forms import Form, read_form
+from app.language import _
+from app.pages import AnyRequest, page
+from app.settings import Settings
+from app.wiring import Wiring
+
+NAME_LENGTH = 100
+
+
+@get("/passkeys")
+async def show_passkeys(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template:
+    return await _page(request, db, wiring, require_member(login), Form())
+
+
+@post("/passkeys/challenge")
+async def ask_to_add(db: Db, wiring: Wiring, login: Login) -> Response[bytes]:
+    member = require_member(login)
+    return _json(await to_add(db, wiring.columns, _site(wiring.settings), login=member))
+
+
+@post("/passkeys")
+async def add(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template | Redirect:
+    member, site = require_member(login), _site(wiring.settings)
+    form = await read_form(request)
+    name, answer = form.line("name", length=NAME_LENGTH), form.values.get("credential", "")
+    if form.fine and not answer:
+        form.errors["passkey"] = _("The browser made no passkey. This needs JavaScript.")
+    if not form.fine:
+        return await _page(request, db, wiring, member, form, status=422)
+    try:
+        await add_passkey(db, wiring.columns, site, login=member, name=name, answer=answer)
+    except (PasskeyRefused, TooManyPasskeys) as error:  # answered, not raised: the challenge stays spent
+        form.errors["passkey"] = _(error.message)
+        return await _page(request, db, wiring, member, form, status=error.status)
+    return Redirect("/passkeys", status_code=303)
+
+
+@post("/passkeys/{passkey:uuid}/remove")
+async def remove(db: Db, login: Login, passkey: UUID) -> Redirect:
+    await remove_passkey(db, login=require_member(login), passkey=passkey)
+    return Redirect("/passkeys", status_code=303)
+
+
+@post("/sign-in/passkey/challenge")
+async def ask_to_sign_in(db: Db, wiring: Wiring) -> Response[bytes]:
+    return _json(await to_sign_in(db, _site(wiring.settings)))
+
+
+@post("/sign-in/passkey")
+async def sign_in(request: AnyRequest, db: Db, wiring: Wiring) -> Template | Redirect:
+    site = _site(wiring.settings)
+    form = await read_form(request)
+    next_path = safe_next(form.values.get("next", "/"))
+    try:
+        known = await sign_in_with(db, site, answer=form.values.get("credential", ""))
+    except PasskeyRefused as error:  # answered, not raised: the challenge stays spent
+        return _refused(request, wiring.settings, error, next_path)
+    cookie = await start_login(db, wiring.settings, account=known.account, scope=Scope.MEMBER, member=known.member)
+    return Redirect(next_path, status_code=303, cookies=[cookie])
+
+
+def _refused(request: AnyRequest, settings: Settings, error: JunierError, next_path: str) -> Template:
+    form = Form(errors={"passkey": _(error.message)})
+    return page(
+        "accounts/sign_in.html", request, status=error.status, form=form, next=next_path, site=site_of(settings)
+    )
+
+
+async def _page(
+    request: AnyRequest, db: Db, wiring: Wiring, login: SignedIn, form: Form, status: int = 200
+) -> Template:
+    listed = await passkeys(db, wiring.columns, login=login)
+    site = site_of(wiring.settings)
+    return page("accounts/passkeys.html", request, status=status, passkeys=listed, form=form, site=site)
+
+
+def _site(settings: Settings) -> Site:
+    site = site_of(settings)
+    if site is None:
+        raise NotThere(_("Passkeys need an address with a name; this installation is reached by a number."))
+    return site
+
+
+def _json(text: str) -> Response[bytes]:
+    return Response(text.encode(), status_code=200, media_type=MediaType.JSON)
+
+
+handlers = [show_passkeys, ask_to_add, add, remove, ask_to_sign_in, sign_in]
