@@ -15,6 +15,7 @@ from typing import Any
 from litestar import Router, get
 from litestar.response import Template
 
+from app.database import Db
 from app.language import N_
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 
@@ -118,9 +119,10 @@ def last_run() -> Promises:
     return read(FILE.read_text(encoding="utf-8"))
 
 
-@get("/promises", sync_to_thread=False)
-def show_promises(request: AnyRequest, status: str = "") -> Template:
-    """?status=kept, not-yet or not-applicable shows those alone; anything else shows all."""
+@get("/promises")
+async def show_promises(request: AnyRequest, db: Db, status: str = "") -> Template:
+    """?status=kept, not-yet or not-applicable shows those alone; anything else shows all. Everybody may read it;
+    db: whoever is signed in reads it in their language."""
     chosen = next((one for one in Standing if one.replace(" ", "-") == status), None)
     run = last_run()
     return page(

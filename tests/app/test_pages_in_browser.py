@@ -119,6 +119,7 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
         "audit": "/audit",
         "outbox": "/outbox",
         "mail": f"/outbox/{mail.id}",
+        "promises": "/promises?status=kept",
         "unsubscribe": unsubscribe,
         "not-here": "/no-such-page",
     }
