@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SCRIPTS = [file for file in (ROOT / "app/static").rglob("*.js") if "vendor" not in file.parts]
 TEMPLATES = sorted((ROOT / "app/templates").rglob("*.html"))
-RISKY_MODULES = {"pickle", "marshal", "shelve", "yaml", "xml", "lxml", "dill", "jsonpickle", "telnetlib", "ftplib"}
+RISKY_MODULES = {"pickle", "marshal", "shelve", "yaml", "xml", "lxml", "dill", "jsonpickle", "random"}
+"""They run what they read, fetch what it names, or can be guessed."""
 RISKY_CALLS = {"eval", "exec", "os.system", "os.popen", "hashlib.md5", "hashlib.sha1", "md5", "sha1"}
 CIPHERS = {
     "cryptography.exceptions": {"InvalidTag", "InvalidSignature", "UnsupportedAlgorithm"},
@@ -54,10 +55,14 @@ def found(source: str) -> set[str]:
                     risky.add(ast.unparse(function))
                 if said.get("shell", "False") != "False":
                     risky.add("shell")
+                if "False" in (said.get("verify"), said.get("validate_certs"), said.get("check_hostname")):
+                    risky.add("any certificate")
+            case ast.Attribute(attr="CERT_NONE" | "_create_unverified_context" | "check_hostname"):
+                risky.add("any certificate")
     return risky
 
 
-def test_nothing_runs_what_was_typed_and_no_broken_cryptography_is_used() -> None:
+def test_nothing_runs_what_was_typed_trusts_any_certificate_or_uses_broken_cryptography() -> None:
     assert {place: risky for place, source in sources().items() if (risky := found(source))} == {}
 
 
@@ -90,6 +95,9 @@ def test_sql_is_made_of_fixed_words_but_for_a_few_known_places() -> None:
         ("hashlib.md5(x, usedforsecurity=False)", set()),
         ("from cryptography.hazmat.primitives.ciphers.modes import ECB", {"ECB"}),
         ("hashlib.sha256(x)", set()),
+        ("import random", {"random"}),
+        ("httpx.get(x, verify=False)", {"any certificate"}),
+        ("context.verify_mode = ssl.CERT_NONE", {"any certificate"}),
     ],
 )
 def test_this_check_sees_it(source: str, risky: set[str]) -> None:

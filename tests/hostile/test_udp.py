@@ -18,8 +18,10 @@ from itertools import pairwise
 
 import pytest
 from aioice import stun
-from aiortc import RTCPeerConnection
+from aiortc import RTCCertificate, RTCPeerConnection
+from aiortc.rtcdtlstransport import SRTP_PROFILES
 from aiortc.rtp import RtpPacket
+from OpenSSL import SSL
 
 from app.room import peer
 from recordings.capture import aiortc_internals
@@ -240,6 +242,18 @@ def test_a_changed_library_is_noticed_at_start(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delattr(aiortc_internals.ice.Connection, "check_incoming")
     with pytest.raises(aiortc_internals.InternalsChanged, match="check_incoming"):
         aiortc_internals.check_internals()
+
+
+async def test_ciphers_are_authenticated_and_each_connection_has_its_own_certificate() -> None:
+    aiortc_internals.guard()
+    context = RTCCertificate.generateCertificate()._create_ssl_context(srtp_profiles=SRTP_PROFILES)
+    suites = SSL.Connection(context).get_cipher_list()
+    assert suites and all(one.startswith(("TLS_", "ECDHE-")) for one in suites)
+    assert all("GCM" in one or "POLY1305" in one for one in suites)
+    assert not [one.openssl_profile for one in SRTP_PROFILES if b"NULL" in one.openssl_profile]
+    async with published() as one, published() as other:
+        shown = [re.findall(r"a=fingerprint:sha-256 (\S+)", scene.publication.answer_sdp)[0] for scene in (one, other)]
+    assert shown[0] != shown[1]
 
 
 def received(scene: Published) -> list[_IncomingTrack]:
