@@ -10,7 +10,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench trials install browser lock revision messages clean
+.PHONY: help demo run test check promises bench trials install browser lock revision messages clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -24,12 +24,15 @@ run: install ## Serve on this machine for daily use (data in ./var, settings in 
 test: install browser ## Run the whole test suite, journeys in a real browser included
 	$(BIN)/python -m pytest -n $(WORKERS) $(TEST_ARGS)
 
-check: install ## Formatting, lint, types, import rules, JavaScript types
+check: install ## Formatting, lint, types, import rules, the list of promises, JavaScript types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_imports.py
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_imports.py tests/promises/test_list.py
 	node_modules/.bin/tsc --noEmit
+
+promises: install browser ## Run the tests of the promises and write docs/promises.md and the page /promises
+	$(BIN)/python -m tests.promises -n $(WORKERS)
 
 bench: install browser ## Measure load, cost and completeness on this machine
 	$(BIN)/python -m bench $(BENCH_ARGS)
