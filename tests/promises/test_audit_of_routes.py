@@ -12,7 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import update
 
-from app.accounts.models import Account, Member, Scope
+from app.accounts.ceremonies import site_of
+from app.accounts.models import Account, Member, Passkey, Scope
 from app.accounts.service import make_link
 from app.audit import AuditEvent, verify
 from app.demo.browser import Browser
@@ -22,6 +23,7 @@ from app.privacy.models import DataRequest, RequestKind
 from app.sessions.models import Note, Recording, RecordingState, Transcript
 from app.studies.models import Question
 from app.tokens import token_hash
+from tests.fixtures.authenticator import Authenticator
 from tests.promises.sources import Listener
 from tests.promises.test_j4_access import pages
 from tests.promises.world import World
@@ -30,6 +32,8 @@ from workers.transcribe import transcribe
 SAFE = {"GET", "HEAD", "OPTIONS"}
 WITHOUT: Mapping[str, str] = {
     "POST /sign-in": "nobody is known yet, and the answer is the same for everybody; using the link is logged",
+    "POST /sign-in/passkey/challenge": "nobody is known yet; signing in with the answer is logged",
+    "POST /passkeys/challenge": "something to sign, which ends by itself; adding the passkey is logged",
     "POST /language": "a choice of how pages read",
     "POST /studies/{study}/questions/{question}/move": "the order of questions; what they ask is logged",
     "POST /whip": "the take says who published what, when and where; starting to record is logged",
@@ -101,6 +105,7 @@ async def test_j4_09_every_change_leaves_a_line(world: World) -> None:
     story = Story(world=world, ids={}, done={})
     for act in (
         signing_in,
+        passkeys,
         members,
         studies,
         sessions,
@@ -128,6 +133,21 @@ async def signing_in(story: Story) -> None:
     story.ids["token"] = link.rpartition("/")[2]
     await story.call(world.browser(), "POST /sign-in/{token}")
     await story.call(await world.member(lab), "POST /sign-out")
+
+
+async def passkeys(story: Story) -> None:
+    world, site = story.world, site_of(story.world.settings)
+    assert site is not None
+    device = Authenticator(origin=site.origin, host=site.host)
+    owner, stranger = await world.member(world.lab), world.browser()
+    for browser, challenge, route, answer in (
+        (owner, "/passkeys/challenge", "POST /passkeys", device.make),
+        (stranger, "/sign-in/passkey/challenge", "POST /sign-in/passkey", device.show),
+    ):
+        asked = (await world.post(browser, challenge)).json()
+        await story.call(browser, route, {"name": "Laptop", "credential": answer(asked)})
+    story.ids["passkey"] = await story.newest(Passkey, order=Passkey.created_at)
+    await story.call(owner, "POST /passkeys/{passkey}/remove")
 
 
 async def members(story: Story) -> None:

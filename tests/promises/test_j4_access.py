@@ -13,7 +13,7 @@ from litestar.handlers.http_handlers import HTTPRouteHandler
 from sqlalchemy import select
 
 from app.accounts.members import remove_member
-from app.accounts.models import Login, Role, Scope
+from app.accounts.models import Login, Passkey, Role, Scope
 from app.audit import Action, AuditEvent, record, verify
 from app.demo.browser import Browser
 from app.participants.models import Participant
@@ -74,6 +74,11 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         )
         asked = QuestionInput(kind=QuestionKind.TEXT, prompt="How was it?", required=False)
         question = await add_question(db, study=world.lab.study, asked=asked, by=f"member:{owner}")
+        passkey = Passkey(
+            account_id=world.lab.account, member_id=owner, credential_hash=b"-", credential_id=b"-", public_key=b"-",
+            sign_count=0, name=columns.seal(world.lab.account, owner, "passkey.name", "Laptop"),
+        )  # fmt: skip
+        db.add(passkey)
     ids = {
         "study": world.lab.study,
         "session": world.lab.session,
@@ -92,6 +97,7 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "mail": uuid4(),
         "note": note.id,
         "question": question.id,
+        "passkey": passkey.id,
     }
     found = []
     for method, path in pages(world.app):
@@ -128,7 +134,8 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
     wrong = {}
     for method, path in await addresses(world):
         ours = [str(i) for i in (world.lab.study, world.lab.session)] + re.findall(r"/recordings/([0-9a-f-]{36})", path)
-        named = [one for one in UUIDS.findall(path) if one in ours or "/erasures/" in path or "/requests/" in path]
+        by_their_id = any(part in path for part in ("/erasures/", "/requests/", "/passkeys/"))
+        named = [one for one in UUIDS.findall(path) if one in ours or by_their_id]
         if not named:
             continue
         invented = UUIDS.sub(lambda m: str(uuid4()), path)
@@ -140,7 +147,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
 
 async def test_j4_08_participants_reach_no_page_of_the_account(world: World):
     for_members = ("/studies", "/sessions", "/recordings", "/erasures", "/requests", "/retention", "/holds")
-    for_members += ("/members", "/agreement")
+    for_members += ("/members", "/agreement", "/passkeys")
     found = [(m, p) for m, p in await addresses(world) if p.startswith(for_members)]
     assert len(found) > 12
     for browser in (await world.guest(world.anna), await world.guest(world.anna, Scope.ROOM)):

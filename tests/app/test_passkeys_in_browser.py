@@ -1,0 +1,80 @@
+"""A passkey in a real Chromium with a virtual authenticator (WebAuthn Level 3 §11): added after the mailed link, used
+to sign in, removed; the pages are readable for everyone and say what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.app.test_pages_in_browser import chromium, served, sign_in, wiring
+from tests.app.test_participant_pages_in_browser import NarrowLook
+from tests.fixtures.web import Cast
+
+pytestmark = pytest.mark.browser
+__all__ = ["chromium", "served", "wiring"]  # fixtures used here
+
+DEVICE = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+
+
+async def test_a_passkey_is_added_signs_in_and_is_removed(cast: Cast, served: str, chromium: Browser) -> None:
+    context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
+    page = await context.new_page()
+    look = NarrowLook(page)
+    devices = await context.new_cdp_session(page)
+    await devices.send("WebAuthn.enable")
+    device = (await devices.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE}))["authenticatorId"]
+    await sign_in(page, cast, served)
+    await page.get_by_role("link", name="Olga: your passkeys").click()
+    await look.at("passkeys-none")
+    await page.get_by_role("button", name="Add a passkey").click()
+    await expect(page.get_by_text("Please fill this in.")).to_be_visible()
+    await look.at("passkeys-wrong")
+    await page.get_by_label("Name").fill("Work laptop")
+    await page.get_by_role("button", name="Add a passkey").click()
+    await expect(page.get_by_role("rowheader", name="Work laptop")).to_be_visible()
+    await look.at("passkeys-one")
+    await page.get_by_label("Name").fill("The same laptop")
+    await page.get_by_role("button", name="Add a passkey").click()
+    await expect(page.get_by_role("alert")).to_contain_text("on this device already")
+    await look.at("passkeys-again")
+
+    await page.get_by_role("button", name="Sign out").click()
+    await page.goto(f"{served}/sign-in?next=/sessions")
+    await look.at("sign-in-passkey")
+    await page.get_by_role("button", name="Sign in with a passkey").click()
+    await page.wait_for_url(f"{served}/sessions")
+    await page.goto(f"{served}/passkeys")
+    await page.get_by_role("button", name="Remove Work laptop").click()
+    await expect(page.get_by_text("You have none yet.")).to_be_visible()
+
+    await page.get_by_role("button", name="Sign out").click()  # the device still shows it; we do not know it any more
+    await page.goto(f"{served}/sign-in")
+    await page.get_by_role("button", name="Sign in with a passkey").click()
+    await expect(page.get_by_role("alert")).to_contain_text("This passkey could not be used.")
+    await look.at("sign-in-refused")
+    await devices.send("WebAuthn.clearCredentials", {"authenticatorId": device})
+    await devices.send("WebAuthn.setUserVerified", {"authenticatorId": device, "isUserVerified": False})
+    await page.goto(f"{served}/sign-in")
+    await page.get_by_role("button", name="Sign in with a passkey").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Nothing happened")
+    await look.at("sign-in-nothing")
+    await context.close()
+
+    bare = await chromium.new_context(java_script_enabled=False)
+    page = await bare.new_page()
+    await page.goto(f"{served}/sign-in")
+    await expect(page.get_by_text("Passkeys need JavaScript")).to_be_visible()
+    await expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_hidden()
+    await sign_in(page, cast, served)
+    await page.goto(f"{served}/passkeys")
+    await expect(page.get_by_text("To add a passkey, JavaScript has to be on")).to_be_visible()
+    await expect(page.get_by_role("button", name="Add a passkey")).to_be_hidden()
+    await bare.close()
+    assert look.wrong == {}
