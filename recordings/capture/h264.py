@@ -18,6 +18,8 @@ _LAST_SLICE = 5  # 1 to 5 are coded slices (ITU-T H.264 table 7-1)
 _LAST_SINGLE = 23
 _STAP_A, _FU_A = 24, 28
 _START, _END = 0x80, 0x40
+_MOST_SETS = 32
+"""Parameter sets of one picture; it needs one of each kind, and all that come are looked into."""
 
 
 def h264_starts_key_frame(payload: bytes) -> bool:
@@ -66,7 +68,7 @@ class H264Assembly:
             self._sets.take(unit)
         self._units: list[bytes] = []
         self._fragments: list[bytes] = []
-        self._bytes = 0
+        self._bytes = self._sets_here = 0
         self._timestamp: int | None = None
 
     def add(self, packet: MediaPacket) -> EncodedFrame | None:
@@ -98,15 +100,12 @@ class H264Assembly:
         if self._fragments:  # one began and did not end
             return False
         if 0 < kind <= _LAST_SINGLE:
-            self._collect_unit(payload)
-            return True
+            return self._collect_unit(payload)
         units = _aggregated(payload) if kind == _STAP_A else None
         if units is None:  # also of the interleaved mode, which is never agreed to
             return False
-        for unit in units:
-            self._collect_unit(unit)
         self._bytes += 4 * len(units)
-        return True
+        return all(map(self._collect_unit, units))
 
     def _collect_fragment(self, payload: bytes) -> bool:
         """RFC 6184 §5.8."""
@@ -116,18 +115,22 @@ class H264Assembly:
             self._fragments.append(bytes((payload[0] & 0xE0 | payload[1] & 31,)))
         self._fragments.append(payload[2:])
         if payload[1] & _END:
-            self._collect_unit(b"".join(self._fragments))
-            self._fragments = []
+            unit, self._fragments = b"".join(self._fragments), []
+            return self._collect_unit(unit)
         return True
 
-    def _collect_unit(self, unit: bytes) -> None:
+    def _collect_unit(self, unit: bytes) -> bool:
         if unit[0] & 31 in (SPS, PPS):
+            self._sets_here += 1
+            if self._sets_here > _MOST_SETS:
+                return False
             self._sets.take(unit)
         self._units.append(unit)
+        return True
 
     def _drop(self) -> None:
         self._units, self._fragments = [], []
-        self._bytes = 0
+        self._bytes = self._sets_here = 0
         self._timestamp = None
 
     def _finish(self) -> EncodedFrame | None:
@@ -181,10 +184,9 @@ def _aggregated(payload: bytes) -> list[bytes] | None:
 
 
 def _size(units: Sequence[bytes]) -> tuple[int, int]:
-    for unit in units:
-        if unit[0] & 31 == SPS and (sps := read_sps(unit)) is not None:
-            return sps.width, sps.height
-    return 0, 0
+    """By the first sequence set."""
+    sps = next((read_sps(unit) for unit in units if unit[0] & 31 == SPS), None)
+    return (sps.width, sps.height) if sps is not None else (0, 0)
 
 
 def _stored(units: Sequence[bytes]) -> bytes:

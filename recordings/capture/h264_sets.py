@@ -11,6 +11,8 @@ from dataclasses import dataclass
 SPS, PPS = 7, 8
 MOST_SET_BYTES = 4_096
 """All parameter sets of a sender together; they are some tens of bytes."""
+_MOST_READ_BYTES = 512
+"""Of one sequence set; what is used of it ends long before."""
 _WITH_CHROMA_FORMAT = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _AVCC_WITH_CHROMA_FORMAT = frozenset({100, 110, 122, 144})
 
@@ -33,14 +35,19 @@ class ParameterSets:
     def __init__(self) -> None:
         self._sps: dict[int, bytes] = {}
         self._pps: dict[int, bytes] = {}
+        self._bytes = 0
 
     def take(self, unit: bytes) -> None:
-        """A NAL unit that may be a parameter set; others, broken ones and too many are left out."""
+        """A NAL unit that may be a parameter set; others, ones without a number and too many are left out."""
         kind = unit[0] & 31 if unit else 0
         number = sps_number(unit) if kind == SPS else pps_number(unit) if kind == PPS else None
-        if number is None or sum(map(len, self.units())) + len(unit) > MOST_SET_BYTES:
+        if number is None:
             return
-        (self._sps if kind == SPS else self._pps)[number] = unit
+        sets = self._sps if kind == SPS else self._pps
+        more = len(unit) - len(sets.get(number, b""))
+        if self._bytes + more <= MOST_SET_BYTES:
+            self._bytes += more
+            sets[number] = unit
 
     def units(self) -> list[bytes]:
         """Sequence sets before picture sets."""
@@ -51,10 +58,11 @@ class ParameterSets:
 
 
 def avcc(units: Iterable[bytes]) -> bytes | None:
-    """The decoder configuration record of these sets, for NAL units behind lengths of four bytes; None without both."""
+    """The decoder configuration record of these sets, for NAL units behind lengths of four bytes; None without both,
+    and of more than a decoder is ever told."""
     sequence = [unit for unit in units if unit[0] & 31 == SPS and len(unit) > 3][:31]
     picture = [unit for unit in units if unit[0] & 31 == PPS][:255]
-    if not sequence or not picture:
+    if not sequence or not picture or sum(map(len, sequence + picture)) > MOST_SET_BYTES:
         return None
     first = sequence[0]
     record = bytes((1, *first[1:4], 0xFF, 0xE0 | len(sequence))) + b"".join(map(_with_length, sequence))
@@ -65,17 +73,21 @@ def avcc(units: Iterable[bytes]) -> bytes | None:
 
 
 def sps_number(unit: bytes) -> int | None:
-    sps = read_sps(unit)
-    return None if sps is None else sps.number
+    """ITU-T H.264 §7.3.2.1.1; it stands behind profile and level."""
+    return _number(unit[4:16], below=32)
 
 
 def pps_number(unit: bytes) -> int | None:
     """ITU-T H.264 §7.3.2.2."""
+    return _number(unit[1:16], below=256)
+
+
+def _number(data: bytes, below: int) -> int | None:
     try:
-        number = _Bits(unit[1:16]).unsigned()
+        number = _Bits(data).unsigned()
     except IndexError:
         return None
-    return number if number < 256 else None
+    return number if number < below else None
 
 
 def read_sps(unit: bytes) -> Sps | None:
@@ -88,7 +100,7 @@ def read_sps(unit: bytes) -> Sps | None:
 
 def _read_sps(unit: bytes) -> Sps:
     profile = unit[1]
-    bits = _Bits(unit[4:MOST_SET_BYTES].replace(b"\0\0\3", b"\0\0"))  # §7.4.1: emulation prevention
+    bits = _Bits(unit[4:_MOST_READ_BYTES].replace(b"\0\0\3", b"\0\0"))  # §7.4.1: emulation prevention
     number = bits.unsigned()
     chroma_format, luma_depth, chroma_depth, planes = 1, 0, 0, False
     if profile in _WITH_CHROMA_FORMAT:
@@ -164,12 +176,10 @@ class _Bits:
         return self._value >> self._left & (1 << count) - 1
 
     def unsigned(self) -> int:
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 31:
-                raise IndexError("no number is this long")
-        return (1 << zeros) - 1 + (self.take(zeros) if zeros else 0)
+        zeros = self._left - (self._value & (1 << self._left) - 1).bit_length()
+        if zeros > 31:
+            raise IndexError("no number is this long")
+        return self.take(2 * zeros + 1) - 1
 
     def signed(self) -> int:
         number = self.unsigned()

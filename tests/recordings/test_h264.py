@@ -170,6 +170,45 @@ def test_what_is_kept_of_a_hostile_sender_is_bounded() -> None:
     assert sum(map(len, sets.units())) <= 4_096
 
 
+def fragments(unit: bytes, timestamp: int) -> Iterator[MediaPacket]:
+    """A NAL unit of any length (RFC 6184 §5.8)."""
+    pieces = [unit[at : at + 1_400] for at in range(1, len(unit), 1_400)]
+    for number, piece in enumerate(pieces):
+        mark = (0x80 if not number else 0) | (0x40 if number == len(pieces) - 1 else 0)
+        yield MediaPacket(number, timestamp, False, bytes((unit[0] & 0xE0 | 28, mark | unit[0] & 31)) + piece)
+
+
+def test_sets_longer_than_a_file_can_tell_are_refused_and_the_next_picture_is_kept() -> None:
+    assembly = H264Assembly()
+    long = [*fragments(SETS + bytes(70_000), 0), MediaPacket(100, 0, False, b"\x68\xce\x38\x80")]
+    assert assembled(iter([*long, MediaPacket(101, 0, True, b"\x65\x88\x80")]), assembly) == []
+    assert assembly.wants_key_frame
+    assert h264_setup(b"".join(len(u).to_bytes(4, "big") + u for u in (SETS + bytes(70_000), b"\x68\xce"))) is None
+    assert len(assembled(packets(encoded()), assembly)) == 30
+
+
+def test_a_picture_of_hundreds_of_sets_is_dropped_and_not_looked_through() -> None:
+    assembly = H264Assembly()
+    aggregate = b"\x18" + b"\0\2\x68\xce" * 300
+    assert (
+        assembled(iter([MediaPacket(1, 0, False, aggregate), MediaPacket(2, 0, True, encoded()[0][-1])]), assembly)
+        == []
+    )
+    assert assembly.wants_key_frame
+    assert len(assembled(packets(encoded()), assembly)) == 30
+
+
+def test_the_latest_set_of_a_number_takes_the_place_of_the_one_before() -> None:
+    sets = ParameterSets()
+    for filling in range(100):
+        sets.take(b"\x68\xce" + bytes((filling,)) * 1_000)
+    assert sets.units() == [b"\x68\xce" + bytes((99,)) * 1_000]
+    sets.take(b"")
+    sets.take(b"\x68")
+    sets.take(b"\x67\x42\xc0\x0b\x02")
+    assert len(sets.units()) == 1
+
+
 def frames_of(scene: Scene, count: int, *sizes: tuple[int, int]) -> list[Frame]:
     """`count` pictures of each size, one after the other, as the receive path hands them on."""
     found = [frame for size in sizes for frame in assembled(packets(encoded(*size, count)))]
