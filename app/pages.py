@@ -16,7 +16,7 @@ from litestar.contrib.jinja import JinjaTemplateEngine
 from litestar.exceptions import HTTPException
 from litestar.response import Template
 from litestar.template.config import TemplateConfig
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlalchemy.exc import OperationalError
 
 from app.errors import JunierError, NotThere, Unavailable
@@ -37,6 +37,7 @@ from app.logs import place_of
 from app.sections import section_of
 from app.settings import Settings
 from app.static_files import asset
+from app.whole_loops import WholeLoops
 from recordings.encryption.keystore import KeyStoreError
 from recordings.encryption.sealed import SealBroken
 from recordings.storage.store import StoreError
@@ -101,6 +102,7 @@ def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
+    environment.code_generator_class = WholeLoops
     install(environment)
     environment.globals |= {"settings": settings, "asset": asset, "section_of": section_of}
     environment.filters |= {
@@ -160,7 +162,7 @@ def moment(at: datetime | None, zone: str = "UTC") -> str | Markup:
     if at is None:
         return ""
     utc = at.astimezone(UTC).isoformat(timespec="seconds")
-    return Markup('<time datetime="{}">{}</time>').format(utc, say_moment(at, zone))
+    return Markup(f'<time datetime="{utc}">{escape(say_moment(at, zone))}</time>')  # noqa: S704  digits, and escaped
 
 
 def day(at: date | None, zone: str = "UTC") -> str:
