@@ -26,6 +26,8 @@ from uuid import UUID, uuid4
 
 from app.settings import Settings
 
+FIRST_LINE_BYTES = 4096  # at most
+
 
 class LedgerEvent(StrEnum):
     BEGUN = "begun"
@@ -93,10 +95,10 @@ class Ledger:
 
     def start(self) -> UUID:
         """The identity of this ledger, begun if there is none."""
-        if not self.path.exists():
+        if self.identity() is None:
             self._append(None)
         found = self.identity()
-        assert found is not None
+        assert found is not None, "the first line of the ledger was changed"
         return found
 
     def size(self) -> int:
@@ -127,6 +129,9 @@ class Ledger:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size
+            if b"\n" not in os.pread(descriptor, FIRST_LINE_BYTES, 0):  # torn by a crash: it announced nothing yet
+                os.ftruncate(descriptor, 0)
+                size = 0
             lines = b""
             if size == 0:
                 lines = _line({"ledger": str(uuid4()), "at": _time(datetime.now(UTC))})

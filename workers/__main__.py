@@ -214,7 +214,7 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     @engine.task(name="rotate", queue=light, queueing_lock="rotate")
     async def run_rotate(timestamp: int) -> None:
         await renew_keys(wiring, datetime.now(UTC))
-        await settle(wiring)
+        await settle(wiring, NodeClient(wiring.settings))
         async with wiring.database.transaction() as db:
             await note_done(db, "rotate")
 

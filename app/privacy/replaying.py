@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import product, takewhile
 from uuid import UUID
 
 from sqlalchemy import select, text, update
@@ -34,7 +34,7 @@ from recordings.model import AccountId, PersonId
 LOCK = 0x6C656467
 """Advisory lock: of the processes of one installation the first replays, the others wait."""
 SETTLED = timedelta(minutes=10)
-"""Lines this old are known to the database that was there when they were written."""
+"""Lines this old belong to transactions that are over."""
 
 log = logging.getLogger("junier.privacy")
 
@@ -71,27 +71,31 @@ async def catch_up(wiring: Wiring, nodes: Nodes) -> Replayed:
         end = max((line.end for line in lines), default=position)
         replayed = await _replay(wiring, nodes, lines)
         await _mark(db, identity, end)
-    if replayed != Replayed():
-        log.warning("the database had forgotten %s erasures and %s addresses", replayed.erasures, replayed.addresses)
+    _tell(replayed)
     return replayed
 
 
-async def settle(wiring: Wiring) -> None:
-    """Note how far the ledger is known, so that the next start has little to look at. Safe to run beside anything."""
+async def settle(wiring: Wiring, nodes: Nodes) -> None:
+    """Note how far the ledger is known, so that the next start has little to look at. What the database does not know,
+    because it was restored while this program ran, is done again first. Safe to run beside anything."""
     ledger, until = ledger_of(wiring.settings), datetime.now(UTC) - SETTLED
     async with wiring.database.transaction() as db:
         mark = await db.get(LedgerMark, 1, with_for_update=True)
         if mark is None or await asyncio.to_thread(ledger.identity) != mark.ledger:
             return  # the next start says what is wrong
-        mark.position = await asyncio.to_thread(_settled, ledger, mark.position, until)
+        lines = await asyncio.to_thread(_settled, ledger, mark.position, until)
+        replayed = await _replay(wiring, nodes, lines)
+        mark.position = max((line.end for line in lines), default=mark.position)
+    _tell(replayed)
 
 
-def _settled(ledger: Ledger, position: int, until: datetime) -> int:
-    for line in ledger.lines(position):
-        if line.entry.at > until:
-            break
-        position = line.end
-    return position
+def _settled(ledger: Ledger, position: int, until: datetime) -> list[Line]:
+    return list(takewhile(lambda line: line.entry.at <= until, ledger.lines(position)))
+
+
+def _tell(replayed: Replayed) -> None:
+    if replayed != Replayed():
+        log.warning("the database had forgotten %s erasures and %s addresses", replayed.erasures, replayed.addresses)
 
 
 async def _mark(db: Db, ledger: UUID, position: int) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.ledger import Ledger, LedgerEntry, LedgerEvent, Suppressed, ledger_of
+from app.mail.service import is_suppressed
 from app.privacy.models import LedgerMark
 from app.privacy.replaying import LedgerLost, Replayed, catch_up, settle
 from tests.fixtures.erasing import SpyNodes
@@ -75,6 +76,15 @@ def test_a_torn_line_is_left_out_and_spoils_no_other(ledger: Ledger) -> None:
     assert [line.entry for line in ledger.lines()] == [suppressed(), entry]
 
 
+@pytest.mark.parametrize("torn", [b"", b'{"ledger": "0b2'])
+def test_one_that_a_crash_tore_at_its_very_first_line_begins_anew(ledger: Ledger, torn: bytes) -> None:
+    ledger.path.parent.mkdir()
+    ledger.path.write_bytes(torn)
+    assert ledger.start() == ledger.identity()
+    ledger.append(suppressed())
+    assert [line.entry for line in ledger.lines()] == [suppressed()]
+
+
 async def test_old_lines_are_settled_and_young_ones_looked_at_again(cast: Cast, nodes: SpyNodes) -> None:
     """A line is written before its transaction is committed, so a young one may still be on its way."""
     ledger = ledger_of(cast.wiring.settings)
@@ -83,12 +93,24 @@ async def test_old_lines_are_settled_and_young_ones_looked_at_again(cast: Cast, 
     young = Suppressed(at=datetime.now(UTC), account=cast.account, address=bytes([1]) * 32)
     for entry in (old, young):
         ledger.append(entry)
-    await settle(cast.wiring)
+    await settle(cast.wiring, nodes)
     async with cast.wiring.database.transaction() as db:
         mark = await db.get_one(LedgerMark, 1)
         assert [line.entry for line in ledger.lines(mark.position)] == [young]
     assert await catch_up(cast.wiring, nodes) == Replayed(addresses=1)
     assert await catch_up(cast.wiring, nodes) == Replayed()
+
+
+async def test_a_database_restored_under_a_running_program_learns_it_before_the_mark_moves_on(
+    cast: Cast, nodes: SpyNodes
+) -> None:
+    """Otherwise the next start would begin behind the lines that the database forgot."""
+    await catch_up(cast.wiring, nodes)
+    forgotten = Suppressed(at=datetime.now(UTC) - timedelta(hours=1), account=cast.account, address=bytes([2]) * 32)
+    ledger_of(cast.wiring.settings).append(forgotten)
+    await settle(cast.wiring, nodes)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        assert await is_suppressed(db, address_index=forgotten.address)
 
 
 async def test_what_belongs_to_an_account_the_database_does_not_know_is_left(cast: Cast, nodes: SpyNodes) -> None:
@@ -105,6 +127,6 @@ async def test_a_ledger_of_another_installation_stops_the_start(cast: Cast, node
     ledger_of(cast.wiring.settings).start()
     with pytest.raises(LedgerLost):
         await catch_up(cast.wiring, nodes)
-    await settle(cast.wiring)  # and nobody makes it fit by the way
+    await settle(cast.wiring, nodes)  # and nobody makes it fit by the way
     with pytest.raises(LedgerLost):
         await catch_up(cast.wiring, nodes)
