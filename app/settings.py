@@ -42,7 +42,9 @@ class Settings:
         "JUNIER_MODE", Mode.DEVELOPMENT, "development (only on loopback: mails go to an outbox page) or production."
     )
     public_url: str = variable(
-        "JUNIER_PUBLIC_URL", "http://localhost:8000", "The address people open; https in production."
+        "JUNIER_PUBLIC_URL",
+        "http://localhost:8000",
+        "The address people open; https in production. Members' passkeys are bound to its host.",
     )
     listen_host: str = variable("JUNIER_LISTEN_HOST", "127.0.0.1", "Address the web process listens on.")
     listen_port: int = variable("JUNIER_LISTEN_PORT", 8000, "Port the web process listens on.")

@@ -17,10 +17,10 @@ from sqlalchemy import delete, func, select, update
 
 from app.accounts.ceremonies import PasskeyRefused, Site, added, challenge_of_added, new_sign_count, site_of
 from app.accounts.ceremonies import shown as read
-from app.accounts.members import add_member, remove_member
+from app.accounts.members import remove_member
 from app.accounts.models import Member, Passkey, PasskeyChallenge, Role
 from app.accounts.policy import PASSKEYS_AT_MOST, may_add_passkey
-from app.accounts.service import create_account
+from app.accounts.service import add_member, create_account
 from app.audit import AuditEvent
 from app.limited_routes import RULES, By, at_most
 from tests.fixtures.authenticator import PRESENT, Authenticator, coded
@@ -248,7 +248,7 @@ async def test_only_its_own_member_sees_and_removes_a_passkey(cast: Cast) -> Non
     assert await rows(cast) == []
 
 
-ODD = (
+ODD: tuple[Any, ...] = (
     None,
     5,
     "",
@@ -343,7 +343,7 @@ async def test_two_tries_at_once_spend_a_challenge_once(cast: Cast) -> None:
 async def test_tries_are_limited(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     for route in ("POST /sign-in/passkey/challenge", "POST /sign-in/passkey", "POST /passkeys/challenge"):
         assert route in RULES
-        monkeypatch.setitem(RULES, route, (at_most(2, By.ADDRESS, minutes=10),))  # type: ignore[arg-type]
+        monkeypatch.setitem(RULES, route, (at_most(2, By.ADDRESS, minutes=10),))
     browser = await cast.browser("stranger")
     for path, usual in (("/sign-in/passkey/challenge", 200), ("/sign-in/passkey", 403)):
         tries = [await browser.post(path, data={"credential": "{}"}) for _ in range(3)]
