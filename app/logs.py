@@ -24,7 +24,7 @@ ALLOWED = frozenset(
         *("event", "level", "timestamp", "logger", "exception", "place", "errno", "reference"),  # of every event
         *("method", "route", "status", "ms"),  # of a request
         *("task", "job", "attempts", "faults"),  # of a job or a loop
-        "dropped",
+        *("dropped", "account"),
     ]
 )
 """Keys an event may have. An addition must be an id, a number or a word of our own code."""

@@ -31,5 +31,6 @@ async def renew_keys(wiring: Wiring, now: datetime) -> bool:
         log.info("%s keys of backups ended", ended)
     if not is_due(await asyncio.to_thread(keys.epoch_began), settings.key_epoch_hours, now):
         return False
-    log.info("a new key epoch for %s accounts", await asyncio.to_thread(keys.rotate))
+    accounts = await asyncio.to_thread(keys.rotate)
+    log.info("a new key epoch for %s accounts", accounts)
     return True

@@ -53,7 +53,7 @@ def test_senders_are_never_told_more_than_the_limit() -> None:
     bandwidth, now = Bandwidth(LIMIT), 0.0
     for _ in range(400):
         now += 0.1
-        bandwidth.packet(12_000)
+        bandwidth.arrived(12_000)
         bandwidth.travelled(1, 0.01)
         bandwidth.assess(now)
         assert bandwidth.allowed <= LIMIT
