@@ -72,6 +72,7 @@ def restore(file: Path) -> None:
     click.echo(f"Restored the database of {done.header.made_at:%Y-%m-%d %H:%M} UTC.")
     again = done.replayed
     click.echo(f"From the ledger: {again.erasures} erasures done again, {again.addresses} addresses suppressed again.")
+    click.echo("Everybody signs in anew. Members and passkeys removed since the backup are back: remove them again.")
     if again.open:
         click.echo(f"{again.open} of these are not verified yet; they are unreadable, and tried again once it serves.")
     for missing in done.missing:

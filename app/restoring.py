@@ -28,6 +28,7 @@ from recordings.model import AccountId
 from recordings.storage.store import ObjectStore
 
 ASIDE = f"{DATABASE}_restoring"
+FORMER = f"{DATABASE}_former"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,19 @@ def restore_here(settings: Settings, file: Path) -> Restored:
         raise LedgerLost
     with _target(settings) as (urls, swap):
         header = restore(keys, file, urls.owner)
+        _end_logins(urls.owner)
         replayed = asyncio.run(_replay(settings, urls))  # refuses a ledger that does not fit while nothing is lost
         final = swap()
         asyncio.run(_note(settings, final, header))
         missing, unknown = compare(final.owner, store)
     return Restored(header=header, replayed=replayed, missing=missing, unknown=unknown)
+
+
+def _end_logins(owner_url: str) -> None:
+    """A login that was ended since the backup must not live again: everybody signs in anew."""
+    with psycopg.connect(owner_url) as owner:
+        for table in ("login", "sign_in_link"):
+            owner.execute(f"DELETE FROM {table}".encode())
 
 
 class _Swap:
@@ -65,15 +74,18 @@ class _Swap:
 
     def aside(self) -> Urls:
         with psycopg.connect(self._server.superuser_url, autocommit=True) as superuser:
-            superuser.execute(f"DROP DATABASE IF EXISTS {ASIDE} WITH (FORCE)".encode())
+            for left in (ASIDE, FORMER):  # by a restore that died
+                superuser.execute(f"DROP DATABASE IF EXISTS {left} WITH (FORCE)".encode())
             superuser.execute(f"CREATE DATABASE {ASIDE} OWNER junier_owner".encode())
         urls = self._server.urls
         return Urls(app=_on(urls.app, ASIDE), owner=_on(urls.owner, ASIDE))
 
     def __call__(self) -> Urls:
         with psycopg.connect(self._server.superuser_url, autocommit=True) as superuser:
-            superuser.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
-            superuser.execute(f"ALTER DATABASE {ASIDE} RENAME TO {DATABASE}".encode())
+            with superuser.transaction():  # a crash leaves the one or the other, never none: that would be a new one
+                superuser.execute(f"ALTER DATABASE {DATABASE} RENAME TO {FORMER}".encode())
+                superuser.execute(f"ALTER DATABASE {ASIDE} RENAME TO {DATABASE}".encode())
+            superuser.execute(f"DROP DATABASE {FORMER} WITH (FORCE)".encode())
         return self._server.urls
 
 

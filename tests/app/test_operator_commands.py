@@ -13,6 +13,10 @@ from app.__main__ import cli
 from app.embedded import EmbeddedPostgres
 
 Run = Callable[..., Result]
+SIGNED_IN = (
+    "INSERT INTO login (id, account_id, token_hash, scope, member_id, expires_at)"
+    " SELECT gen_random_uuid(), account_id, 'x', 'member', id, now() + interval '1 day' FROM member"
+)
 
 
 @pytest.fixture
@@ -34,6 +38,8 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
     server.start()
     try:
         account(run, "Kitchen lab", "kanarienvogel")
+        with psycopg.connect(server.urls.owner) as owner:
+            owner.execute(SIGNED_IN)
         made = run("backup", str(tmp_path / "backups"))
         assert made.exit_code == 0 and "can be restored until" in made.output
         [file] = (tmp_path / "backups").iterdir()
@@ -56,6 +62,14 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         server.stop()
     done = run("restore", str(file))
     assert done.exit_code == 0 and "0 erasures done again" in done.output, done.output
+    server.start()
+    try:
+        with psycopg.connect(server.urls.owner) as owner:  # a login that was ended since must not live again
+            assert owner.execute("SELECT count(*) FROM login").fetchone() == (0,)
+            names = owner.execute("SELECT datname FROM pg_database WHERE datname LIKE 'junier%'").fetchall()
+        assert names == [("junier",)]
+    finally:
+        server.stop()
     assert run("audit", "verify").output == "Unbroken: 2 events of 1 accounts.\n"  # made, restored
     ledger = data_dir / "keys" / "ledger" / "erasures.jsonl"
     for lost in (b"", b'{"ledger": "00000000-0000-0000-0000-000000000001", "at": "2026-11-22T08:00:00+00:00"}\n'):
