@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -55,6 +56,11 @@ class Proof:
     file: str
     name: str
     passed: bool
+
+    @property
+    def sentence(self) -> str:
+        """Names of tests are sentences; which promise they belong to stands above them."""
+        return re.sub(r"^test_([a-z]\d_\d\d[a-z]?_)?", "", self.name).replace("_", " ")
 
 
 @dataclass(frozen=True, kw_only=True)
