@@ -302,7 +302,7 @@ async def publish(
             raise KindRefused
     chosen = choices(sections, [None] * len(sections))
     pc = _connection(sections, chosen, ["recvonly"] * len(sections))
-    answer = await _answer(pc, shown_to_aiortc(offer_sdp, chosen), offer_addresses)
+    answer = await _answer(pc, offer_sdp, chosen, offer_addresses)
     said = said_again(sdp.with_sound_repair(answer, offer_sdp), chosen, [None] * len(chosen))
     sends = {kind_of(section.kind, stream): choice for section, choice in zip(sections, chosen, strict=True)}
     return Publication(pc, said, stream=stream, sends=sends, sink=sink, bits_per_second=bits_per_second)
@@ -317,7 +317,7 @@ async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence
     sent = [source.sends.get(kind_of(section.kind, source.stream)) for section in sections]
     chosen = choices(sections, sent)
     pc = _connection(sections, chosen, ["sendonly" if one is not None else "inactive" for one in sent])
-    answer = await _answer(pc, shown_to_aiortc(offer_sdp, chosen), offer_addresses)
+    answer = await _answer(pc, offer_sdp, chosen, offer_addresses)
     if source.state is PeerState.CLOSED:
         await pc.close()
         raise StreamGone
@@ -336,12 +336,12 @@ def _connection(
     return pc
 
 
-async def _answer(pc: RTCPeerConnection, offer: str, offer_addresses: Sequence[str]) -> str:
+async def _answer(pc: RTCPeerConnection, offer: str, chosen: Sequence[Choice], offer_addresses: Sequence[str]) -> str:
     """Negotiates; closes the connection if that fails. Its parser raises nearly anything on bad input."""
     aiortc_internals.guard()
     try:
         try:
-            prepared = sdp.prepare_offer(offer, offer_addresses)
+            prepared = sdp.prepare_offer(shown_to_aiortc(offer, chosen), offer_addresses)
             await pc.setRemoteDescription(RTCSessionDescription(sdp=prepared, type="offer"))
         except Exception as broken:
             raise BadOffer from broken

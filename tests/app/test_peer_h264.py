@@ -92,6 +92,14 @@ async def test_the_interleaved_mode_is_refused(interleaved: str) -> None:
         await publish(re.sub(r"a=fmtp:106 .*\n", interleaved, FFMPEG))
 
 
+@pytest.mark.parametrize("line", ["m=video", "m=video 9", "m=video 9 UDP/TLS/RTP/SAVPF"])
+async def test_a_media_line_that_ends_early_is_refused_in_words(line: str) -> None:
+    pc, _, _, offer = await offering("H264")
+    with pytest.raises(peer.BadOffer):
+        await publish(re.sub(r"m=video .*", line, offer))
+    await pc.close()
+
+
 def section(*offered: str) -> Section:
     lines = "".join(
         f"a=rtpmap:{number} H264/90000\r\na=fmtp:{number} {words}\r\n" for number, words in enumerate(offered, start=96)
