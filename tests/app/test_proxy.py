@@ -116,16 +116,17 @@ class Proxy:
 
     origin: str
     upstream: int
+    in_clear: str
     log: Path
     authority: ssl.SSLContext
 
 
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    """deploy/Caddyfile as it is; for localhost Caddy is its own authority, and here it leaves port 80 alone."""
-    public, upstream = free_ports(2)
+    """deploy/Caddyfile as it is; for localhost Caddy is its own authority, and port 80 is another one here."""
+    public, upstream, clear = free_ports(3)
     config = tmp_path / "Caddyfile"
-    alone = f"\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tstorage file_system {tmp_path}\n"
+    alone = f"\tadmin off\n\thttp_port {clear}\n\tskip_install_trust\n\tstorage file_system {tmp_path}\n"
     text = (ROOT / "deploy/Caddyfile").read_text()
     assert text.count("\tadmin off\n") == 1
     config.write_text(text.replace("\tadmin off\n", alone))
@@ -144,7 +145,8 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
         time.sleep(0.05)
     try:
-        yield Proxy(told["JUNIER_PUBLIC_URL"], upstream, tmp_path / "log", ssl.create_default_context(cafile=str(root)))
+        authority = ssl.create_default_context(cafile=str(root))
+        yield Proxy(told["JUNIER_PUBLIC_URL"], upstream, f"http://localhost:{clear}", tmp_path / "log", authority)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(LIMIT_SECONDS)
@@ -199,6 +201,21 @@ async def test_browsers_get_http_2_and_are_told_of_http_3(proxy: Proxy) -> None:
         httpx.AsyncClient(verify=proxy.authority, trust_env=False) as client,
     ):
         assert "h3=" in (await client.get(proxy.origin)).headers["alt-svc"]
+
+
+@needs_caddy
+async def test_in_clear_people_are_led_on_and_programs_are_refused(proxy: Proxy) -> None:
+    async with httpx.AsyncClient(base_url=proxy.in_clear, trust_env=False, timeout=LIMIT_SECONDS) as client:
+        led = await client.get("/sign-in?next=/studies")
+        assert led.status_code == 308 and led.headers["location"] == f"{proxy.origin}/sign-in?next=/studies"
+        refused = [
+            await client.post("/sign-in", data={"email": "anna@home.example"}),
+            await client.post("/whip", content="v=0", headers={"Authorization": "Bearer x"}),
+            await client.get("/whip"),
+            await client.get("/my-data", headers={"Authorization": "Bearer x"}),
+            await client.delete("/whip/x"),
+        ]
+        assert [(one.status_code, "location" in one.headers) for one in refused] == [(403, False)] * len(refused)
 
 
 def _pem(proxy: Proxy) -> str:
