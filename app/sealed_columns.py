@@ -68,18 +68,19 @@ class SealedColumns:
             return ERASED
         return unseal(key, sealed, _context(account, person, field)).decode()
 
-    def open_all(self, account: AccountId, person: PersonId, sealed: Mapping[str, bytes | None]) -> dict[str, str]:
-        """Several fields of one person as open() gives them, for one unwrapping of their key."""
-        if not any(sealed.values()):
-            return dict.fromkeys(sealed, "")
-        try:
-            key = self.keys.unwrap(KeyPath(account, person))
-        except KeyDestroyed:
-            return {field: ERASED if value is not None else "" for field, value in sealed.items()}
-        return {
-            field: unseal(key, value, _context(account, person, field)).decode() if value is not None else ""
-            for field, value in sealed.items()
-        }
+    def open_rows(
+        self, account: AccountId, rows: Mapping[PersonId, Mapping[str, bytes | None]]
+    ) -> dict[PersonId, dict[str, str]]:
+        """Several fields of each of these persons as open() gives them, for one look at the key store."""
+        keys = self.keys.unwrap_persons(account, [person for person, row in rows.items() if any(row.values())])
+
+        def opened(person: PersonId, field: str, sealed: bytes | None) -> str:
+            if sealed is None:
+                return ""
+            key = keys.get(person)
+            return ERASED if key is None else unseal(key, sealed, _context(account, person, field)).decode()
+
+        return {person: {field: opened(person, field, row[field]) for field in row} for person, row in rows.items()}
 
     def blind_index(self, account: AccountId, address: str) -> bytes:
         """Keyed hash of a normalised e-mail address: finds equal ones, tells nothing else."""

@@ -181,9 +181,11 @@ async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Revi
 async def names_of(db: Db, columns: SealedColumns, persons: Collection[UUID]) -> dict[PersonId, str]:
     """First names of these participants, and of the account's members."""
     people = (await db.scalars(select(Participant).where(Participant.id.in_(persons)))).all()
-    participants = {
-        PersonId(p.id): columns.open(AccountId(p.account_id), PersonId(p.id), NAME_FIELD, p.name) for p in people
-    }
+    participants: dict[PersonId, str] = {}
+    if people:
+        sealed = {PersonId(person.id): {NAME_FIELD: person.name} for person in people}
+        opened = columns.open_rows(AccountId(people[0].account_id), sealed)
+        participants = {person: texts[NAME_FIELD] for person, texts in opened.items()}
     return participants | await member_names(db, columns)
 
 

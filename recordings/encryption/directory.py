@@ -24,7 +24,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +41,7 @@ from recordings.encryption.keystore import (
     KeyStoreError,
 )
 from recordings.encryption.sealed import KEY_BYTES, SealBroken, seal, unseal
-from recordings.encryption.wrapping import context_of, name_of, opened_by, unwrapped
+from recordings.encryption.wrapping import context_of, name_of, opened_by, rewrapped, unwrapped
 from recordings.model import AccountId, PersonId
 
 _ACCOUNT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -79,6 +79,15 @@ class DirectoryKeyStore:
         with told(), self._locked(path.account, fcntl.LOCK_SH):
             self._refuse_destroyed(path)
             return self._open(path)
+
+    def unwrap_persons(self, account: AccountId, persons: Iterable[PersonId]) -> dict[PersonId, bytes]:
+        with told(), self._locked(account, fcntl.LOCK_SH):
+            if self._is_closed(KeyPath(account)):
+                return {}
+            epoch, account_key = self._epoch_name(account), self._open(KeyPath(account))
+            paths = [KeyPath(account, person) for person in persons]
+            standing = [path for path in paths if not self._is_closed(path)]
+            return {path.person: self._person(path, epoch, account_key)[0] for path in standing if path.person}
 
     def destroy(self, path: KeyPath) -> int:
         with told():
@@ -221,7 +230,7 @@ class DirectoryKeyStore:
                 facts = there[name].stat()
                 mark = (facts.st_ino, facts.st_mtime_ns)
                 if seen.get(name) != mark:
-                    write(prepared / name, _rewrapped(old, new, (current / name).read_bytes(), account, name))
+                    write(prepared / name, rewrapped(old, new, (current / name).read_bytes(), account, name))
                     seen[name] = mark
             except FileNotFoundError:  # destroyed at this moment; the locked turn sees to it
                 continue
@@ -315,9 +324,12 @@ class DirectoryKeyStore:
         put(self._file(path), seal(account_key, b"".join(content), context_of(path.account, name_of(path))))
 
     def _refuse_destroyed(self, path: KeyPath) -> None:
-        destroyed = f"{self._place(path.account)}/destroyed"
-        if any(os.path.exists(f"{destroyed}/{name_of(above)}") for above in path.line):
+        if any(map(self._is_closed, path.line)):
             raise KeyDestroyed()
+
+    def _is_closed(self, path: KeyPath) -> bool:
+        """By its own tombstone."""
+        return os.path.exists(f"{self._place(path.account)}/destroyed/{name_of(path)}")
 
     def _open(self, path: KeyPath) -> bytes:
         """From the epoch key down the line. Pages open a key for each name they show, so this is plain text and no
@@ -386,11 +398,3 @@ class DirectoryKeyStore:
 
     def _tombstone(self, path: KeyPath) -> Path:
         return self._folder(path.account) / "destroyed" / name_of(path)
-
-
-def _rewrapped(old: bytes, new: bytes, wrapped: bytes, account: AccountId, name: str) -> bytes:
-    """What is damaged stays as it is: it opens with nothing, and keeps nobody else from their new key."""
-    try:
-        return seal(new, unwrapped(old, wrapped, account, name), context_of(account, name))
-    except KeyDamaged:
-        return wrapped

@@ -11,6 +11,7 @@ beneath it along: erasing a person is destroying one key. The store lives apart 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -81,7 +82,7 @@ class KeyPath:
 
 
 class KeyStore(Protocol):
-    """Seven verbs. Adapters: memory.py, directory.py."""
+    """Eight verbs. Adapters: memory.py, directory.py."""
 
     def create(self, path: KeyPath) -> bytes:
         """Make a key under its parent (which must exist) and return its 32 bytes.
@@ -89,6 +90,10 @@ class KeyStore(Protocol):
 
     def unwrap(self, path: KeyPath) -> bytes:
         """The 32 bytes of a key. Raises KeyMissing, KeyDestroyed."""
+
+    def unwrap_persons(self, account: AccountId, persons: Iterable[PersonId]) -> dict[PersonId, bytes]:
+        """The keys of several persons as they stand at one moment, for what a page lists; who was destroyed is left
+        out, with the account everybody. Raises KeyMissing."""
 
     def destroy(self, path: KeyPath) -> int:
         """Destroy the key and all beneath it, read back that they are gone, and return how many

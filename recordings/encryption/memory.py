@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from recordings.encryption.keystore import KeyDestroyed, KeyExists, KeyMissing, KeyPath
 from recordings.encryption.sealed import KEY_BYTES
+from recordings.model import AccountId, PersonId
 
 
 class MemoryKeyStore:
@@ -35,6 +37,16 @@ class MemoryKeyStore:
             if path not in self._keys:
                 raise KeyMissing()
             return self._keys[path]
+
+    def unwrap_persons(self, account: AccountId, persons: Iterable[PersonId]) -> dict[PersonId, bytes]:
+        with self._lock:
+            if KeyPath(account) not in self._keys and KeyPath(account) not in self._tombstones:
+                raise KeyMissing()
+            paths = [KeyPath(account, person) for person in persons]
+            standing = [path for path in paths if self._tombstones.isdisjoint(path.line)]
+            if any(path not in self._keys for path in standing):
+                raise KeyMissing()
+            return {path.person: self._keys[path] for path in standing if path.person}
 
     def destroy(self, path: KeyPath) -> int:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recordings.encryption.keystore import KeyDamaged, KeyPath
-from recordings.encryption.sealed import SealBroken, object_context, unseal
+from recordings.encryption.sealed import SealBroken, object_context, seal, unseal
 from recordings.model import AccountId
 
 
@@ -35,3 +35,11 @@ def unwrapped(parent: bytes, wrapped: bytes, account: AccountId, name: str) -> b
         return unseal(parent, wrapped, context_of(account, name))
     except SealBroken as error:
         raise KeyDamaged() from error
+
+
+def rewrapped(old: bytes, new: bytes, wrapped: bytes, account: AccountId, name: str) -> bytes:
+    """What is damaged stays as it is: it opens with nothing, and keeps nobody else from their new key."""
+    try:
+        return seal(new, unwrapped(old, wrapped, account, name), context_of(account, name))
+    except KeyDamaged:
+        return wrapped

@@ -152,6 +152,32 @@ def test_a_path_destroyed_before_it_was_made_stays_closed(keys: KeyStore) -> Non
         keys.create(unknown)
 
 
+def test_keys_of_several_persons_come_at_once_without_those_destroyed(keys: KeyStore) -> None:
+    account = new_account(keys)
+    first, second, third = (new_person(keys, account) for _ in range(3))
+    persons = [path.person for path in (first, second, third) if path.person]
+    keys.create(below(first))
+    assert keys.unwrap_persons(account, persons) == {p: keys.unwrap(KeyPath(account, p)) for p in persons}
+    keys.destroy(below(first))
+    keys.destroy(second)
+    assert list(keys.unwrap_persons(account, persons)) == [first.person, third.person]
+    assert keys.unwrap_persons(account, []) == {}
+    keys.destroy(KeyPath(account))
+    assert keys.unwrap_persons(account, persons) == {}
+
+
+def test_keys_of_several_persons_need_each_to_be_made(keys: KeyStore) -> None:
+    account, stranger = new_account(keys), PersonId(uuid4())
+    person = new_person(keys, account).person
+    assert person is not None
+    with pytest.raises(KeyMissing):
+        keys.unwrap_persons(account, [person, stranger])
+    with pytest.raises(KeyMissing):  # an account has no keys of another one
+        keys.unwrap_persons(new_account(keys), [person])
+    with pytest.raises(KeyMissing):
+        keys.unwrap_persons(AccountId(uuid4()), [person])
+
+
 def test_rotation_changes_the_account_key_and_keeps_what_is_beneath(keys: KeyStore) -> None:
     made = tree(keys)
     account = next(iter(made))
