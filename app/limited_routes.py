@@ -74,6 +74,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     # reading: a player asks for many ranges
     "GET /recordings/{recording}/media": (at_most(1_200, By.LOGIN),),
     "GET /recordings/{recording}/transcript/{form}": (at_most(120, By.LOGIN),),
+    "POST /recordings/{recording}/transcript/corrections": (at_most(120, By.LOGIN),),
+    "POST /my-data/recordings/{recording}/transcript": (at_most(120, By.LOGIN),),
+    # a copy reads every recording of a person
+    "GET /my-data/export.zip": (at_most(20, By.LOGIN, minutes=10),),
+    "GET /requests/{data_request}/export.zip": (at_most(20, By.LOGIN, minutes=10),),
 }
 
 UNLIMITED = frozenset(
