@@ -51,8 +51,9 @@ class Found:
         return self.rows[model]
 
 
-async def find_rows(db: Db, participant: Participant) -> Found:
-    """Every row about this participant, and what the study says that belongs to something of theirs."""
+async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -> Found:
+    """Every row about this participant, and what the study says that belongs to something of theirs. Of what is being
+    erased no words, and of what is restricted only for_themselves."""
     person = PersonId(participant.id)
     rows: dict[type[Base], Sequence[Any]] = {Participant: [participant]}
 
@@ -71,11 +72,13 @@ async def find_rows(db: Db, participant: Participant) -> Found:
     recordings = await take(Recording, Recording.person_id == person, Recording.created_at)
     await take(Track, Track.recording_id.in_(recordings), Track.created_at)
     await take(Take, Take.recording_id.in_(recordings), Take.started_at)
-    transcripts = await take(Transcript, Transcript.recording_id.in_(recordings), Transcript.created_at)
-    await take(LineCorrection, LineCorrection.transcript_id.in_(transcripts), LineCorrection.at)
+    await take(Transcript, Transcript.recording_id.in_(recordings), Transcript.created_at)
+    shown = {row.id for row in rows[Recording] if _shown(row, for_themselves)}
+    corrected = {row.id for row in rows[Transcript] if row.recording_id in shown}
+    await take(LineCorrection, LineCorrection.transcript_id.in_(corrected), LineCorrection.at)
     await take(Response, Response.participant_id == person, Response.answered_at)
-    shown = {row.id for row in rows[Response] if row.hidden_at is None}  # the others are being erased
-    await take(Answer, Answer.response_id.in_(shown), Answer.id)
+    answered = {row.id for row in rows[Response] if _shown(row, for_themselves)}
+    await take(Answer, Answer.response_id.in_(answered), Answer.id)
     requests = await take(DataRequest, DataRequest.participant_id == person, DataRequest.asked_at)
     erasures = await take(Erasure, Erasure.person_id == person, Erasure.asked_at)
     await take(Certificate, Certificate.erasure_id.in_(erasures), Certificate.issued_at)
@@ -99,6 +102,11 @@ async def find_rows(db: Db, participant: Participant) -> Found:
         AuditEvent.number,
     )
     return Found(person=person, rows=rows)
+
+
+def _shown(row: Recording | Response, for_themselves: bool) -> bool:
+    """hidden: it is being erased; restricted: for nobody but them (GDPR Art. 18(2))."""
+    return row.hidden_at is None and (for_themselves or row.restricted_at is None)
 
 
 async def _context(take: Callable[..., Any], rows: dict[type[Base], Sequence[Any]]) -> None:

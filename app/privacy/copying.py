@@ -43,7 +43,7 @@ async def make_copy(
     row = await db.get(Participant, participant)
     if row is None or row.erased_at is not None:
         raise NotThere
-    found = await find_rows(db, row)
+    found = await find_rows(db, row, for_themselves=for_themselves)
     recorded = await _recorded(db, wiring, found, for_themselves)
     plain = await asyncio.to_thread(to_plain, wiring.columns, found)
     for line, one in zip(plain["recording"], recorded, strict=True):

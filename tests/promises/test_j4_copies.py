@@ -137,8 +137,10 @@ async def test_j4_19a_only_whoever_proved_the_address_takes_it_and_it_is_noted(w
 
 
 async def test_j4_19a_the_owner_makes_the_copy_for_a_request_and_for_nothing_else(world: World):
-    await filled(world)
+    words = await filled(world)
     guest, owner = await world.guest(world.anna), await world.member(world.lab)
+    [line] = (await guest.open(words)).html.split("?line=")[1:]
+    await world.post(guest, words, {"start_ms": line.partition("#")[0], "text": "turmeric"})
     await world.post(guest, "/my-data/requests", {"kind": "access"})
     rows = {row.kind: f"/requests/{row.id}" for row in await world.rows(world.lab, DataRequest)}
     assert (await owner.http.get(f"{rows['rectification']}/export.zip")).status_code == 409
@@ -153,6 +155,7 @@ async def test_j4_19a_the_owner_makes_the_copy_for_a_request_and_for_nothing_els
     for browser, where, has in ((owner, path, False), (guest, MINE, True)):
         files = unpacked(await browser.http.get(where))
         assert ("recordings/1-camera.webm" in files) is has
+        assert (ANSWERED.encode() in files["answers.json"]) is (b"turmeric" in files["data.json"]) is has
         assert ("not shown: the participant asked for that" in files["README.txt"].decode()) is not has
     await world.post(owner, f"{rows['access']}/answer", {"outcome": "granted", "words": "Here it is."})
     assert (await owner.http.get(path)).status_code == 409
