@@ -9,9 +9,12 @@ from __future__ import annotations
 from app.errors import Forbidden, TooManyTries
 from app.room.room import RoomFacts
 from app.sessions.policy import Switch
+from recordings.capture.traffic import Traffic
 
 MUCH = 1.5
 """Times the limit: what a sender that obeys may need for a moment."""
+MOST_FRAMES_PER_S = 600
+"""Pictures and packets of sound: Opus has 400 at most, a camera 120. Each may cost a chunk, however small it is."""
 CUT_OFF_AFTER_S = 10.0
 KEPT_OUT_S = 60.0
 MOST_VIEWS = 4
@@ -35,15 +38,17 @@ class Meter:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._before: tuple[int, float] | None = None
+        self._before: tuple[Traffic, float] | None = None
         self._over_since: float | None = None
 
-    def is_exceeded(self, received: int, now: float) -> bool:
-        """To be told about once a second. received: bytes since the stream began; now: monotonic seconds."""
-        before, self._before = self._before, (received, now)
+    def is_exceeded(self, traffic: Traffic, now: float) -> bool:
+        """To be told about once a second. now: monotonic seconds."""
+        before, self._before = self._before, (traffic, now)
         if before is None or now <= before[1]:
             return False
-        if 8 * (received - before[0]) / (now - before[1]) <= MUCH * self._limit:
+        new, seconds = traffic - before[0], now - before[1]
+        much = 8 * new.bytes > MUCH * self._limit * seconds
+        if not much and new.pictures + new.sounds <= MOST_FRAMES_PER_S * seconds:
             self._over_since = None
             return False
         if self._over_since is None:

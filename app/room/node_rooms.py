@@ -191,7 +191,7 @@ class Rooms:
             self._felt_at, oldest = clock, self._spool.oldest_of_tracks()
             for stream in list(self._streams.values()):
                 stream.feel_pulse(oldest, clock, now)
-                if stream.meter.is_exceeded(stream.publication.traffic.bytes, clock):
+                if stream.meter.is_exceeded(stream.publication.traffic, clock):
                     self._keep_out(stream)
         for session, lease in list(self._leases.items()):
             if clock - lease.at > FORSAKEN_SECONDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +13,12 @@ from sqlalchemy import select, update
 from app.database import Database
 from app.invitations.service import admit
 from app.room import node_rooms
-from app.room.allowance import CUT_OFF_AFTER_S, Meter, TooManyStreams, check_streams
+from app.room.allowance import CUT_OFF_AFTER_S, MOST_FRAMES_PER_S, Meter, TooManyStreams, check_streams
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
 from app.sessions.models import Recording, Session
 from recordings.capture.bandwidth import Bandwidth
+from recordings.capture.traffic import Traffic
 from recordings.finalise import finalise
 from recordings.gaps import SENT_TOO_MUCH
 from tests.app.loopback import accept, client, offer_of, offering, only, until
@@ -40,13 +41,28 @@ LIMIT = 1_000_000
     ],
 )
 def test_a_stream_is_ended_that_sends_too_much_for_long(bits: Iterable[int], ended: bool) -> None:
-    meter, received, now = Meter(LIMIT), 0, 100.0
-    told = [meter.is_exceeded(received, now)]
-    for one in bits:
-        now, received = now + 1, received + one // 8
-        told.append(meter.is_exceeded(received, now))
+    told = list(metered(Traffic(bytes=one // 8) for one in bits))
     assert any(told) is ended
     assert not any(told[: int(CUT_OFF_AFTER_S)])
+
+
+@pytest.mark.parametrize(
+    ("pictures", "sounds", "ended"),
+    [(120, 400, False), (MOST_FRAMES_PER_S + 1, 0, True), (0, MOST_FRAMES_PER_S + 1, True), (301, 300, True)],
+)
+def test_a_stream_is_ended_that_sends_more_frames_than_anything_makes(pictures: int, sounds: int, ended: bool) -> None:
+    told = list(metered(Traffic(bytes=10_000, pictures=pictures, sounds=sounds) for _ in range(20)))
+    assert any(told) is ended
+    assert not any(told[: int(CUT_OFF_AFTER_S)])
+
+
+def metered(seconds: Iterable[Traffic]) -> Iterator[bool]:
+    """What came in each second."""
+    meter, traffic, now = Meter(LIMIT), Traffic(), 100.0
+    yield meter.is_exceeded(traffic, now)
+    for new in seconds:
+        now, traffic = now + 1, traffic + new
+        yield meter.is_exceeded(traffic, now)
 
 
 def test_senders_are_never_told_more_than_the_limit() -> None:
@@ -125,7 +141,7 @@ class Said:
         self._ended, self._number = ended, Said.made
         Said.made += 1
 
-    def is_exceeded(self, received: int, now: float) -> bool:
+    def is_exceeded(self, traffic: Traffic, now: float) -> bool:
         return self._number in self._ended
 
 
