@@ -62,7 +62,11 @@ class EpochKeys:
         return self.newest() or self._make(1)
 
     def oldest(self) -> EpochKey | None:
-        return min(self._read(), key=lambda one: one.number, default=None)
+        """One that a crash kept from being destroyed counts: it has not ended."""
+        live = self._read()
+        doomed = (self._opened(file) for file in self._files() if file.name.endswith(PART))
+        former = [one for one in doomed if one is not None and live and one.number < live[0].number]
+        return min((*live, *former), key=lambda one: one.number, default=None)
 
     def begin(self) -> None:
         """A new epoch. After a rotation that died there are three: what was copied in between must not open either."""
@@ -92,18 +96,22 @@ class EpochKeys:
         for file in self._files():
             if file.name.endswith(PART):
                 continue
-            try:
-                content = unseal(self._master, file.read_bytes(), _context(int(file.name)))
-            except FileNotFoundError:  # destroyed by another process at this moment
-                continue
-            except SealBroken as error:
-                if not file.exists():
-                    continue
-                raise KeyDamaged("An epoch key does not open.") from error
-            began = datetime.fromtimestamp(_BEGAN.unpack(content[KEY_BYTES:])[0], UTC)
-            found.append(EpochKey(number=int(file.name), key=content[:KEY_BYTES], began=began))
+            opened = self._opened(file)
+            if opened is not None:
+                found.append(opened)
+            elif file.exists():  # else destroyed by another process at this moment
+                raise KeyDamaged("An epoch key does not open.")
         self._known = tuple(sorted(found, key=lambda one: -one.number))
         return self._known
+
+    def _opened(self, file: Path) -> EpochKey | None:
+        number = int(file.name.removesuffix(PART))
+        try:
+            content = unseal(self._master, file.read_bytes(), _context(number))
+        except (FileNotFoundError, SealBroken):
+            return None
+        began = datetime.fromtimestamp(_BEGAN.unpack(content[KEY_BYTES:])[0], UTC)
+        return EpochKey(number=number, key=content[:KEY_BYTES], began=began)
 
     def _files(self) -> list[Path]:
         if not self._folder.is_dir():

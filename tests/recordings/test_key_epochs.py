@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from recordings.encryption.directory import DirectoryKeyStore
+from recordings.encryption.epochs import EpochKeys
 from recordings.encryption.files import put
 from recordings.encryption.keystore import KeyDamaged, KeyDestroyed, KeyPath, KeyStoreError
 from recordings.encryption.sealed import seal
@@ -147,6 +148,18 @@ def test_the_key_of_an_ended_epoch_is_gone_from_the_disk(place: Path) -> None:
     keys.rotate()
     [second] = (place / "secret" / "master.key.epochs").iterdir()
     assert (first.name, second.name) == ("00001", "00002")
+
+
+def test_an_epoch_that_a_crash_kept_from_ending_is_due_at_once(tmp_path: Path) -> None:
+    """It died between renaming the former key and overwriting it: nothing uses that key, but it opens old copies."""
+    epochs = EpochKeys(tmp_path / "epochs", bytes(32))
+    first = epochs.present()
+    epochs.begin()
+    (tmp_path / "epochs" / "00001").rename(tmp_path / "epochs" / "00001.part")
+    (tmp_path / "epochs" / "00003.part").write_bytes(b"of a beginning that died")
+    assert epochs.oldest() == first and [one.number for one in (epochs.newest(), epochs.present()) if one] == [2, 2]
+    epochs.finish()
+    assert epochs.oldest() == epochs.newest() and [f.name for f in (tmp_path / "epochs").iterdir()] == ["00002"]
 
 
 def test_a_rotation_killed_at_any_step_is_resumed(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
