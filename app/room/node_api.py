@@ -21,7 +21,7 @@ from app.room.node_messages import EraseAsk, Health, Permission, Problem, Stream
 from app.room.node_rooms import Rooms
 from recordings.encryption.keystore import KeyDestroyed, KeyStoreError
 
-MAX_BODY_BYTES = 256 * 1024  # an offer of 5 000 candidates still fits; the peer strips them
+MAX_BODY_BYTES = 256 * 1024  # the longest offer, as JSON; a permission of hundreds of people
 RETRY_AFTER_S = 2
 
 Scope = MutableMapping[str, Any]

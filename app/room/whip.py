@@ -31,6 +31,7 @@ from app.room.node_client import Node as NodePort
 from app.room.node_messages import StreamAsk, TrackAsk
 from app.room.permission import push_session
 from app.room.room import may_send, offered_kinds, publishable
+from app.room.sdp import MAX_OFFER_BYTES
 from app.room.seat import Seat, bearer, seat_of, seat_of_token
 from app.sessions.models import Node, Recording, Take
 from app.sessions.recorded_members import join_as_before
@@ -41,7 +42,6 @@ from app.wiring import Wiring
 from recordings.model import PersonId, SessionId, StreamKind
 
 SDP = "application/sdp"
-MAX_OFFER_BYTES = 200_000
 METHODS = "POST, OPTIONS"
 
 

@@ -41,8 +41,7 @@ CLAUSES = (
     Clause(says="§4.2 no offer", method="POST", path="/whip", status=400, body=lambda offer: "hello"),
     Clause(says="§4.2 nothing", method="POST", path="/whip", status=400, body=lambda offer: ""),
     Clause(says="§4.2 no text", method="POST", path="/whip", status=400, body=lambda offer: b"\xff\xfe"),
-    Clause(says="long for an offer", method="POST", path="/whip", status=400, body=lambda o: o + "a=x\r\n" * 20_000),
-    Clause(says="RFC 9110 §15.5.14", method="POST", path="/whip", status=413, body=lambda o: o + "a=x\r\n" * 80_000),
+    Clause(says="RFC 9110 §15.5.14", method="POST", path="/whip", status=413, body=lambda o: o + "a=x\r\n" * 14_000),
     Clause(
         says="§4.2 media that cannot be recorded",
         method="POST",
