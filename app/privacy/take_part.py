@@ -81,7 +81,9 @@ async def show_invitation(request: AnyRequest, db: Db, wiring: Wiring, token: st
 
 
 @post("/i/{token:str}")
-async def take_up_invitation(request: AnyRequest, db: Db, wiring: Wiring, token: str) -> Template | Redirect:
+async def take_up_invitation(
+    request: AnyRequest, db: Db, wiring: Wiring, login: Login, token: str
+) -> Template | Redirect:
     """Register with exactly name and e-mail address; the next times just come in again."""
     form = await read_form(request)
     invitation = await _open_invitation(db, token)
@@ -101,17 +103,17 @@ async def take_up_invitation(request: AnyRequest, db: Db, wiring: Wiring, token:
             form.errors["email"] = error.message
             return await _invitation_page(request, db, wiring, invitation, token, form, status=422)
     await accept(db, invitation=invitation)
-    return await _come_in(db, wiring, invitation, f"/take-part/{invitation.session_id}")
+    return await _come_in(db, wiring, login, invitation, f"/take-part/{invitation.session_id}")
 
 
 @post("/i/{token:str}/data")
-async def go_to_data(request: AnyRequest, db: Db, wiring: Wiring, token: str) -> Template | Redirect:
+async def go_to_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login, token: str) -> Template | Redirect:
     """The way to My data, which an expired invitation still opens; what is held there needs the mailed code."""
     try:
         invitation = await find_by_token(db, token, for_data=True)
     except NotThere:
         return await _closed(request, db, wiring, token)
-    return await _come_in(db, wiring, invitation, "/my-data")
+    return await _come_in(db, wiring, login, invitation, "/my-data")
 
 
 @get("/take-part/{session:uuid}")
@@ -246,17 +248,16 @@ async def _invitation_page(
 
 
 async def _closed(request: AnyRequest, db: Db, wiring: Wiring, token: str) -> Template:
-    """Whom to ask for a new link, where the study is known, and the way to what is still held."""
+    """Whom to ask for a new link, and the way to what is still held. Of somebody erased nothing is known any more."""
     invitation = await invitation_behind(db, token)
     context: dict[str, Any] = {"contact": None, "held": False}
-    if invitation is not None:
-        context = (await _invited(db, wiring, invitation)).context | {"notice_link": ""}
-        context["held"] = (await db.get_one(Participant, invitation.participant_id)).erased_at is None
+    if invitation is not None and (await db.get_one(Participant, invitation.participant_id)).erased_at is None:
+        context = (await _invited(db, wiring, invitation)).context | {"notice_link": "", "held": True}
     here = f"/i/{quote(token)}"
     return page("participants/closed_link.html", request, status=404, **context | {"token": token, "here": here})
 
 
-async def _come_in(db: Db, wiring: Wiring, invitation: Invitation, where: str) -> Redirect:
+async def _come_in(db: Db, wiring: Wiring, login: SignedIn | None, invitation: Invitation, where: str) -> Redirect:
     """A login for this participant, and on to an address without the secret. A language chosen before is kept."""
     chosen = read_language(reader().explicit)
     if chosen is not None:
@@ -268,6 +269,7 @@ async def _come_in(db: Db, wiring: Wiring, invitation: Invitation, where: str) -
         scope=Scope.ROOM,
         participant=PersonId(invitation.participant_id),
         session=SessionId(invitation.session_id),
+        former=login,
     )
     return Redirect(where, status_code=303, cookies=[cookie])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy
 import pytest
@@ -170,7 +170,7 @@ async def whip(world: World, guest: Guest, sdp: str) -> int:
     now = datetime.now(UTC)
     async with world.wiring.database.transaction() as db:
         if await db.get(Node, "media-1") is None:
-            db.add(Node(name="media-1", url="http://127.0.0.1:1", capacity=5, started_at=now, heartbeat_at=now))
+            db.add(Node(name="media-1", url="http://127.0.0.1:1", capacity=5, started_at=now, heartbeat_at=now + timedelta(minutes=5)))
     browser = await world.guest(guest, Scope.ROOM)
     answer = await browser.http.post(
         f"/whip?session={guest.lab.session}&stream=camera",

@@ -24,7 +24,7 @@ from workers.reap import POISON_ATTEMPTS, reap_jobs
 
 NOT_PERIODIC = (
     "SELECT task_name, status::text, attempts FROM procrastinate_jobs"
-    " WHERE task_name NOT IN ('sweep', 'reap') ORDER BY id"
+    " WHERE task_name NOT IN ('sweep', 'reap', 'rotate', 'attest') ORDER BY id"
 )
 
 
