@@ -233,8 +233,8 @@ class Spool:
         return len(self._ready)
 
     def discard(self, prefix: str) -> int:
-        """Erasure: remove everything under `prefix`, refuse any more of it, and return how many
-        pieces went. Safe to run twice."""
+        """Erasure: remove everything under `prefix`, which ends with a slash, refuse any more of it, and return how
+        many pieces went. Safe to run twice."""
         self._discarded |= {prefix}
         for key in [key for key in self._parts if key.startswith(prefix)]:
             self.close(key)
@@ -249,7 +249,11 @@ class Spool:
         return len(closed) + len(doomed)
 
     def is_discarded(self, key: str) -> bool:
-        return any(key.startswith(prefix) for prefix in self._discarded)
+        """Asked for every chunk, so by the folders of the key: prefixes only get more while the process lives."""
+        end = key.find("/")
+        while end >= 0 and key[: end + 1] not in self._discarded:
+            end = key.find("/", end + 1)
+        return end >= 0
 
     def _open(self, key: str) -> _Part:
         path = self._path(key)

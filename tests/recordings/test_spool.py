@@ -152,6 +152,16 @@ def test_discarding_removes_files_open_files_and_folders_and_keeps_them_away(sce
     assert list(scene.root.iterdir()) == [] and scene.spool.used_bytes == 0
 
 
+def test_what_is_discarded_is_every_key_in_that_folder_and_none_beside_it(scene):
+    person, beside = "a/s/p/", "a/s/p2/r/t/s/00001-00001"
+    scene.spool.discard(person)
+    keys = [f"{person}r/t/s/00001-00001", f"{person}r/t/j/00001", beside, "a/s/q/r/t/j/00001"]
+    assert [scene.spool.is_discarded(key) for key in keys] == [True, True, False, False]
+    scene.spool.append(beside, b"sealed")
+    assert scene.spool.append(keys[0], b"sealed") == 0
+    assert scene.spool.waiting().being_written == 1
+
+
 def test_a_take_number_is_never_used_twice(scene):
     scene.capture(scene.recorder(take=1), 1)
     scene.spool = Spool(scene.root, 1 << 30)  # a second process on the same folder
