@@ -170,7 +170,8 @@ async def whip(world: World, guest: Guest, sdp: str) -> int:
     now = datetime.now(UTC)
     async with world.wiring.database.transaction() as db:
         if await db.get(Node, "media-1") is None:
-            db.add(Node(name="media-1", url="http://127.0.0.1:1", capacity=5, started_at=now, heartbeat_at=now + timedelta(minutes=5)))
+            beats = now + timedelta(minutes=5)  # for as long as a busy machine may need
+            db.add(Node(name="media-1", url="http://127.0.0.1:1", capacity=5, started_at=now, heartbeat_at=beats))
     browser = await world.guest(guest, Scope.ROOM)
     answer = await browser.http.post(
         f"/whip?session={guest.lab.session}&stream=camera",
