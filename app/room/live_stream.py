@@ -144,8 +144,9 @@ def session_facts(
     health = uploader.health()
     up_to = stored_up_to(kept for stream in streams for kept in stream.kept(uploader))
     if streams and up_to is not None:  # what is left of people who have gone counts too
-        oldest = spool.waiting(session_prefix(streams[0].ask.recording_ref)).oldest_since
-        up_to = up_to if oldest is None else min(up_to, oldest - SEGMENT_S)
+        session = session_prefix(streams[0].ask.recording_ref)
+        waiting = [since for track, since in spool.oldest_of_tracks().items() if track.startswith(session)]
+        up_to = min([up_to, *(since - SEGMENT_S for since in waiting)])
     return SessionFacts(
         leased=leased,
         waiting_s=health.oldest_waiting_s,

@@ -90,6 +90,7 @@ class Spool:
         self._parts: dict[str, _Part] = {}
         self._closed: dict[str, _Closed] = {}
         self._ready: dict[str, Piece] = {}
+        self._of_tracks: dict[str, dict[str, Piece]] = {}  # closed or ready, by track prefix, oldest first
         self._segments: Counter[str] = Counter()  # segments not stored yet, by track and take
         self._discarded: frozenset[str] = frozenset()  # replaced, never changed: threads look at it
         self._new_names: set[Path] = set()  # folders in which something was made since the last settling
@@ -148,6 +149,7 @@ class Spool:
             return
         piece = Piece(key=key, path=self._path(key), bytes=part.bytes, since=self._now())
         self._closed[key] = _Closed(piece, part.descriptor)
+        self._index(piece)
 
     async def settle(self, *, everything: bool = False) -> None:
         """Put closed pieces on the disk and make them ready; everything: also what is still being written."""
@@ -195,10 +197,13 @@ class Spool:
             self._remove(piece)
 
     def waiting(self, prefix: str = "") -> Waiting:
-        """What lies here under `prefix`; nothing waiting means everything is stored."""
+        """What lies here under `prefix`; nothing waiting means everything is stored. Rooms and ended takes ask often,
+        also while the store has been away for hours, so only tracks that it may be about are gone through."""
         parts = [part for key, part in self._parts.items() if key.startswith(prefix)]
-        closed = [one.piece for one in self._closed.values() if not one.doomed]
-        ready = [piece for piece in (*self._ready.values(), *closed) if piece.key.startswith(prefix)]
+        found = [
+            pieces for track, pieces in self._of_tracks.items() if track.startswith(prefix) or prefix.startswith(track)
+        ]
+        ready = [piece for pieces in found for piece in pieces.values() if piece.key.startswith(prefix)]
         return Waiting(
             being_written=len(parts),
             ready=len(ready),
@@ -206,14 +211,18 @@ class Spool:
             oldest_since=min((piece.since for piece in ready), default=None),
         )
 
+    @property
+    def pieces_waiting(self) -> int:
+        """Closed, and not stored yet."""
+        return sum(map(len, self._of_tracks.values()))
+
+    def oldest_of_track(self, track: str) -> float | None:
+        """By its prefix: when the oldest piece of it that waits was closed; None without any."""
+        return next((piece.since for piece in self._of_tracks.get(track, {}).values()), None)
+
     def oldest_of_tracks(self) -> dict[str, float]:
-        """By track prefix: when the oldest piece of it that waits was closed. One pass over all pieces."""
-        oldest: dict[str, float] = {}
-        closed = (one.piece for one in self._closed.values() if not one.doomed)
-        for piece in (*self._ready.values(), *closed):
-            track = piece.key.rsplit("/", 2)[0] + "/"
-            oldest[track] = min(piece.since, oldest.get(track, piece.since))
-        return oldest
+        """The same of every track of which something waits."""
+        return {track: next(iter(pieces.values())).since for track, pieces in self._of_tracks.items()}
 
     def recover(self) -> int:
         """After a start: everything that lies here becomes ready, torn tails cut; returns how many
@@ -228,7 +237,8 @@ class Spool:
                 path.unlink(missing_ok=True)
                 continue
             if key not in self._ready:
-                self._ready[key] = Piece(key=key, path=path, bytes=size, since=path.stat().st_mtime)
+                piece = self._ready[key] = Piece(key=key, path=path, bytes=size, since=path.stat().st_mtime)
+                self._index(piece)
                 self._remember(key, size)
         return len(self._ready)
 
@@ -275,7 +285,14 @@ class Spool:
             folder.mkdir(exist_ok=True, mode=0o700)
             self._new_names.add(folder.parent)
 
+    def _index(self, piece: Piece) -> None:
+        self._of_tracks.setdefault(track_of(piece.key), {})[piece.key] = piece
+
     def _remove(self, piece: Piece) -> None:
+        track = track_of(piece.key)
+        del self._of_tracks[track][piece.key]
+        if not self._of_tracks[track]:
+            del self._of_tracks[track]
         piece.path.unlink(missing_ok=True)
         self._prune(piece.path.parent)
         self._forget(piece.key, piece.bytes)
@@ -314,6 +331,11 @@ class Spool:
 
 def _is_segment(key: str) -> bool:
     return key.split("/")[-2] == "s"
+
+
+def track_of(key: str) -> str:
+    """Track prefix of a segment's or a journal's key."""
+    return key.rsplit("/", 2)[0] + "/"
 
 
 def _take_of(key: str) -> str:

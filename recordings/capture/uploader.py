@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from recordings.capture.segmenter import SEGMENT_S
-from recordings.capture.spool import Piece, Spool
+from recordings.capture.spool import Piece, Spool, track_of
 from recordings.storage.store import ObjectStore, StoreError, StoreUnavailable
 
 _IDLE_S = 0.2
@@ -35,7 +35,6 @@ class UploadHealth:
     stored, failures: pieces stored and tries that failed since the start; last_stored_at: UTC seconds, 0 before."""
 
     pieces: int
-    bytes: int
     oldest_waiting_s: float
     failing: str | None
     refused: int
@@ -110,16 +109,15 @@ class Uploader:
     def stored_up_to(self, prefix: str) -> float | None:
         """UTC until which everything captured under this track prefix is in the store."""
         newest = self._stored_up_to.get(prefix)
-        oldest = self._spool.waiting(prefix).oldest_since
+        oldest = self._spool.oldest_of_track(prefix)
         return newest if newest is None or oldest is None else min(newest, oldest - SEGMENT_S)
 
     def health(self) -> UploadHealth:
-        waiting = self._spool.waiting()
+        oldest = min(self._spool.oldest_of_tracks().values(), default=None)
         return UploadHealth(
-            pieces=waiting.ready,
-            bytes=waiting.bytes,
-            oldest_waiting_s=max(0.0, self._now() - waiting.oldest_since) if waiting.oldest_since else 0.0,
-            failing=self._trouble(waiting.oldest_since),
+            pieces=self._spool.pieces_waiting,
+            oldest_waiting_s=max(0.0, self._now() - oldest) if oldest else 0.0,
+            failing=self._trouble(oldest),
             refused=len(self._refused),
             stored=self._stored,
             failures=self._failures,
@@ -161,7 +159,7 @@ class Uploader:
         self._spool.drop(piece)
         self._refused.pop(piece.key, None)
         del self._failed[piece.key]
-        track = piece.key.rsplit("/", 2)[0] + "/"
+        track = track_of(piece.key)
         self._stored_up_to[track] = max(piece.since, self._stored_up_to.get(track, 0.0))
         self._on_stored(piece)
         return True

@@ -8,7 +8,7 @@ import pytest
 
 from recordings.capture.disk import Disk
 from recordings.capture.recorder import NO_ROOM, CaptureState
-from recordings.capture.spool import Spool, SpoolFull
+from recordings.capture.spool import Spool, SpoolFull, track_of
 from recordings.storage.layout import journal_key, recording_prefix, segment_key, track_prefix
 from tests.recordings.scene import CAMERA, VOICE, Scene, play
 
@@ -150,6 +150,38 @@ def test_discarding_removes_files_open_files_and_folders_and_keeps_them_away(sce
     assert scene.spool.waiting(track_prefix(scene.tracks[VOICE])).ready > 0
     scene.spool.discard(recording_prefix(scene.ref))
     assert list(scene.root.iterdir()) == [] and scene.spool.used_bytes == 0
+
+
+async def test_what_waits_is_told_by_track_the_same_however_it_came_and_went(scene):
+    recorder = scene.recorder()
+    camera, voice = (track_prefix(scene.tracks[kind]) for kind in (CAMERA, VOICE))
+
+    def agree() -> int:
+        oldest = {track: scene.spool.waiting(track).oldest_since for track in (camera, voice)}
+        assert {track: scene.spool.oldest_of_track(track) for track in oldest} == oldest
+        assert scene.spool.oldest_of_tracks() == {track: since for track, since in oldest.items() if since is not None}
+        assert scene.spool.pieces_waiting == scene.spool.waiting().ready
+        assert scene.spool.waiting().ready == sum(scene.spool.waiting(track).ready for track in oldest)
+        assert scene.spool.waiting(f"{camera}s/").ready <= scene.spool.waiting(camera).ready
+        return scene.spool.pieces_waiting
+
+    assert agree() == 0
+    scene.capture(recorder, 11)
+    closed = agree()
+    assert closed >= 4
+    await scene.spool.settle()
+    assert agree() == closed
+    first = next(iter(scene.spool.pieces()))
+    before = scene.spool.oldest_of_track(track_of(first.key))
+    scene.spool.drop(first)
+    assert agree() == closed - 1 and scene.spool.oldest_of_track(track_of(first.key)) > before
+    scene.spool = Spool(scene.root, 1 << 30)  # after a crash
+    scene.spool.recover()
+    assert agree() >= closed - 1
+    scene.spool.discard(camera)
+    assert agree() > 0 and scene.spool.oldest_of_track(camera) is None
+    scene.spool.discard(voice)
+    assert agree() == 0
 
 
 def test_what_is_discarded_is_every_key_in_that_folder_and_none_beside_it(scene):
