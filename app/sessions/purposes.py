@@ -12,6 +12,7 @@ from typing import Annotated
 from litestar.params import Parameter
 
 from app.errors import BadInput
+from app.language import N_
 
 
 class DownloadPurpose(StrEnum):
@@ -23,11 +24,11 @@ class DownloadPurpose(StrEnum):
 
 
 PURPOSE_WORDS = {
-    DownloadPurpose.ANALYSIS: "to analyse it in the study's own tools",
-    DownloadPurpose.REPORT: "to show it to the team in a report",
-    DownloadPurpose.QUALITY: "to check its quality",
-    DownloadPurpose.REQUEST: "to answer a participant's request",
-    DownloadPurpose.LEGAL: "for a legal duty or claim",
+    DownloadPurpose.ANALYSIS: N_("to analyse it in the study's own tools"),
+    DownloadPurpose.REPORT: N_("to show it to the team in a report"),
+    DownloadPurpose.QUALITY: N_("to check its quality"),
+    DownloadPurpose.REQUEST: N_("to answer a participant's request"),
+    DownloadPurpose.LEGAL: N_("for a legal duty or claim"),
 }
 
 Asked = Annotated[str | None, Parameter(query="purpose")]
