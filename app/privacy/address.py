@@ -6,11 +6,12 @@ Whoever reads the old mailbox opens nothing any more from that moment: codes go 
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from app.accounts.models import Login
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import Decision, refused
@@ -66,9 +67,12 @@ async def pending_change(db: Db, participant: PersonId) -> AddressChange | None:
     return newest if newest is not None and await now_in(db) < newest.expires_at else None
 
 
-async def confirm_address(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, code: str) -> Decision:
+async def confirm_address(
+    db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, login: UUID, code: str
+) -> Decision:
     """With the right code the new address counts at once and everywhere; every wrong one counts. An unsubscription
-    moves along. Never raises for a code, so that counting is kept. Raises NotThere."""
+    moves along. login: who confirms; every other one that was opened by the old address is closed to stored data.
+    Never raises for a code, so that counting is kept. Raises NotThere."""
     row = await _locked(db, participant)
     change = await _newest(db, participant)
     now = await now_in(db)
@@ -96,6 +100,8 @@ async def confirm_address(db: Db, wiring: Wiring, *, account: AccountId, partici
     await _mail(db, wiring, row, "address_changed", f"address-changed-{change.id}", before, {})
     for model in (AddressChange, DataCode):
         await db.execute(delete(model).where(model.participant_id == participant))
+    others = update(Login).where(Login.participant_id == participant, Login.id != login)
+    await db.execute(others.values(data_until=None))
     await _note(db, account, row, now)
     return decision
 

@@ -48,7 +48,7 @@ async def send_address_code(request: AnyRequest, db: Db, wiring: Wiring, login: 
     code = read_code(form)
     if code is not None:
         decision = await confirm_address(
-            db, wiring, account=person.account, participant=_participant(person), code=code
+            db, wiring, account=person.account, participant=_participant(person), login=person.login_id, code=code
         )
         if decision:
             return Redirect("/my-data", status_code=303)

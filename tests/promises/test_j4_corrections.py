@@ -49,6 +49,7 @@ async def test_j4_19b_a_participant_corrects_their_address(world: World):
     """By a code to the new one; the old one is told and opens nothing any more, and can be read nowhere."""
     await world.registered(world.anna)
     guest, forwarded = await world.guest(world.anna), await world.guest(world.anna, Scope.ROOM)
+    elsewhere = await world.guest(world.anna)  # whoever reads the old mailbox may have opened their data already
     await world.post(forwarded, "/my-data/code")
     old_code = await mailed_code(world, world.anna)
     assert (await world.post(guest, "/my-data/address", {"email": NEW})).status_code == 303
@@ -58,6 +59,7 @@ async def test_j4_19b_a_participant_corrects_their_address(world: World):
     assert (await world.post(guest, "/my-data/address/confirm", {"code": wrong})).status_code == 422
     assert (await world.post(guest, "/my-data/address/confirm", {"code": code})).status_code == 303
     assert (await world.post(guest, "/my-data/address/confirm", {"code": code})).status_code == 422  # once only
+    assert (await world.post(elsewhere, "/my-data/address", {"email": "thief@elsewhere.example"})).status_code == 401
     owner = await world.member(world.lab)
     for browser, page in ((guest, "/my-data"), (owner, f"/sessions/{world.lab.session}")):
         words = (await browser.open(page)).words
