@@ -18,6 +18,7 @@ from app.database import Db
 from app.errors import NotThere
 from app.library import correcting
 from app.library.lifeline import lifeline, placed
+from app.library.lines_page import lines_markup
 from app.library.ranges import NotSatisfiable, asked_range
 from app.library.reads import note_read
 from app.library.service import Media, find_media, recording_lines, review
@@ -43,7 +44,7 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
     await note_read(db, member, Action.SESSION_REVIEWED, f"session:{session}")
     study = await find_study(db, row.study_id)
     look = await look_at(db, wiring, session)
-    shown = await review(db, wiring, row, study)
+    shown = await review(db, wiring, row, study, look.names)
     notes = await notes_of_session(db, wiring.columns, session=row, study=study)
     return page(
         "library/review.html",
@@ -51,6 +52,7 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
         session=row,
         study=study,
         review=shown,
+        lines=lines_markup(shown.lines),
         listing=look.listing,
         silent=[line for line in look.listing.lines if not line.readable or line.erased_tracks or line.missing],
         lifeline=lifeline(shown),

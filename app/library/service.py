@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from app.accounts.service import member_names
 from app.database import Db, now_in
@@ -139,8 +139,10 @@ async def written(db: Db, wiring: Wiring, *, recording: UUID, speaker: PersonId 
     return Written(row=row, transcript=transcript, text=text, lines=said)
 
 
-async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Review:
-    """What can be played and read of a session now."""
+async def review(
+    db: Db, wiring: Wiring, session: Session, study: Study, names: Mapping[PersonId, str] | None = None
+) -> Review:
+    """What can be played and read of a session now. names: of everybody in it, where they are known already."""
     now = await now_in(db)
     found = await db.scalars(
         select(Recording)
@@ -157,7 +159,8 @@ async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Revi
     transcripts = await _transcripts_of(db, tracks)
     speakers = {transcripts[row.id].id: PersonId(row.person_id) for row in rows if row.id in transcripts}
     corrections = await corrections_of(db, wiring.columns, speakers)
-    names = await names_of(db, wiring.columns, {*(row.person_id for row in rows), *actors(corrections)})
+    if names is None:
+        names = await names_of(db, wiring.columns, {*(row.person_id for row in rows), *actors(corrections)})
     texts = await asyncio.gather(*(_read(wiring, row, transcripts.get(row.id)) for row in rows))
     recordings: list[Playable] = []
     lines: list[Line] = []
@@ -178,7 +181,7 @@ async def review(db: Db, wiring: Wiring, session: Session, study: Study) -> Revi
     )
 
 
-async def names_of(db: Db, columns: SealedColumns, persons: Collection[UUID]) -> dict[PersonId, str]:
+async def names_of(db: Db, columns: SealedColumns, persons: Collection[UUID] | Select[UUID]) -> dict[PersonId, str]:
     """First names of these participants, and of the account's members."""
     people = (await db.scalars(select(Participant).where(Participant.id.in_(persons)))).all()
     participants: dict[PersonId, str] = {}

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from app.sessions.models import Recording, Session
 from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
-from recordings.model import AccountId
+from recordings.model import AccountId, PersonId
 
 LOOK_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 15.0  # also when no row changed: dates come, and what is left is reckoned anew
@@ -38,19 +38,19 @@ class TooManyPages(TooManyTries):
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """A session as it stands at one moment."""
+    """A session as it stands at one moment. names: of everybody recorded in it, and of the account's members."""
 
     session: Session
     listing: Listing
+    names: Mapping[PersonId, str]
 
 
 async def look_at(db: Db, wiring: Wiring, session: UUID) -> Look:
     """Raises NotThere."""
     row = await find_session(db, session)
-    persons = (await db.scalars(select(Recording.person_id).where(Recording.session_id == session))).all()
-    names = await names_of(db, wiring.columns, persons)
+    names = await names_of(db, wiring.columns, select(Recording.person_id).where(Recording.session_id == session))
     listing = await recordings_of_session(db, row, await find_study(db, row.study_id), names)
-    return Look(session=row, listing=listing)
+    return Look(session=row, listing=listing, names=names)
 
 
 class _Watch:

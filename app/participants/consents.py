@@ -7,7 +7,7 @@ consent text or a fact of the notice changed, the participant is asked again bef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 
@@ -55,8 +55,12 @@ async def standing_consents(
     db: Db, *, session: SessionId, participant: PersonId, purpose: ConsentPurpose = ConsentPurpose.RESEARCH
 ) -> frozenset[ConsentKind]:
     """The kinds this participant agreed to for this purpose and has not taken back, whichever text they were shown."""
-    rows = await consent_log(db, session=session, participant=participant, purpose=purpose)
-    return standing(_entry(row) for row in rows)
+    return standing_in(await consent_log(db, session=session, participant=participant, purpose=purpose))
+
+
+def standing_in(log: Iterable[Consent]) -> frozenset[ConsentKind]:
+    """The kinds that a log of one session and purpose, oldest first, leaves agreed to."""
+    return standing(_entry(row) for row in log)
 
 
 async def entries(db: Db, *, session: SessionId, participant: PersonId) -> list[ConsentEntry]:

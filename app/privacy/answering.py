@@ -144,14 +144,15 @@ async def erase_answers(db: Db, wiring: Wiring, login: Login, session: UUID) -> 
     return Redirect(f"/receipt/{token}", status_code=303)
 
 
-async def may_answer_now(db: Db, *, session: Session, study: Study, participant: PersonId) -> Decision:
-    """The rule over the rows as they are now."""
+async def may_answer_now(
+    db: Db, *, session: Session, study: Study, participant: PersonId, response: Response | None
+) -> Decision:
+    """The rule over the rows as they are now. response: what this participant answered in this session."""
     invitation = await invitation_of(db, session=session.id, participant=participant)
     person = await db.get(Participant, participant)
     if invitation is None or person is None:
         raise NotThere
     now = await now_in(db)
-    response = await response_of(db, session=session.id, participant=participant)
     return may_answer(
         AnsweringFacts(
             state=SessionState(session.state),
@@ -180,7 +181,9 @@ async def _asked(db: Db, wiring: Wiring, login: SignedIn, session: UUID) -> Aske
         questions=await questions_for(db, study.id, lines),
         response=response,
         shown=lines,
-        decision=await may_answer_now(db, session=invited.session, study=study, participant=invited.participant),
+        decision=await may_answer_now(
+            db, session=invited.session, study=study, participant=invited.participant, response=response
+        ),
     )
 
 

@@ -46,8 +46,9 @@ async def beside_recordings(
     answered = await facts_of(db, responses, now)
     with_notes = {note.session_id for note in notes}
     recorded: dict[UUID, list[RecordingFacts]] = {}
-    for row in await db.scalars(select(Recording).where(Recording.session_id.in_(with_notes))):
-        recorded.setdefault(row.session_id, []).append(recording_facts(row, by_id[row.session_id]))
+    if with_notes:
+        for row in await db.scalars(select(Recording).where(Recording.session_id.in_(with_notes))):
+            recorded.setdefault(row.session_id, []).append(recording_facts(row, by_id[row.session_id]))
     found = {}
     for session, study in sessions:
         days = days_of(session, study)

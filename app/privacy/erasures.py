@@ -52,6 +52,8 @@ async def erasures(db: Db, columns: SealedColumns, *, limit: int, offset: int) -
 
 async def participant_names(db: Db, columns: SealedColumns, people: Collection[UUID]) -> dict[UUID, str]:
     """First names of those not erased."""
+    if not people:
+        return {}
     found = await db.scalars(select(Participant).where(Participant.id.in_(people), Participant.name.is_not(None)))
     return {row.id: columns.open(AccountId(row.account_id), PersonId(row.id), NAME_FIELD, row.name) for row in found}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +14,7 @@ from app.accounts.models import Member, Role
 from app.database import Db, now_in
 from app.invitations.models import Invitation
 from app.language import N_, NN_, Language, _, ngettext
-from app.participants.consents import consent_log, standing_consents
+from app.participants.consents import consent_log, standing_in
 from app.participants.models import Consent, Participant
 from app.participants.notice import kind_words
 from app.participants.service import EMAIL_FIELD, NAME_FIELD
@@ -24,9 +25,9 @@ from app.sessions.listing import RecordingLine, recordings_of_session
 from app.sessions.models import Recording, Session
 from app.sessions.policy import is_held
 from app.sessions.service import find_session, recording_facts
-from app.studies.models import ConsentKind, Study
+from app.studies.models import ConsentKind
 from app.studies.service import contact_of, find_study
-from recordings.model import AccountId, PersonId, SessionId
+from recordings.model import AccountId, PersonId
 
 _WATCHING = {
     Role.OWNER: NN_("%(n)s owner", "%(n)s owners"),
@@ -89,24 +90,31 @@ async def holdings(db: Db, columns: SealedColumns, *, account: AccountId, partic
     invited = await db.scalars(
         select(Invitation.session_id).where(Invitation.participant_id == participant).order_by(Invitation.created_at)
     )
-    sessions = [await _session(db, columns, participant, session) for session in invited]
+    log = await consent_log(db, participant=participant)
+    sessions = [await _session(db, columns, participant, session, log) for session in invited]
     titles = {session.id: session.study for session in sessions}
     return Holdings(
         name=columns.open(account, participant, NAME_FIELD, row.name),
         email=columns.open(account, participant, EMAIL_FIELD, row.email),
         language=Language(row.language).own_name if row.language else "",
         sessions=tuple(sessions),
-        consents=tuple(_consent(entry, titles) for entry in await consent_log(db, participant=participant)),
+        consents=tuple(_consent(entry, titles) for entry in log),
         watchers=await _watchers(db),
     )
 
 
-async def _session(db: Db, columns: SealedColumns, participant: PersonId, session: UUID) -> HeldSession:
+async def _session(
+    db: Db, columns: SealedColumns, participant: PersonId, session: UUID, log: Sequence[Consent]
+) -> HeldSession:
     row = await find_session(db, session)
     study = await find_study(db, row.study_id)
     contact = contact_of(columns, study)
     listing = await recordings_of_session(db, row, study, {participant: "you"})
-    given = await standing_consents(db, session=SessionId(session), participant=participant)
+    given = standing_in(entry for entry in log if entry.session_id == session)
+    mine = [line for line in listing.lines if line.person == participant]
+    found = await db.scalars(select(Recording).where(Recording.id.in_([line.id for line in mine]))) if mine else ()
+    recordings = {recording.id: recording for recording in found}
+    now = await now_in(db)
     return HeldSession(
         id=session,
         title=row.title,
@@ -114,24 +122,21 @@ async def _session(db: Db, columns: SealedColumns, participant: PersonId, sessio
         contact_name=contact.name,
         contact_email=contact.email,
         given=tuple(kind for kind in ConsentKind if kind in given),
-        recordings=tuple(
-            [await _recording(db, row, study, line) for line in listing.lines if line.person == participant]
-        ),
+        recordings=tuple(_recording(recordings[line.id], row, line, now) for line in mine),
         answers=await held_answers(db, columns, session=row, study=study, participant=participant),
     )
 
 
-async def _recording(db: Db, session: Session, study: Study, line: RecordingLine) -> HeldRecording:
-    row = await db.get_one(Recording, line.id)
+def _recording(row: Recording, session: Session, line: RecordingLine, now: datetime) -> HeldRecording:
     begun = row.recorded_at or row.created_at
-    held = is_held(recording_facts(row, session), await now_in(db))
+    held = is_held(recording_facts(row, session), now)
     return HeldRecording(
         held=(row.held_reason or "") if held else "",
         held_until=row.held_until if held else None,
         restricted=row.restricted_at is not None,
         asked=row.hidden_at is not None,
         line=line,
-        life=lifeline([(N_("recorded"), begun)], await now_in(db), ends_at=row.erased_at or line.keep_until),
+        life=lifeline([(N_("recorded"), begun)], now, ends_at=row.erased_at or line.keep_until),
     )
 
 

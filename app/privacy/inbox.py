@@ -67,7 +67,8 @@ async def inbox(db: Db, columns: SealedColumns, now: datetime, *, limit: int, of
 
 async def lines_of(db: Db, columns: SealedColumns, rows: list[DataRequest], now: datetime) -> list[RequestLine]:
     names = await participant_names(db, columns, {row.participant_id for row in rows})
-    found = await db.scalars(select(Erasure).where(Erasure.id.in_([row.erasure_id for row in rows if row.erasure_id])))
+    asked = [row.erasure_id for row in rows if row.erasure_id]
+    found = await db.scalars(select(Erasure).where(Erasure.id.in_(asked))) if asked else ()
     erasures = {erasure.id: erasure for erasure in found}
     return [
         _line(row, names.get(row.participant_id, ""), erasures.get(row.erasure_id) if row.erasure_id else None, now)

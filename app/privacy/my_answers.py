@@ -42,7 +42,7 @@ async def held_answers(
 ) -> HeldAnswers:
     """Of one participant and one session. Never past their date: then they are being erased."""
     response = await response_of(db, session=session.id, participant=participant)
-    may = await may_answer_now(db, session=session, study=study, participant=participant)
+    may = await may_answer_now(db, session=session, study=study, participant=participant, response=response)
     if response is None:
         return HeldAnswers(open=len(await questions_for(db, study.id, [])) if may else 0)
     lines = (await answers_of(db, columns, [response])).get(response.id, [])

@@ -34,6 +34,7 @@ from app.privacy.take_part import invited_to
 from app.privacy.withdrawal import withdraw
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
+from app.sessions.models import Session
 from app.sessions.service import find_session
 from app.studies.models import ConsentKind, Study
 from app.studies.service import find_study
@@ -47,8 +48,11 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
     if person.scope is not Scope.DATA:
         return await _code_page(request, db, wiring, person, Form())
     assert person.participant is not None
-    held = await holdings(db, wiring.columns, account=person.account, participant=person.participant)
+    # Held until the page is made, so that what asks for these rows by their ids finds them.
     row = await db.get_one(Participant, person.participant)
+    account = await db.get_one(Account, person.account)
+    _kept = await _session_and_study(db, person)
+    held = await holdings(db, wiring.columns, account=person.account, participant=person.participant)
     key = signing_key(wiring.settings.data_dir)
     asked = await db.scalars(
         select(Erasure).where(Erasure.person_id == person.participant).order_by(Erasure.asked_at.desc())
@@ -57,7 +61,7 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         "privacy/my_data.html",
         request,
         held=held,
-        account_name=(await db.get_one(Account, person.account)).name,
+        account_name=account.name,
         unsubscribed=row.email_index is not None and await is_suppressed(db, address_index=row.email_index),
         receipts=[(one, receipt_token(key, person.account, one.id)) for one in asked],
         form=Form(),
@@ -87,7 +91,7 @@ async def send_code(db: Db, wiring: Wiring, login: Login) -> Redirect:
         wiring,
         account=person.account,
         participant=person.participant,
-        study=await _study(db, person),
+        study=(await _session_and_study(db, person))[1],
     )
     await record(db, account=person.account, actor=person.actor, action=Action.CODE_ASKED, subject=person.actor)
     return Redirect("/my-data/code", status_code=303)
@@ -220,18 +224,20 @@ async def _code_page(
     )
 
 
-async def _study(db: Db, person: SignedIn) -> Study:
-    """The study of this login's session, whose contact and notice stand in the foot."""
+async def _session_and_study(db: Db, person: SignedIn) -> tuple[Session, Study]:
+    """Of this login; contact and notice of the study stand in the foot."""
     if person.session is None:
         raise NotThere
-    study = await find_study(db, (await find_session(db, person.session)).study_id)
+    session = await find_session(db, person.session)
+    study = await find_study(db, session.study_id)
     reader().study = study.language
-    return study
+    return session, study
 
 
 async def foot_of(db: Db, wiring: Wiring, person: SignedIn) -> dict[str, Any]:
     """The foot of every page about this person's data."""
-    told = await foot(db, wiring, account=person.account, study=await _study(db, person))
+    _session, study = await _session_and_study(db, person)
+    told = await foot(db, wiring, account=person.account, study=study)
     return {
         "contact": told.contact,
         "notice_date": told.notice_date,

@@ -76,6 +76,8 @@ async def facts_of(db: Db, rows: Iterable[Response], now: datetime) -> dict[UUID
     """What the rules look at, by response: its session's end, and holds on what was recorded of the same
     person in the same session."""
     rows = list(rows)
+    if not rows:
+        return {}
     sessions = {row.session_id for row in rows}
     ends = {one.id: one for one in await db.scalars(select(Session).where(Session.id.in_(sessions)))}
     people = {row.participant_id for row in rows}
