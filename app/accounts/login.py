@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select, text
 from app.accounts.models import Login as LoginRow
 from app.accounts.models import Member, Role, Scope
 from app.audit import Action, record
-from app.database import Db, now_in
+from app.database import Db, now_in, set_account
 from app.errors import Forbidden, SignInNeeded
 from app.sealed_columns import SealedColumns
 from app.settings import Settings
@@ -77,8 +77,15 @@ async def start_login(
     member: PersonId | None = None,
     participant: PersonId | None = None,
     session: SessionId | None = None,
+    former: SignedIn | None = None,
 ) -> Cookie:
-    """A new login, always with a fresh token; the account is set already. Returns the cookie to send."""
+    """A new login, always with a fresh token; the account is set already. former: the one this browser had, which
+    ends, since its cookie is replaced (ASVS 5.0 V7.2.4). Returns the cookie to send."""
+    if former is not None:
+        await db.flush()
+        await set_account(db, former.account)
+        await end_login(db, settings, former)
+        await set_account(db, account)
     token, now, login_id = new_token(), await now_in(db), uuid4()
     db.add(
         LoginRow(

@@ -72,7 +72,7 @@ async def ask_to_sign_in(db: Db, wiring: Wiring) -> Response[bytes]:
 
 
 @post("/sign-in/passkey")
-async def sign_in(request: AnyRequest, db: Db, wiring: Wiring) -> Template | Redirect:
+async def sign_in(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template | Redirect:
     site = _site(wiring.settings)
     form = await read_form(request)
     next_path = safe_next(form.values.get("next", "/"))
@@ -80,7 +80,9 @@ async def sign_in(request: AnyRequest, db: Db, wiring: Wiring) -> Template | Red
         known = await sign_in_with(db, site, answer=form.values.get("credential", ""))
     except PasskeyRefused as error:  # answered, not raised: the challenge stays spent
         return _refused(request, wiring.settings, error, next_path)
-    cookie = await start_login(db, wiring.settings, account=known.account, scope=Scope.MEMBER, member=known.member)
+    cookie = await start_login(
+        db, wiring.settings, account=known.account, scope=Scope.MEMBER, member=known.member, former=login
+    )
     return Redirect(next_path, status_code=303, cookies=[cookie])
 
 

@@ -49,10 +49,12 @@ async def show_link(request: Request[Any, Any, Any], token: str, next: str = "/"
 
 
 @post("/sign-in/{token:str}")
-async def sign_in(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Redirect:
+async def sign_in(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, token: str) -> Redirect:
     form = await read_form(request)
     used = await use_link(db, token=token)
-    cookie = await start_login(db, wiring.settings, account=used.account, scope=Scope.MEMBER, member=used.member)
+    cookie = await start_login(
+        db, wiring.settings, account=used.account, scope=Scope.MEMBER, member=used.member, former=login
+    )
     return Redirect(safe_next(form.values.get("next", "/")), status_code=303, cookies=[cookie])
 
 

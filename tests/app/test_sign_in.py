@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from sqlalchemy import update
 
@@ -76,6 +77,24 @@ async def test_signing_out_ends_the_login_in_the_database_too(cast: Cast) -> Non
     assert (await browser.get("/studies/new")).status_code == 200
     assert (await browser.post("/sign-out")).status_code == 303
     assert (await browser.get("/studies/new")).status_code == 401
+
+
+@pytest.mark.parametrize("before", ["owner", "researcher", "other_owner", "participant"])
+@pytest.mark.parametrize("way", ["link", "invitation", "data"])
+async def test_coming_in_anew_ends_the_login_this_browser_had_and_no_other(cast: Cast, before: str, way: str) -> None:
+    invited = httpx.URL(cast.participant.link).path
+    guest = {"name": "Anna", "email": "anna@home.example"}
+    path = {"link": await link_for(cast), "invitation": invited, "data": f"{invited}/data"}[way]
+    browser, elsewhere = await cast.browser(before), await cast.browser(before)
+    shown = f"/rooms/{cast.session}/ice" if before == "participant" else "/studies/new"
+    old = browser.headers["cookie"].removeprefix("login=")
+    assert (await (await cast.web.browser(old)).get(shown)).status_code in (200, 403)
+    came = await browser.post(path, data=guest if way == "invitation" else None)
+    assert came.status_code == 303
+    assert (await (await cast.web.browser(old)).get(shown)).status_code == 401
+    assert (await elsewhere.get(shown)).status_code in (200, 403)
+    new = came.headers["set-cookie"].partition("login=")[2].partition(";")[0]
+    assert (await (await cast.web.browser(new)).get("/" if way == "link" else "/my-data")).status_code == 200
 
 
 async def test_a_removed_member_is_out_at_once(cast: Cast) -> None:
