@@ -135,12 +135,11 @@ class ReorderBuffer:
         return out
 
     def _skip(self) -> Iterator[MediaPacket | Gap]:
-        """Gives up the oldest hole and goes on with the first packet behind it."""
-        follows = min(self._waiting)  # what is missing has always something behind it
-        for sequence in [s for s in self._missing if s < follows]:
-            del self._missing[sequence]
+        """Gives up the oldest hole and goes on with the first packet behind it: from the next number to the highest,
+        each is missing or waits."""
+        while self._next is not None and self._missing.pop(self._next, None) is not None:
+            self._next += 1
             self.given_up += 1
-        self._next = follows
         yield Gap.GAP
         yield from self._in_order()
 

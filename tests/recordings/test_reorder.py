@@ -99,6 +99,15 @@ def test_a_sender_of_holes_does_not_fill_memory() -> None:
         assert len(buffer._waiting) <= MOST_WAITING
 
 
+def test_hundreds_of_holes_are_given_up_each_with_its_gap_and_its_count() -> None:
+    buffer = ReorderBuffer(patience_s=1.0)
+    for number in range(0, 600, 3):
+        buffer.add(packet(number), 0.0)
+    given = out(buffer.add(packet(597 + LONGEST_REPAIR + 1), 0.0))
+    assert given == [thing for number in range(3, 600, 3) for thing in (Gap.GAP, number)] + [Gap.GAP, 1_110]
+    assert buffer.given_up == 2 * 199 + LONGEST_REPAIR
+
+
 @given(st.permutations(range(30)), st.sets(st.integers(1, 29), max_size=8))
 def test_any_order_comes_out_rising_with_a_gap_where_something_is_lost(order: list[int], lost: set[int]) -> None:
     buffer = ReorderBuffer(patience_s=1)
