@@ -10,6 +10,7 @@ more, wherever it lies. A file that was cut, changed or put together from two do
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from app.embedded_place import installed_programs
 from app.errors import JunierError
 from app.migrations import run
 from app.sealed_columns import PLATFORM, SealedColumns
+from recordings.encryption.files import sync_folder
 from recordings.encryption.keystore import KeyDestroyed, KeyMissing, KeyPath, KeyStore
 from recordings.encryption.sealed import SealBroken, frame_message, seal, unseal
 
@@ -66,7 +68,8 @@ class Header:
 
 
 def back_up(keys: KeyStore, owner_url: str, folder: Path, *, days: int, now: datetime) -> Path:
-    """A new file in `folder`, whole or not there. owner_url: the database as junier_owner. Raises BackupFailed."""
+    """A new file in `folder`, whole and on disk, or not there. owner_url: the database as junier_owner.
+    Raises BackupFailed."""
     revision = run.current(owner_url)
     if revision is None:
         raise BackupFailed("There is nothing to back up: the database is empty.")
@@ -86,7 +89,10 @@ def back_up(keys: KeyStore, owner_url: str, folder: Path, *, days: int, now: dat
             part.chmod(0o600)
             out.write(header.line())
             _dump(owner_url, out, key, header)
+            out.flush()
+            os.fsync(out.fileno())
         part.rename(file)
+        sync_folder(folder)
     finally:
         part.unlink(missing_ok=True)
     return file

@@ -201,3 +201,5 @@ def _told(action: Callable[[Settings], _Result]) -> _Result:
         raise click.ClickException(str(error)) from None
     except OperationalError as error:
         raise click.ClickException(f"The database cannot be reached: {error}") from None
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise click.ClickException(f"{error.filename or 'The file'}: {error.strerror}") from None

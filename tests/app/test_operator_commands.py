@@ -43,6 +43,8 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         made = run("backup", str(tmp_path / "backups"))
         assert made.exit_code == 0 and "can be restored until" in made.output
         [file] = (tmp_path / "backups").iterdir()
+        refused = run("backup", str(file / "folder"))
+        assert refused.exit_code == 1 and refused.output.endswith("Not a directory\n"), refused.output
         assert run("audit", "verify").output == "Unbroken: 1 events of 1 accounts.\n"
         sealed = run("erasure", "scan", "kanarienvogel", "kanarienvogel@lab.example")
         assert sealed.exit_code == 0 and sealed.output.startswith("0 hits in "), sealed.output
