@@ -25,7 +25,6 @@ FEWEST_PICTURES_PER_S = 10.0
 """Of a camera that is on; a screen that stands still sends next to none."""
 SILENT_DBOV = -85.0
 """Less power is no room, however quiet: a microphone that is off, unplugged or another one."""
-SILENT_S = 10.0
 SETTLED_S = 10.0
 """A stream that has just begun has lost the packets before its first one, and sends less than it will."""
 

@@ -116,7 +116,7 @@ class Peer(ABC):
         """Takes the media over; called in the moment DTLS is connected."""
 
     @abstractmethod
-    def _ended(self, why: Ended) -> None:
+    def _ended(self) -> None:
         """The last thing before `on_closed`; called once."""
 
     def _dtls_changed(self) -> None:
@@ -148,7 +148,7 @@ class Peer(ABC):
         if self._transport is not None:
             self._transport.close()
         self._closing = asyncio.ensure_future(self._pc.close())
-        self._ended(why)
+        self._ended()
         if self.on_closed is not None:
             self.on_closed(why)
 
@@ -219,7 +219,7 @@ class Publication(Peer):
             reception.taps.append(self._source)
         return transport
 
-    def _ended(self, why: Ended) -> None:
+    def _ended(self) -> None:
         if self._reception is not None:
             self._reception.release()
         for viewing in tuple(self._viewings):
@@ -279,7 +279,7 @@ class Viewing(Peer):
         source.request_key_frame()
         return transport
 
-    def _ended(self, why: Ended) -> None:
+    def _ended(self) -> None:
         if self._forwarder is not None:
             self._publication.source.forwarders.remove(self._forwarder)
         self._publication.detach(self)

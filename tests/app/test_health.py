@@ -8,7 +8,6 @@ from app.room.health import (
     CALM_S,
     OVER_READINGS,
     SETTLED_S,
-    SILENT_S,
     Kept,
     Pulse,
     Rates,
@@ -132,8 +131,8 @@ def test_a_stream_that_is_not_to_be_recorded_or_waits_a_moment_is_no_alarm() -> 
 def test_silence_of_a_microphone_is_counted_until_it_is_heard(silence: Traffic) -> None:
     scene = Scene()
     scene.go(5)
-    scene.go(SILENT_S, silence)
-    assert scene.pulse.silent_s(scene.now) == SILENT_S
+    scene.go(10, silence)
+    assert scene.pulse.silent_s(scene.now) == 10
     assert scene.words[-1] is Word.GOOD, "it is told beside the word"
     scene.go(1)
     assert scene.pulse.silent_s(scene.now) == 0
