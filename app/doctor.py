@@ -17,6 +17,7 @@ from app import doctor_running as running
 from app.findings import Broken, Finding, Note, look
 from app.settings import Settings, SettingsError
 from app.third_parties import check_third_parties, relay_allowed, third_parties
+from recordings.storage.regions import PlaceRefused
 
 CONNECT_LIMIT_S = 5.0
 STUN_COOKIE = bytes.fromhex("2112a442")  # RFC 8489, section 5
@@ -152,6 +153,8 @@ def check_register(settings: Settings) -> str:
     try:
         others = [party for party in third_parties(settings) if not party.ours]
         check_third_parties(settings)
+    except PlaceRefused as error:
+        raise Broken(str(error), "see Storage") from None
     except SettingsError as error:
         raise Broken(str(error), "see docs/operators, The register of third parties") from None
     for party in others:
