@@ -28,8 +28,9 @@ def ntp_seconds(timestamp: int) -> float:
 class TickCount:
     """The RTP timestamps of one track as 64-bit ticks on a sane timeline.
 
-    A timestamp far ahead of the time that passed, or far behind the last one, is a sender that restarted
-    its clock (or a hostile one): counting goes on as if the time since the last packet had passed.
+    A timestamp far ahead of the time that passed, at once or little by little, or far behind the last one, is a
+    sender that restarted its clock (or a hostile one): counting goes on as if the time since the last packet had
+    passed.
     """
 
     MOST_AHEAD_S = 60.0
@@ -40,16 +41,19 @@ class TickCount:
         self._last: int | None = None
         self._seen_at = 0.0
         self._shift = 0
+        self._first, self._began_at = 0, 0.0
 
     def at(self, timestamp: int, now: float) -> int:
         """The ticks of a 32-bit timestamp that is handed on at `now` (monotonic seconds)."""
         if self._last is None:
-            self._last, self._seen_at = timestamp, now
+            self._last = self._first = timestamp
+            self._seen_at = self._began_at = now
             return timestamp
         raw = unwrap_ticks(timestamp, self._last)
         passed = int((now - self._seen_at) * self._rate)
         step = raw - self._last
-        if step - passed > self.MOST_AHEAD_S * self._rate or step < -self.MOST_BEHIND_S * self._rate:
+        lead = raw + self._shift - self._first - (now - self._began_at) * self._rate
+        if max(step - passed, lead) > self.MOST_AHEAD_S * self._rate or step < -self.MOST_BEHIND_S * self._rate:
             self._shift += passed - step
         self._last, self._seen_at = raw, now
         return raw + self._shift

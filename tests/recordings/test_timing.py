@@ -71,3 +71,17 @@ def test_a_pause_of_the_sender_is_no_jump() -> None:
 
 def test_nothing_is_known_before_the_first_packet() -> None:
     assert TickCount(90_000).of(5) is None
+
+
+def test_a_clock_that_runs_away_in_small_steps_gains_no_more_than_in_one() -> None:
+    count, most = TickCount(90_000), int(TickCount.MOST_AHEAD_S * 90_000)
+    ticks = [count.at(number * most % 2**32, number * 0.03) for number in range(300)]
+    assert ticks == sorted(ticks)
+    assert ticks[-1] <= most + 300 * 0.03 * 90_000
+    assert count.at((299 * most + 2_700) % 2**32, 9.0) == ticks[-1] + 2_700, "an honest step counts again"
+
+
+def test_hours_of_an_honest_clock_change_nothing() -> None:
+    count = TickCount(48_000)
+    for number in range(0, 1_000_000, 7):
+        assert count.at(number * 960 % 2**32, number * 0.0199999) == number * 960
