@@ -116,13 +116,15 @@ class Deployment:
         """Exactly what the container would have."""
         plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         image = image_environment()
-        [volume] = self.services[service]["volumes"]
+        volume, *files = self.services[service]["volumes"]
         assert image["JUNIER_DATA_DIR"] == volume.partition(":")[2], "what is kept must outlive the container"
         told = {name: str(value) for name, value in self.services[service]["environment"].items()}
         for name in {"DATABASE_URL", "MIGRATION_DATABASE_URL"} & told.keys():
             told[name] = told[name].replace("@127.0.0.1:5432/", f"@127.0.0.1:{self.database_port}/")
         image["PATH"] = plain["PATH"]  # this machine's Python has the packages
         moved = {"JUNIER_DATA_DIR": str(self.folder)}
+        places = {file.split(":")[1]: str(ROOT / file.split(":")[0]) for file in files}
+        moved |= {name: places[value] for name, value in told.items() if value in places}
         if service in self.private_ports:
             moved["JUNIER_METRICS_PORT"] = str(self.private_ports[service])
         return plain | image | told | moved
