@@ -56,7 +56,7 @@ def page(template: str, request: AnyRequest, *, status: int = 200, **context: An
     A `form` in it that was not taken is told to programs as a problem with a reason for each field (RFC 9457);
     `wrong_lines`: more such pairs of a field and its reason."""
     form = context.get("form")
-    if status >= 400 and isinstance(form, Form) and not _reads_pages(request):
+    if status >= 400 and isinstance(form, Form) and not reads_pages(request):
         return _refused_form(status, [*form.errors.items(), *context.get("wrong_lines", ())])
     known = {
         "login": request.scope["state"].get("login"),
@@ -68,7 +68,8 @@ def page(template: str, request: AnyRequest, *, status: int = 200, **context: An
     return Template(template_name=template, context=known | context, status_code=status, media_type=MediaType.HTML)
 
 
-def _reads_pages(request: AnyRequest) -> bool:
+def reads_pages(request: AnyRequest) -> bool:
+    """A browser; programs are told in problem+json."""
     return "text/html" in request.headers.get("accept", "")
 
 
@@ -226,7 +227,7 @@ def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
     headers = {"retry-after": "5"} if status == 503 else {}
     if retry_after_s := getattr(error, "retry_after_s", None):  # ours, or a media process's
         headers = {"retry-after": str(retry_after_s)}
-    if not _reads_pages(request):
+    if not reads_pages(request):
         problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": message}
         if reference:
             problem["reference"] = reference

@@ -20,9 +20,9 @@ from app.database import Db
 from app.errors import NotThere, SignInNeeded
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
-from app.invitations.service import accept, find_by_token, invitation_behind, invitation_of
+from app.invitations.service import LinkUnknown, accept, find_by_token, invitation_behind, invitation_of
 from app.language import read_language, reader
-from app.pages import FOR_PARTICIPANTS, AnyRequest, page
+from app.pages import FOR_PARTICIPANTS, AnyRequest, page, reads_pages
 from app.participants.consents import entries, give_consent, standing_consents
 from app.participants.forms import read_change, read_registration, read_switches
 from app.participants.models import Participant
@@ -248,7 +248,10 @@ async def _invitation_page(
 
 
 async def _closed(request: AnyRequest, db: Db, wiring: Wiring, token: str) -> Template:
-    """Whom to ask for a new link, and the way to what is still held. Of somebody erased nothing is known any more."""
+    """Whom to ask for a new link, and the way to what is still held. Of somebody erased nothing is known any more.
+    Raises LinkUnknown for programs."""
+    if not reads_pages(request):
+        raise LinkUnknown
     invitation = await invitation_behind(db, token)
     context: dict[str, Any] = {"contact": None, "held": False}
     if invitation is not None and (await db.get_one(Participant, invitation.participant_id)).erased_at is None:

@@ -151,7 +151,9 @@ async def test_programs_are_refused_with_a_problem_detail(world: World, crowd: C
 OPEN = {
     "/health",
     "/.well-known/security.txt",
+    "/promises",
     "/sign-in",
+    "/sign-in/passkey/challenge",
     "/static/{file_path:path}",
     "/outbox",
     "/outbox/{mail:uuid}",
