@@ -1,5 +1,7 @@
 """Fixtures live in tests/fixtures, one file per real part; each is named here."""
 
+from hypothesis import HealthCheck, settings
+
 pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.web",
@@ -7,3 +9,7 @@ pytest_plugins = [
     "tests.fixtures.weed",
     "tests.journeys.stage",
 ]
+
+# No test is about speed: a busy machine makes none of them red.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
