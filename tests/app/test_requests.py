@@ -118,7 +118,7 @@ async def test_what_does_not_fit_is_said_and_changes_nothing(
     assert await requests(cast) == []
 
 
-@pytest.mark.parametrize("name", ["<b>Anna</b>", "{{ 7 * 7 }}", "=cmd()", "O'Neill & Söhne", "安娜"])
+@pytest.mark.parametrize("name", ["<b>Anna</b>", "{{ 12345 * 6789 }}", "=cmd()", "O'Neill & Söhne", "安娜"])
 async def test_a_name_is_a_name_whatever_it_looks_like(cast: Cast, name: str) -> None:
     browser = await inside(cast)
     assert (await browser.post("/my-data/name", data={"name": name})).status_code == 303
@@ -128,7 +128,7 @@ async def test_a_name_is_a_name_whatever_it_looks_like(cast: Cast, name: str) ->
             cast.wiring.columns.open(cast.account, cast.participant.participant, "participant.name", row.name) == name
         )
     page = (await browser.get("/my-data")).text
-    assert "<b>Anna" not in page and "49" not in page.split("Kept by")[0]
+    assert "<b>Anna" not in page and "83810205" not in page
     assert (await browser.post("/my-data/name", data={"name": name})).status_code == 303
     assert len(await requests(cast)) == 1, "the same name again is no second correction"
 
