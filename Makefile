@@ -1,6 +1,6 @@
 # Junier: `make demo` to try it, `make run` to use it, `make test` to check it.
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TRIALS_ARGS ?=
