@@ -51,7 +51,7 @@ MAIL_CONTEXT = {
     "contact_name": "Olga Ostrowska", "contact_email": "olga@lab.example", "notice_date": date(2026, 11, 22),
     "when": "", "words": "", "link": "https://x.example/i/1", "unsubscribe_link": "https://x.example/u/1",
     "code": "123456", "minutes": 10, "receipt": "E-1", "certificate_link": "https://x.example/c/1",
-    "kind": "objection", "outcome": "refused",
+    "kind": "objection", "outcome": "refused", "due_on": date(2027, 1, 22),
 }  # fmt: skip
 STUDY_FORM = {
     "title": "Gardens", "contact_name": "Olga", "contact_email": "olga@lab.example", "consent_text": "We ask.",
