@@ -209,8 +209,8 @@ class Room:
             await client.close()
         return sum(track.frames for stream in facts.streams for track in stream.tracks)
 
-    async def goes_on(self, more: int = 40) -> None:
-        """Capture adds frames."""
+    async def goes_on(self, more: int = 90) -> None:
+        """Capture adds frames, for longer than a permission lasts: one has come since."""
         before = await self.frames_kept()
         async with asyncio.timeout(LIMIT_SECONDS):
             while await self.frames_kept() < before + more:
