@@ -85,7 +85,8 @@ def test_in_production_every_line_is_one_json_object_with_listed_keys_only() -> 
 SAFE_CALLS = {"type", "place_of", "len", "round"}
 SAFE_NAMES = {
     "reference",  # random
-    "accounts", "addresses", "ended", "erasures", "leftovers", "unfinished", "faults", "returncode", "attempts",  # numbers
+    "accounts", "addresses", "ended", "erasures", "leftovers", "unfinished",  # numbers
+    "faults", "returncode", "attempts",
     "name",  # of a child process
     "data_dir", "folder", "orphan",  # where the operator put the data
 }  # fmt: skip

@@ -149,7 +149,8 @@ async def test_a_participant_erases_just_the_answers(cast: Cast, tmp_path: Path)
         assert await db.scalar(select(Recording.erased_at)) is None
     told = (await browser.get("/my-data")).text
     assert "Erased on" in told and SAID not in told
-    assert "What you answered after the session is gone" in (await (await cast.browser("stranger")).get(receipt.headers["location"])).text
+    shown = (await (await cast.browser("stranger")).get(receipt.headers["location"])).text
+    assert "What you answered after the session is gone" in shown
     assert (await browser.get(path)).status_code == 404
     assert (await browser.post(path_of(cast), data=filled(asked))).status_code == 409, "not asked again"
     assert await answers(cast) == []

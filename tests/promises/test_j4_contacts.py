@@ -45,7 +45,8 @@ EVERYWHERE = Settings(
     turn_urls="turns:turn.example:443",
     platform_contact="help@platform.example",
 )
-FOR_MEMBERS = {"member_added", "request_received", "request_unanswered", "request_waiting", "retention_reminder", "sign_in"}
+FOR_MEMBERS = {"member_added", "retention_reminder", "sign_in"}
+FOR_MEMBERS |= {"request_received", "request_unanswered", "request_waiting"}
 MAIL_CONTEXT = {
     "settings": EVERYWHERE, "to_name": "Anna", "account_name": "Kitchen Lab", "study_title": "Kitchens",
     "contact_name": "Olga Ostrowska", "contact_email": "olga@lab.example", "notice_date": date(2026, 11, 22),
