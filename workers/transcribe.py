@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from sqlalchemy import update
+
 from app.database import Db
 from app.library.transcripts import (
     NO_WORDS,
@@ -190,10 +192,10 @@ async def _publish(db: Db, transcript_id: UUID, heard: Transcription, model: str
 
 
 async def _progress(wiring: Wiring, account: AccountId, transcript_id: UUID, share: float) -> None:
+    """In one statement: what was published meanwhile stays as it is."""
     async with wiring.database.transaction(account) as db:
-        row = await db.get(Transcript, transcript_id)
-        if row is not None and row.state == TranscriptState.RUNNING:
-            row.progress = share
+        running = Transcript.id == transcript_id, Transcript.state == TranscriptState.RUNNING
+        await db.execute(update(Transcript).where(*running).values(progress=share))
 
 
 def _text(task: _Task, heard: Transcription, model: str) -> TranscriptText:
