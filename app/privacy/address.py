@@ -16,15 +16,14 @@ from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import Decision, refused
 from app.errors import NotThere, TooManyTries
-from app.language import Language
-from app.mail.service import is_suppressed, queue, readdress, suppress
+from app.mail.service import is_suppressed, readdress, suppress
 from app.participants.models import AddressChange, DataCode, Participant
 from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code
-from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD, NAME_FIELD, foot, mail_language
+from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD
 from app.privacy.models import RequestKind, RequestState
 from app.privacy.policy import receipt_number
 from app.privacy.requests import note_request
-from app.privacy.telling import study_of
+from app.privacy.telling import tell_participant
 from app.tokens import CODE_LIFE, new_code, same, token_hash
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
@@ -139,29 +138,8 @@ async def _has_somebody_else(db: Db, row: Participant, index: bytes) -> bool:
 async def _mail(
     db: Db, wiring: Wiring, row: Participant, template: str, key: str, to: str, context: dict[str, object]
 ) -> None:
-    account, person = AccountId(row.account_id), PersonId(row.id)
-    study = await study_of(db, person)
-    about = await foot(db, wiring, account=account, study=study) if study else None
-    await queue(
-        db,
-        wiring.columns,
-        settings=wiring.settings,
-        account=account,
-        person=person,
-        template=template,
-        key=key,
-        optional=False,
-        language=mail_language(row, study) if study else Language.EN,
-        context={
-            "minutes": int(CODE_LIFE.total_seconds() // 60),
-            "contact_name": about.contact.name if about else "",
-            "contact_email": about.contact.email if about else "",
-            "notice_date": about.notice_date if about else None,
-            **context,
-        },
-        to_name=wiring.columns.open(account, person, NAME_FIELD, row.name),
-        to_email=to,
-    )
+    facts = {"minutes": int(CODE_LIFE.total_seconds() // 60), **context}
+    await tell_participant(db, wiring, participant=PersonId(row.id), template=template, key=key, context=facts, to=to)
 
 
 def _actor(row: Participant) -> str:

@@ -73,10 +73,17 @@ async def tell_operator(
 
 
 async def tell_participant(
-    db: Db, wiring: Wiring, *, participant: PersonId, template: str, key: str, context: Mapping[str, object]
+    db: Db,
+    wiring: Wiring,
+    *,
+    participant: PersonId,
+    template: str,
+    key: str,
+    context: Mapping[str, object],
+    to: str | None = None,
 ) -> UUID | None:
-    """A mail to the registered address, which unsubscribing does not stop; None when the person is erased or it was
-    written before."""
+    """A mail to the registered address, or to `to`, which unsubscribing does not stop; None when the person is erased
+    or it was written before."""
     row = await db.get(Participant, participant)
     if row is None or row.email is None:
         return None
@@ -101,7 +108,7 @@ async def tell_participant(
             **context,
         },
         to_name=wiring.columns.open(account, participant, NAME_FIELD, row.name),
-        to_email=wiring.columns.open(account, participant, EMAIL_FIELD, row.email),
+        to_email=to or wiring.columns.open(account, participant, EMAIL_FIELD, row.email),
     )
 
 
