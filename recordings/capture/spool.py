@@ -228,7 +228,8 @@ class Spool:
         """After a start: everything that lies here becomes ready, torn tails cut; returns how many
         pieces. Journals of takes that died have no end and tell by that."""
         found = [path for path in self._root.rglob("*") if path.is_file() and path.parent != self._root]  # not ours
-        for path in sorted(found, key=lambda path: (path.stat().st_mtime, path)):
+        written = sorted((path.stat().st_mtime, path) for path in found)  # before cutting, which may count as writing
+        for since, path in written:
             if path.name.endswith(PART):
                 path = self._whole(path)
             key = path.relative_to(self._root).as_posix()
@@ -237,7 +238,7 @@ class Spool:
                 path.unlink(missing_ok=True)
                 continue
             if key not in self._ready:
-                piece = self._ready[key] = Piece(key=key, path=path, bytes=size, since=path.stat().st_mtime)
+                piece = self._ready[key] = Piece(key=key, path=path, bytes=size, since=since)
                 self._index(piece)
                 self._remember(key, size)
         return len(self._ready)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -199,6 +200,19 @@ def test_a_take_number_is_never_used_twice(scene):
     scene.spool = Spool(scene.root, 1 << 30)  # a second process on the same folder
     with pytest.raises(FileExistsError):
         scene.recorder(take=1)
+
+
+def test_after_a_crash_the_oldest_is_what_was_written_first_whatever_had_to_be_cut(scene):
+    scene.capture(scene.recorder(), 1)
+    camera = track_prefix(scene.tracks[CAMERA])
+    parts = sorted((scene.root / camera).rglob("*.part"))
+    for written_at, part in enumerate(parts, start=1_000):
+        part.write_bytes(part.read_bytes() + b"torn")
+        os.utime(part, (written_at, written_at))
+    scene.spool = Spool(scene.root, 1 << 30)
+    scene.spool.recover()
+    assert len(parts) == 2
+    assert scene.spool.oldest_of_track(camera) == scene.spool.waiting(camera).oldest_since == 1_000
 
 
 def test_files_belong_to_us_alone(scene):
