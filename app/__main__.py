@@ -80,9 +80,10 @@ def web(with_parent: bool) -> None:
         from workers.__main__ import run_light
 
         background.append(run_light)
+    app = Observed(create_app(wiring, background=background, node_client=node))
     _leave_to_stay()
     uvicorn.run(
-        Observed(create_app(wiring, background=background, node_client=node)),
+        app,
         host=settings.listen_host,
         port=settings.listen_port,
         log_config=None,
