@@ -85,14 +85,25 @@ async def sign_in(page: Page, cast: Cast, served: str) -> None:
     await page.wait_for_url(f"{served}/")
 
 
+SQUEEZED = """() => [...document.querySelectorAll('main *')].filter(element => {
+  const words = [...element.childNodes].filter(node => node.nodeType === 3).map(node => node.data.trim()).join('')
+  const box = element.getBoundingClientRect()
+  return words.length > 5 && box.width < 28 && box.height > 80
+}).slice(0, 3).map(element => element.outerHTML.slice(0, 120))"""
+"""Words set letter under letter because their column has no room."""
+
+
 async def problems(page: Page) -> list[str]:
-    """axe's findings on the page as it stands."""
+    """axe's findings on the page as it stands, and words that nobody can read for want of room."""
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(AXE.read_text())
     found = await page.evaluate(
         "tags => axe.run({runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", TAGS
     )
-    return [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in found["violations"]]
+    squeezed = await page.evaluate(SQUEEZED)
+    return [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in found["violations"]] + [
+        f"squeezed: {html}" for html in squeezed
+    ]
 
 
 async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
