@@ -70,9 +70,14 @@ async def now_in(db: Db) -> datetime:
     root, moment = db.info.get("now", (None, None))
     if moment is None or root is not db.sync_session.get_transaction():
         moment = (await db.execute(text("SELECT now()"))).scalar_one()
-        db.info["now"] = db.sync_session.get_transaction(), moment
+        remember_now(db, moment)
     found: datetime = moment
     return found
+
+
+def remember_now(db: Db, now: datetime) -> None:
+    """now: as a statement of this very transaction has told it."""
+    db.info["now"] = db.sync_session.get_transaction(), now
 
 
 async def door(db: Db, function: str, **arguments: Any) -> Any:

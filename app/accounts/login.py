@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.params import Dependency
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, text
 
 from app.accounts.models import Login as LoginRow
-from app.accounts.models import Member, Role, Scope
+from app.accounts.models import Role, Scope
 from app.audit import Action, record
-from app.database import Db, now_in, set_account
+from app.database import Db, now_in, remember_now, set_account
 from app.errors import Forbidden, SignInNeeded
 from app.sealed_columns import SealedColumns
 from app.settings import Settings
@@ -121,27 +121,19 @@ async def end_logins_of(db: Db, *, person: PersonId) -> None:
 
 async def find_login(db: Db, columns: SealedColumns, token: str) -> SignedIn | None:
     """The login of a cookie, and from here on its account is set; None when unknown, ended or expired."""
-    known = (await db.execute(_ENTER, {"token_hash": token_hash(token, PURPOSE)})).first()
-    if known is None:
+    row = (await db.execute(_ENTER, {"token_hash": token_hash(token, PURPOSE)})).first()
+    if row is None:
         return None
-    account = AccountId(known.account_id)
-    found = await db.execute(
-        select(LoginRow, Member, func.now())
-        .outerjoin(Member, Member.id == LoginRow.member_id)
-        .where(LoginRow.id == known.login_id)
-    )
-    seen = found.one_or_none()
-    if seen is None:
-        return None
-    row, member, now = seen.tuple()
+    account, now = AccountId(row.account_id), row.now
+    remember_now(db, now)
     if row.expires_at <= now:
         return None
     name, role = "", None
     if row.member_id is not None:
-        if member is None or member.removed_at is not None:
+        if row.member_role is None or row.removed_at is not None:
             return None
-        role = Role(member.role)
-        name = columns.open(account, PersonId(member.id), "member.name", member.name)
+        role = Role(row.member_role)
+        name = columns.open(account, PersonId(row.member_id), "member.name", row.member_name)
     return SignedIn(
         login_id=row.id,
         account=account,
@@ -194,7 +186,14 @@ def _cookie(settings: Settings, token: str, seconds: int) -> Cookie:
 
 
 _ENTER = text(
-    "SELECT account_id, login_id, set_config('junier.account_id', account_id::text, true) "
-    "FROM find_login(token_hash => :token_hash)"
+    "SELECT seen.*, now() AS now "
+    "FROM (SELECT login_id, set_config('junier.account_id', account_id::text, true) AS entered "
+    "FROM find_login(token_hash => :token_hash) OFFSET 0) AS known "
+    "CROSS JOIN LATERAL (SELECT login.id, login.account_id, login.scope, login.member_id, login.participant_id, "
+    "login.session_id, login.expires_at, login.data_until, "
+    "member.role AS member_role, member.name AS member_name, member.removed_at "
+    "FROM login LEFT JOIN member ON member.id = login.member_id "
+    "WHERE login.id = known.login_id AND known.entered <> '' OFFSET 0) AS seen"
 )
-"""The account of a login, set for this transaction: one question, since every page asks it."""
+"""A login by its token, its account set for this transaction on the way: one question, since every page asks it.
+OFFSET 0 keeps the two parts apart, so that the rows of the account are looked for once it is set."""
