@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+FROM_1900_TO_1970_S = 2_208_988_800
+
 
 def unwrap(value: int, near: int, bits: int) -> int:
     """The integer congruent to `value` modulo 2**bits that is closest to `near`; ties go forward."""
@@ -20,9 +22,13 @@ def unwrap_ticks(timestamp: int, near: int) -> int:
     return unwrap(timestamp, near, 32)
 
 
-def ntp_seconds(timestamp: int) -> float:
-    """A 64-bit NTP timestamp (32.32 fixed point, RFC 3550 §4) in seconds since 1900; exact to half a microsecond."""
-    return timestamp / 4_294_967_296
+def ntp_seconds(timestamp: int, near_utc: float) -> float:
+    """A 64-bit NTP timestamp (32.32 fixed point, RFC 3550 §4) in seconds since 1900; exact to half a microsecond.
+
+    It does not say its era, which ends on 7 February 2036 (RFC 5905 §6): of all moments it may mean it is the one
+    nearest to `near_utc`."""
+    seconds = unwrap(timestamp >> 32, int(near_utc) + FROM_1900_TO_1970_S, 32)
+    return seconds + (timestamp & 0xFFFFFFFF) / 4_294_967_296
 
 
 class TickCount:

@@ -15,6 +15,12 @@ MUCH = 1.5
 """Times the limit: what a sender that obeys may need for a moment."""
 MOST_FRAMES_PER_S = 600
 """Pictures and packets of sound: Opus has 400 at most, a camera 120. Each may cost a chunk, however small it is."""
+MOST_REPORTS_PER_S = 500
+"""Messages of RTCP: a sender has a few, a viewer who loses much some fifty."""
+SMALL_PACKET_BYTES = 500
+MOST_SMALL_PACKETS_PER_S = 1_000
+"""Packets are counted as well, because each costs about the same: what the limit takes if all are rather small, and
+sound, repairs and probes beside it."""
 CUT_OFF_AFTER_S = 10.0
 KEPT_OUT_S = 60.0
 MOST_VIEWS = 4
@@ -38,6 +44,7 @@ class Meter:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._most_packets = MOST_SMALL_PACKETS_PER_S + limit / (8 * SMALL_PACKET_BYTES)
         self._before: tuple[Traffic, float] | None = None
         self._over_since: float | None = None
 
@@ -47,13 +54,20 @@ class Meter:
         if before is None or now <= before[1]:
             return False
         new, seconds = traffic - before[0], now - before[1]
-        much = 8 * new.bytes > MUCH * self._limit * seconds
-        if not much and new.pictures + new.sounds <= MOST_FRAMES_PER_S * seconds:
+        if not self._is_much(new, seconds):
             self._over_since = None
             return False
         if self._over_since is None:
             self._over_since = before[1]
         return now - self._over_since >= CUT_OFF_AFTER_S
+
+    def _is_much(self, new: Traffic, seconds: float) -> bool:
+        return (
+            8 * new.bytes > MUCH * self._limit * seconds
+            or new.pictures + new.sounds > MOST_FRAMES_PER_S * seconds
+            or new.packets > self._most_packets * seconds
+            or new.reports > MOST_REPORTS_PER_S * seconds
+        )
 
 
 def check_streams(in_session: int, in_account: int, *, of_session: int, of_account: int) -> None:

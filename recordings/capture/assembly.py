@@ -43,3 +43,6 @@ class Assembly(Protocol):
 
     def lost(self) -> None:
         """Packets are missing here: the frame being built is dropped."""
+
+    def flush(self) -> EncodedFrame | None:
+        """A frame known to be whole that only waits for the packet behind it, which may never come."""

@@ -70,6 +70,7 @@ class H264Assembly:
         self._fragments: list[bytes] = []
         self._bytes = self._sets_here = 0
         self._timestamp: int | None = None
+        self._waits = False  # the picture being built has had its marker
 
     def add(self, packet: MediaPacket) -> EncodedFrame | None:
         if not packet.payload:  # padding only (bandwidth probes)
@@ -81,13 +82,19 @@ class H264Assembly:
         if not self._collect(packet.payload):
             self.lost()
             return before
-        # one frame is given at a time: after a missing marker this one waits for the packet that follows it
-        return self._finish() if packet.marker and before is None else before
+        if packet.marker and before is None:
+            return self._finish()
+        self._waits = packet.marker  # one frame is given at a time: after a missing marker this one follows the next
+        return before
 
     def lost(self) -> None:
         """Packets are missing here: the picture being built is dropped and an IDR picture is needed."""
         self._drop()
         self.wants_key_frame = True
+
+    def flush(self) -> EncodedFrame | None:
+        """The picture that waits. One without a marker may be half a picture, and is left."""
+        return self._finish() if self._waits else None
 
     def _collect(self, payload: bytes) -> bool:
         """False if this cannot be what was sent."""
@@ -132,6 +139,7 @@ class H264Assembly:
         self._units, self._fragments = [], []
         self._bytes = self._sets_here = 0
         self._timestamp = None
+        self._waits = False
 
     def _finish(self) -> EncodedFrame | None:
         units, torn, timestamp = self._units, bool(self._fragments), self._timestamp or 0

@@ -24,3 +24,6 @@ class OpusAssembly:
 
     def lost(self) -> None:
         """Nothing refers to a lost frame."""
+
+    def flush(self) -> None:
+        """Nothing whole ever waits here."""

@@ -138,6 +138,12 @@ class _IncomingTrack:
             elif self.assembly.wants_key_frame:
                 self._hole = True
 
+    def release(self, now: float) -> None:
+        self.take(self.buffer.expire(float("inf")), now)
+        whole = self.assembly.flush()
+        if whole is not None:
+            self._give(whole, now)
+
     def _give(self, encoded: EncodedFrame, now: float) -> None:
         ticks = self.ticks.at(encoded.timestamp, now)
         last = self._last_frame
@@ -224,6 +230,7 @@ class Reception:
         self.taps: list[Tap] = []
         self.ignored = 0
         self._asked = self._bytes = self._bytes_told = self._key_frames_asked = 0
+        self._packets = self._reports = 0
 
     @property
     def traffic(self) -> Traffic:
@@ -243,10 +250,13 @@ class Reception:
             levels=sum(one.levels for one in self._loudness.values()),
             power=sum(one.power for one in self._loudness.values()),
             pauses=sum(one.pauses for one in self._loudness.values()),
+            packets=self._packets,
+            reports=self._reports,
         )
 
     def on_rtp(self, packet: bytes) -> None:
         self._bytes += len(packet)
+        self._packets += 1
         header = read_header(packet)
         if header is None:
             self.ignored += 1
@@ -270,7 +280,9 @@ class Reception:
             self._take_red(track, header)
 
     def on_rtcp(self, packet: bytes) -> None:
+        self._packets += 1
         for message in rtcp.read(packet):
+            self._reports += 1
             if isinstance(message, rtcp.SenderInfo):
                 self._report(message)
 
@@ -306,9 +318,9 @@ class Reception:
         self._ask_for_key_frame(self._now())
 
     def release(self) -> None:
-        """Nothing missing is waited for any longer: what waits behind holes goes to the sink."""
+        """Nothing is waited for any longer: what waits behind holes, or for a packet to follow, goes to the sink."""
         for track in self._tracks.values():
-            track.take(track.buffer.expire(float("inf")), self._now())
+            track.release(self._now())
 
     def _first_of(self, header: _Header) -> _IncomingTrack | None:
         """The track that this first packet begins; None if its payload type is no track's, or one of a kind that has
@@ -361,8 +373,9 @@ class Reception:
         track.last_report = (message.ntp >> 16 & 0xFFFFFFFF, self._now())
         for tap in self.taps:
             tap.report(track.kind, message)
+        utc = self._utc()
         self._sink.sender_report(
-            SenderReport(kind=track.kind, ntp=ntp_seconds(message.ntp), ticks=ticks, arrived_at=self._utc())
+            SenderReport(kind=track.kind, ntp=ntp_seconds(message.ntp, utc), ticks=ticks, arrived_at=utc)
         )
 
     def _ask_for_key_frame(self, now: float) -> None:

@@ -11,7 +11,8 @@ class Traffic:
 
     Packets received without doubles, recovered (came after being asked for), lost (given up), asked for again (NACK),
     ignored (not of this stream); bytes of all of them; key frames asked for (PLI); whole pictures; holes: places where
-    frames are missing; packets of sound, and of those what loudness.py counts.
+    frames are missing; packets of sound, and of those what loudness.py counts. packets: all of them, RTCP too;
+    reports: what RTCP said, message by message.
     """
 
     received: int = 0
@@ -27,6 +28,8 @@ class Traffic:
     levels: int = 0
     power: int = 0
     pauses: int = 0
+    packets: int = 0
+    reports: int = 0
 
     def __add__(self, other: Traffic) -> Traffic:
         return Traffic(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -100,11 +100,17 @@ class Uploader:
         """Erasure: drop everything under `prefix` here, and return once nothing of it is on its way
         to the store any more."""
         dropped = self._spool.discard(prefix)
-        for key in [key for key in self._refused if key.startswith(prefix)]:
-            del self._refused[key]
+        for known in (self._refused, self._failed):
+            for key in [key for key in known if key.startswith(prefix)]:
+                del known[key]
         while any(key.startswith(prefix) for key in self._in_flight):
             await asyncio.sleep(_IDLE_S / 10)
         return dropped
+
+    def keep_only(self, tracks: Collection[str]) -> None:
+        """Forget until when tracks are stored that nobody asks about any more; tracks: the prefixes of the others."""
+        for track in [track for track in self._stored_up_to if track not in tracks]:
+            del self._stored_up_to[track]
 
     def stored_up_to(self, prefix: str) -> float | None:
         """UTC until which everything captured under this track prefix is in the store."""
@@ -166,6 +172,8 @@ class Uploader:
 
     def _note_failure(self, piece: Piece, error: Exception) -> None:
         self._failures += 1
+        if self._spool.is_discarded(piece.key):
+            return
         self._failed[piece.key] += 1
         if isinstance(error, StoreError) and error.retry:
             self._stop_round, self._failing = True, str(error)

@@ -93,6 +93,9 @@ class Vp8Assembly:
         self._drop()
         self.wants_key_frame = True
 
+    def flush(self) -> None:
+        """Nothing whole ever waits here."""
+
     def _drop(self) -> None:
         self._parts = []
         self._bytes = 0

@@ -56,6 +56,22 @@ def test_a_stream_is_ended_that_sends_more_frames_than_anything_makes(pictures: 
     assert not any(told[: int(CUT_OFF_AFTER_S)])
 
 
+@pytest.mark.parametrize(
+    ("traffic", "ended"),
+    [
+        (Traffic(bytes=LIMIT // 8, packets=LIMIT // 8 // 1_000 + 450, reports=20), False),
+        (Traffic(bytes=LIMIT // 8, packets=1_250), False),
+        (Traffic(bytes=1_251 * 12, packets=1_251), True),  # empty ones, also of another stream
+        (Traffic(bytes=1_000, packets=20, reports=500), False),
+        (Traffic(bytes=1_000, packets=20, reports=501), True),
+    ],
+)
+def test_a_stream_is_ended_that_floods_with_tiny_packets_or_reports(traffic: Traffic, ended: bool) -> None:
+    told = list(metered(traffic for _ in range(20)))
+    assert any(told) is ended
+    assert not any(told[: int(CUT_OFF_AFTER_S)])
+
+
 def metered(seconds: Iterable[Traffic]) -> Iterator[bool]:
     """What came in each second."""
     meter, traffic, now = Meter(LIMIT), Traffic(), 100.0

@@ -93,6 +93,23 @@ def test_one_marker_missing_delays_and_loses_nothing() -> None:
     assert len(assembled(iter(those))) == 30
 
 
+def test_the_last_picture_comes_after_a_missing_marker_too() -> None:
+    """It waited for a packet behind it, and there is none at the end of a take."""
+    assembly = H264Assembly()
+    those = [replace(p, marker=p.marker and p.timestamp != 3_000 * 28) for p in packets(encoded(), single=True)]
+    frames = assembled(iter(those), assembly)
+    last = assembly.flush()
+    assert last is not None and assembly.flush() is None
+    assert len(frames) == 29 and len(decoded([*frames, last])) == 30
+
+
+def test_half_a_picture_is_not_flushed() -> None:
+    assembly = H264Assembly()
+    those = [p for p in packets(encoded(320, 240)) if p.timestamp <= 3_000]
+    assembled(iter(those[:-1]), assembly)
+    assert assembly.flush() is None
+
+
 def test_after_a_loss_nothing_is_given_until_an_idr_picture_with_its_beginning() -> None:
     assembly = H264Assembly()
     those = list(packets(encoded(320, 240), single=False))

@@ -199,6 +199,25 @@ def test_a_sender_report_reaches_the_sink_in_the_tracks_ticks() -> None:
     assert scene.reports == [SenderReport(kind=CAMERA, ntp=3_900_000_000.5, ticks=4_500, arrived_at=UTC)]
 
 
+def test_a_sender_report_after_2036_is_of_its_own_time() -> None:
+    scene = started()
+    scene.now = 300_000_000.0
+    moment = int(UTC + scene.now) + 2_208_988_800
+    assert moment >= 1 << 32
+    scene.reception.on_rtcp(struct.pack("!BBHLQLLL", 0x80, 200, 6, 1, (moment & 0xFFFFFFFF) << 32, 4_500, 1, 1))
+    assert [report.ntp for report in scene.reports] == [moment]
+
+
+def test_all_packets_and_reports_are_counted_whatever_they_are() -> None:
+    scene = started()
+    scene.take(rtp(3, payload=b"", pt=35), b"\x80", rtp(2, timestamp=3_000))
+    report = struct.pack("!BBHLQLLL", 0x80, 200, 6, 1, 1 << 32, 4_500, 1, 1)
+    for packet in (report * 3, rtcp.picture_loss(1, 2), b"\x80\xc8"):
+        scene.reception.on_rtcp(packet)
+    traffic = scene.reception.traffic
+    assert (traffic.packets, traffic.reports) == (2 + 3 + 3, 4)
+
+
 def test_only_the_first_ssrc_of_a_kind_is_heard() -> None:
     scene = started()
     scene.take(rtp(3, timestamp=6_000, ssrc=666), rtp(3, timestamp=6_000, pt=35))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from recordings.model import TrackKind
 from recordings.timing import (
+    FROM_1900_TO_1970_S,
     TickCount,
     ntp_seconds,
     unwrap,
@@ -45,7 +46,19 @@ def test_unwrapping_undoes_wrapping(near: int, step: int) -> None:
 
 
 def test_ntp_counts_from_1900_in_32_bit_fractions() -> None:
-    assert ntp_seconds(2_208_988_800 << 32 | 1 << 31) == 2_208_988_800.5
+    assert ntp_seconds(2_208_988_800 << 32 | 1 << 31, 0.0) == 2_208_988_800.5
+
+
+END_OF_ERA = (1 << 32) - FROM_1900_TO_1970_S
+"""7 February 2036, 06:28:16 UTC (RFC 5905 figure 4)."""
+
+
+@pytest.mark.parametrize("ahead", [-40, -0.5, 0, 0.5, 40])
+@pytest.mark.parametrize("at", [-20, 0, 20, 1_000_000_000])
+def test_an_era_of_ntp_ends_without_a_jump(at: float, ahead: float) -> None:
+    """A sender's clock is a little ahead or behind, and either may be in the new era first (RFC 5905 §6)."""
+    moment = END_OF_ERA + at + ahead + FROM_1900_TO_1970_S
+    assert ntp_seconds(int(moment * 2**32) & (1 << 64) - 1, END_OF_ERA + at) == moment
 
 
 def test_ticks_only_grow_and_a_wrap_is_not_a_jump() -> None:

@@ -95,6 +95,55 @@ async def test_it_tells_until_when_a_track_is_stored(scene):
     assert scene.now - 8 < scene.uploader.stored_up_to(voice) <= scene.now
 
 
+async def test_what_nobody_asks_about_any_more_is_forgotten(scene):
+    recorder = scene.recorder()
+    scene.capture(recorder, 12)
+    await scene.store_all()
+    camera, voice = (track_prefix(scene.tracks[kind]) for kind in (CAMERA, VOICE))
+    stored = scene.uploader.stored_up_to(camera)
+    scene.uploader.keep_only({camera})
+    assert scene.uploader.stored_up_to(camera) == stored
+    assert scene.uploader.stored_up_to(voice) is None
+    scene.capture(recorder, 12)
+    await scene.store_all()
+    assert scene.uploader.stored_up_to(voice) > stored, "known again with the next piece"
+
+
+@pytest.mark.parametrize("error", [StoreRefused("object lock"), StoreUnavailable("timed out"), MemoryError()])
+async def test_of_failures_nothing_is_remembered_of_what_was_erased(scene, error):
+    """Discarded before, while and after its put fails."""
+    recorder = scene.recorder()
+    scene.capture(recorder, 6)
+    recorder.close()
+    prefix = recording_prefix(scene.ref)
+
+    def fault(verb: str, key: str) -> None:
+        if verb == "put":
+            raise error
+
+    scene.store.fault = fault
+    await scene.uploader.round()
+    uploader = scene.uploader
+    assert uploader._failed
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(verb: str, key: str) -> None:
+        entered.set()
+        assert go_on.wait(10)
+        fault(verb, key)
+
+    scene.store.fault = slow
+    scene.now += 31
+    uploading = asyncio.create_task(uploader.round())
+    assert await asyncio.to_thread(entered.wait, 10)
+    discarding = asyncio.create_task(uploader.discard(prefix))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(uploading, discarding)
+    assert not uploader._failed and not uploader._refused
+    assert uploader.health().refused == 0 and uploader.health().pieces == 0
+
+
 async def test_what_is_discarded_on_its_way_is_taken_back(scene):
     recorder = scene.recorder()
     scene.capture(recorder, 6)
