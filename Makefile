@@ -4,13 +4,14 @@ WORKERS ?= 3
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TRIALS_ARGS ?=
+TRUST_ARGS ?=
 TEST_ARGS ?=
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check promises bench trials install browser lock revision messages clean
+.PHONY: help demo run test check promises bench trials trust install browser lock revision messages clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -39,6 +40,9 @@ bench: install browser ## Measure load, cost and completeness on this machine
 
 trials: install browser ## Kills, losses, fuzz and storage faults in their long form, about an hour (TRIALS_ARGS="--short")
 	$(BIN)/python -m tests.trials $(TRIALS_ARGS)
+
+trust: install browser ## Consent, isolation, retention, erasure and the audit log in their long form, with seeds (TRUST_ARGS="--short")
+	$(BIN)/python -m tests.trust $(TRUST_ARGS)
 
 install: .venv/installed.lock .venv/vendored.lock $(BIN)/junier ## Install what is needed into .venv and node_modules
 

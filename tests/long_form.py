@@ -1,0 +1,84 @@
+"""Long forms of tests: parts that run one after the other, each a pytest run of its own, with figures as JSON.
+
+A part that fails is told with its seed, the others go on. The figures are what tests gave tests.hostile.trial.note.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.machine import this_machine
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Tests, and how much of them: environment of the long and of the short form."""
+
+    tests: tuple[str, ...]
+    long: dict[str, str] = field(default_factory=dict)
+    short: dict[str, str] = field(default_factory=dict)
+    limit_s: int = 3600
+
+
+def run_parts(program: str, about: str, parts: Mapping[str, Part], results: Path) -> int:
+    """The command line of one set of parts, `--short` and `--only`; exit status 1 when a part failed."""
+    asked = argparse.ArgumentParser(prog=f"python -m {program}", description=about.partition("\n")[0])
+    asked.add_argument("--short", action="store_true", help="a little of each part")
+    asked.add_argument("--only", default="", help="parts, comma-separated: " + ", ".join(parts))
+    given = asked.parse_args()
+    names = [name.strip() for name in given.only.split(",") if name.strip()] or list(parts)
+    if unknown := [name for name in names if name not in parts]:
+        asked.error(f"no such part: {', '.join(unknown)}")
+    seed = os.environ.get("TRIAL_SEED") or str(random.SystemRandom().randrange(1 << 32))
+    print(f"TRIAL_SEED={seed}", flush=True)
+    ran = {name: _run(parts[name], short=given.short, seed=seed) for name in names}
+    told = {
+        "form": "short" if given.short else "long",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": asdict(this_machine()),
+        "seed": int(seed),
+        "parts": ran,
+    }
+    if len(names) == len(parts):  # some of it is no record of all of it
+        results.write_text(json.dumps(told, indent=1) + "\n")
+    for name, part in ran.items():
+        print(f"{name}: {'passed' if part['passed'] else 'FAILED'} in {part['seconds']} s")
+    return 0 if all(part["passed"] for part in ran.values()) else 1
+
+
+def _run(part: Part, *, short: bool, seed: str) -> dict[str, Any]:
+    """One part: whether it passed, what it was asked for, and the figures its tests noted."""
+    much = part.short if short else part.long
+    with tempfile.TemporaryDirectory(prefix="junier-trials-") as folder:
+        figures = Path(folder) / "figures"
+        fuzz_seed = str(int(seed) % (1 << 31))
+        environment = os.environ | much | {"TRIAL_SEED": seed, "FUZZ_SEED": fuzz_seed, "TRIAL_FIGURES": str(figures)}
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "timeout=0", *part.tests]
+        began_at = time.monotonic()
+        try:
+            passed = not subprocess.run(
+                command, cwd=ROOT, env=environment, timeout=part.limit_s, check=False
+            ).returncode
+        except subprocess.TimeoutExpired:
+            passed = False
+        lines = figures.read_text().splitlines() if figures.exists() else []
+    return {
+        "passed": passed,
+        "seconds": round(time.monotonic() - began_at),
+        "asked": much,
+        "figures": [json.loads(line) for line in lines],
+    }
