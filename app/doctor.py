@@ -119,11 +119,18 @@ def check_keys(settings: Settings) -> str:
         return f"made at the first start in {settings.keys_folder.absolute()}"
     try:
         keys = open_keys(settings)
-        said, began = keys.check(), keys.epoch_began()
+        health = keys.check()
     except KeyStoreError as error:
         raise Broken(
             str(error), f"put back {settings.master_key_path}, its .epochs folder or {settings.keys_folder}"
         ) from None
+    if health.damaged:
+        raise Broken(
+            f"the keys of {len(health.damaged)} accounts do not open ({', '.join(map(str, health.damaged))}): nothing "
+            "kept for them can be read",
+            "put their key back from a live copy of the key store (docs/operators, Keys and backup)",
+        )
+    said, began = f"{health.where} {health.accounts} accounts have one.", health.epoch_began
     if began is not None and datetime.now(UTC) - began > timedelta(hours=2 * settings.key_epoch_hours):
         raise Note(
             f"{said} The key epoch of {began:%Y-%m-%d %H:%M} has not ended: an old copy of the keys still opens",

@@ -29,8 +29,11 @@ async def renew_keys(wiring: Wiring, now: datetime) -> bool:
     ended = await asyncio.to_thread(lambda: end_backups(keys, days=settings.backup_days, today=today))
     if ended:
         log.info("%s keys of backups ended", ended)
-    if not is_due(await asyncio.to_thread(keys.epoch_began), settings.key_epoch_hours, now):
+    health = await asyncio.to_thread(keys.check)
+    if not is_due(health.epoch_began, settings.key_epoch_hours, now):
         return False
+    if health.damaged:
+        log.error("keys of accounts that do not open: %s", ", ".join(map(str, health.damaged)))
     accounts = await asyncio.to_thread(keys.rotate)
     log.info("a new key epoch for %s accounts", accounts)
     return True

@@ -68,6 +68,9 @@ class EpochKeys:
         former = [one for one in doomed if one is not None and live and one.number < live[0].number]
         return min((*live, *former), key=lambda one: one.number, default=None)
 
+    def count(self) -> int:
+        return len(self._read())
+
     def begin(self) -> None:
         """A new epoch. After a rotation that died there are three: what was copied in between must not open either."""
         self._make(max((one.number for one in self._read()), default=0) + 1)

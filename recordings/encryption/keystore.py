@@ -81,19 +81,31 @@ class KeyPath:
         return (self, *(self.parent.line if self.parent else ()))
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeyHealth:
+    """How a store was found. where: in plain words. accounts: how many have a key that opens; damaged: those of which
+    the key does not, so that nothing sealed for them can be read. epoch_began: when the oldest epoch began of which a
+    key still lives; None before the first one."""
+
+    where: str
+    accounts: int
+    damaged: tuple[AccountId, ...] = ()
+    epoch_began: datetime | None = None
+
+
 class KeyStore(Protocol):
-    """Eight verbs. Adapters: memory.py, directory.py."""
+    """Six verbs. Adapters: memory.py, directory.py, postgres.py."""
 
     def create(self, path: KeyPath) -> bytes:
         """Make a key under its parent (which must exist) and return its 32 bytes.
         Raises KeyExists, KeyDestroyed, KeyMissing (no parent)."""
 
     def unwrap(self, path: KeyPath) -> bytes:
-        """The 32 bytes of a key. Raises KeyMissing, KeyDestroyed."""
+        """The 32 bytes of a key. Raises KeyMissing, KeyDestroyed, KeyDamaged."""
 
     def unwrap_persons(self, account: AccountId, persons: Iterable[PersonId]) -> dict[PersonId, bytes]:
         """The keys of several persons as they stand at one moment, for what a page lists; who was destroyed is left
-        out, with the account everybody. Raises KeyMissing."""
+        out, with the account everybody. Raises KeyMissing, KeyDamaged."""
 
     def destroy(self, path: KeyPath) -> int:
         """Destroy the key and all beneath it, read back that they are gone, and return how many
@@ -101,17 +113,31 @@ class KeyStore(Protocol):
         so that nothing can be sealed for someone already erased). Safe to run twice and after a
         crash. Raises KeyStoreError when not confirmed."""
 
-    def exists(self, path: KeyPath) -> bool:
-        """True while the key can be unwrapped."""
-
     def rotate(self) -> int:
         """A new epoch: every account key is made anew, what lies beneath is re-wrapped, and what wrapped it before is
         destroyed and read back, so that no copy made until now opens anything destroyed until now. Returns how many
         accounts have a new key. The store can be used meanwhile; safe to run again, and the way to resume after a
-        crash. Raises KeyStoreError when not all could be done; the former epoch then goes on for the rest."""
+        crash. A damaged account key holds up nobody; a store of which nothing opens is left alone (rotation.py).
+        Raises KeyStoreError when not all could be done; the former epoch then goes on for the rest."""
 
-    def epoch_began(self) -> datetime | None:
-        """When the oldest epoch began of which a key still lives; None before the first one."""
+    def check(self) -> KeyHealth:
+        """Look at the store and each account's key; raises KeyStoreError when keys cannot be kept."""
 
-    def check(self) -> str:
-        """Say in plain words where keys are kept; raises KeyStoreError when they cannot be."""
+    def exists(self, path: KeyPath) -> bool:
+        """True while the key can be unwrapped. Follows from the verbs."""
+        try:
+            self.unwrap(path)
+        except (KeyMissing, KeyDestroyed):
+            return False
+        return True
+
+
+def found(keys: KeyStore, where: str, accounts: Iterable[AccountId], began: datetime | None) -> KeyHealth:
+    """The health of a store that can be read: each account's key is tried."""
+    opening, damaged = 0, []
+    for account in accounts:
+        try:
+            opening += keys.exists(KeyPath(account))
+        except KeyDamaged:
+            damaged.append(account)
+    return KeyHealth(where=where, accounts=opening, damaged=tuple(damaged), epoch_began=began)

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from recordings.encryption.keystore import KeyDestroyed, KeyExists, KeyMissing, KeyPath
+from recordings.encryption.keystore import KeyDestroyed, KeyExists, KeyHealth, KeyMissing, KeyPath, KeyStore, found
 from recordings.encryption.sealed import KEY_BYTES
 from recordings.model import AccountId, PersonId
 
 
-class MemoryKeyStore:
+class MemoryKeyStore(KeyStore):
     """Safe to call from several threads."""
 
     def __init__(self) -> None:
@@ -56,10 +56,6 @@ class MemoryKeyStore:
                 del self._keys[key]
             return len(doomed)
 
-    def exists(self, path: KeyPath) -> bool:
-        with self._lock:
-            return path in self._keys
-
     def rotate(self) -> int:
         with self._lock:
             accounts = [path for path in self._keys if path.parent is None]
@@ -67,11 +63,11 @@ class MemoryKeyStore:
             self._epoch_began = datetime.now(UTC)
             return len(accounts)
 
-    def epoch_began(self) -> datetime | None:
-        return self._epoch_began
-
-    def check(self) -> str:
-        return "Keys are kept in memory and are lost when this program ends."
+    def check(self) -> KeyHealth:
+        with self._lock:
+            accounts = [path.account for path in self._keys if path.parent is None]
+        where = "Keys are kept in memory and are lost when this program ends."
+        return found(self, where, accounts, self._epoch_began)
 
     def _refuse_destroyed(self, path: KeyPath) -> None:
         """Called locked."""

@@ -190,7 +190,7 @@ def test_rotation_begins_an_epoch_for_every_account(keys: KeyStore) -> None:
     made = [tree(keys), tree(keys)]
     accounts = [next(iter(one)) for one in made]
     assert keys.rotate() == 2
-    began = keys.epoch_began()
+    began = keys.check().epoch_began
     assert began is not None and began >= before
     for one, account in zip(made, accounts, strict=True):
         assert {path: keys.unwrap(path) for path in one if path != account} == {
@@ -210,7 +210,5 @@ def test_names_of_keys_cannot_leave_their_place(item: str) -> None:
 
 def test_check_says_where_keys_are(keys: KeyStore) -> None:
     new_account(keys)
-    assert "eys" in keys.check() and "kept in" in keys.check()
-
-
-# directory
+    health = keys.check()
+    assert "eys are kept in" in health.where and (health.accounts, health.damaged) == (1, ())

@@ -167,7 +167,7 @@ async def test_j4_19c_an_old_copy_of_the_keys_is_useless_within_a_day(world: Wor
         return DirectoryKeyStore(tmp_path / "thief", settings.master_key_path).unwrap(person)
 
     assert len(stolen()) == 32  # the danger is real
-    began = keys.epoch_began()
+    began = keys.check().epoch_began
     assert began is not None and not await renew_keys(world.wiring, began + timedelta(hours=12))
     assert len(stolen()) == 32
     assert await renew_keys(world.wiring, began + timedelta(hours=24))

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from recordings.encryption.directory import DirectoryKeyStore
+from recordings.encryption.directory_rotation import FolderRotation
 from recordings.encryption.epochs import EpochKeys
 from recordings.encryption.files import put
 from recordings.encryption.keystore import KeyDamaged, KeyDestroyed, KeyPath, KeyStoreError
@@ -239,9 +240,9 @@ def test_a_person_destroyed_while_a_rotation_runs_does_not_come_back(
     keys = open_store(place)
     made = family(keys)
     one, other = [path for path in made if path.person and not path.item]
-    real = DirectoryKeyStore._with_retired_wraps
+    real = FolderRotation._not_settled
 
-    def meanwhile(self: DirectoryKeyStore, *arguments: object) -> object:
+    def meanwhile(self: FolderRotation, *arguments: object) -> object:
         keys.destroy(one)
         late.append(KeyPath(one.account, PersonId(uuid4())))
         made[late[0]] = keys.create(late[0])
@@ -250,7 +251,7 @@ def test_a_person_destroyed_while_a_rotation_runs_does_not_come_back(
 
     late: list[KeyPath] = []
     with monkeypatch.context() as patched:
-        patched.setattr(DirectoryKeyStore, "_with_retired_wraps", meanwhile)
+        patched.setattr(FolderRotation, "_not_settled", meanwhile)
         keys.rotate()
     without_tombstones(place / "keys")
     assert not opens(keys, one) and not opens(keys, KeyPath(other.account, other.person, "track-0"))
@@ -258,7 +259,11 @@ def test_a_person_destroyed_while_a_rotation_runs_does_not_come_back(
     assert [keys.unwrap(path) for path in kept] == [made[path] for path in kept]
 
 
-def test_a_damaged_key_keeps_nobody_from_the_new_epoch_and_a_damaged_account_key_is_told(place: Path) -> None:
+def epoch_keys(place: Path) -> list[str]:
+    return sorted(file.name for file in (place / "secret" / "master.key.epochs").iterdir())
+
+
+def test_a_damaged_key_keeps_no_epoch_from_ending_and_makes_none(place: Path) -> None:
     keys = open_store(place)
     made, other = family(keys), family(keys)
     person = next(path for path in made if path.person and not path.item)
@@ -267,10 +272,64 @@ def test_a_damaged_key_keeps_nobody_from_the_new_epoch_and_a_damaged_account_key
     assert keys.rotate() == 2
     assert not opens(keys, person)
     (home / "epoch-00002" / "account").write_bytes(b"x" * 61)
-    with pytest.raises(KeyStoreError, match=str(person.account)):
-        keys.rotate()
-    assert len(list((place / "secret" / "master.key.epochs").iterdir())) == 2  # the former one goes on
+    assert epoch_keys(place) == ["00002"]
+    for ended in ("00003", "00004"):
+        assert keys.rotate() == 1
+        assert epoch_keys(place) == [ended], "the former one is gone"
+    assert keys.check().damaged == (person.account,) and keys.check().accounts == 1
     assert all(keys.unwrap(path) == key for path, key in other.items() if path.parent)
+    with pytest.raises(KeyDamaged):
+        keys.unwrap(KeyPath(person.account))
+    assert keys.destroy(KeyPath(person.account)) == len(made), "what is damaged can be erased"
+    assert keys.check().damaged == ()
+
+
+def test_an_account_that_cannot_be_read_now_keeps_the_former_epoch_and_breeds_no_others(place: Path) -> None:
+    keys = open_store(place)
+    made, other = family(keys), family(keys)
+    account = next(iter(made)).account
+    file = place / "keys" / str(account) / "epoch-00001" / "account"
+    file.rename(file.with_name("aside"))
+    file.mkdir()  # reading it is an error of the disk
+    for _ in range(5):
+        with pytest.raises(KeyStoreError, match=str(account)):
+            keys.rotate()
+    assert epoch_keys(place) == ["00001", "00002", "00003"]
+    assert all(keys.unwrap(path) == key for path, key in other.items() if path.parent)
+    file.rmdir()
+    file.with_name("aside").rename(file)
+    assert keys.rotate() == 2
+    assert epoch_keys(place) == ["00003"]
+    assert all(keys.unwrap(path) == key for path, key in made.items() if path.parent)
+
+
+def test_a_store_of_which_nothing_opens_ends_no_epoch(place: Path) -> None:
+    """Another key folder beside these epoch keys: what theirs wrapped must still open when it is back."""
+    keys = open_store(place)
+    made = family(keys)
+    (place / "keys").rename(place / "true")
+    strange = open_store(place.parent / "strange")
+    family(strange)
+    shutil.copytree(place.parent / "strange" / "keys", place / "keys")
+    for store in (keys, open_store(place)):
+        with pytest.raises(KeyStoreError):
+            store.rotate()
+    assert epoch_keys(place) == ["00001"]
+    shutil.rmtree(place / "keys")
+    (place / "true").rename(place / "keys")
+    assert {path: open_store(place).unwrap(path) for path in made} == made
+
+
+def test_a_folder_that_went_away_while_the_program_runs_ends_no_epoch(place: Path) -> None:
+    keys = open_store(place)
+    family(keys)
+    (place / "keys").rename(place / "true")
+    (place / "keys").mkdir()
+    for verb in (keys.check, keys.rotate):
+        with pytest.raises(KeyStoreError, match="not the folder"):
+            verb()
+    assert open_store(place).rotate() == 0, "an empty folder has nothing to make anew"
+    assert epoch_keys(place) == ["00001"]
 
 
 def test_a_store_from_before_epochs_is_taken_along(place: Path) -> None:
@@ -317,7 +376,7 @@ def test_a_process_that_rotates_is_killed_for_real(place: Path) -> None:
     for wait in (0.0, 0.01, 0.05):
         other = multiprocessing.get_context("fork").Process(target=_rotate_until_killed, args=(place,))
         other.start()
-        while keys.epoch_began() is None:
+        while keys.check().epoch_began is None:
             other.join(0.01)
         other.join(wait)
         other.kill()
