@@ -1,6 +1,6 @@
 """Long forms of tests: parts that run one after the other, each a pytest run of its own, with figures as JSON.
 
-A part that fails is told with its seed, the others go on. The figures are what tests gave tests.hostile.trial.note.
+The figures are what tests gave tests.hostile.trial.note. Used by `make trials` and `make trust`.
 """
 
 from __future__ import annotations

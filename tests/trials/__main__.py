@@ -1,8 +1,10 @@
 """`make trials`: the long form of the crash, loss, fuzz and storage suites; figures go to bench/trials.json.
 
-python -m tests.trials                      all of it, about an hour
-python -m tests.trials --short              the same parts, a minute or two each, to see that they work
-python -m tests.trials --only kills,fuzz    some of it; TRIAL_SEED repeats a run
+    python -m tests.trials                      all of it, about an hour
+    python -m tests.trials --short              the same parts, a minute or two each, to see that they work
+    python -m tests.trials --only kills,fuzz    some of it; TRIAL_SEED repeats a run
+
+Each part is a pytest run of its own; a part that fails is told with its seeds, the others go on.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
     python -m tests.trust                       all of it, with seeds
     python -m tests.trust --short               the same parts, as `make test` runs them
     python -m tests.trust --only "byte scan"    some of it; TRIAL_SEED repeats a run
+
+Each part is a pytest run of its own; a part that fails is told with its seeds, the others go on.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ PARTS = {
     ),
     "consent races": Part(
         tests=("tests/trust/test_consent_races.py",), long={"CONSENT_RUNS": "50"}, short={"CONSENT_RUNS": "2"}
+    ),
+    "canary tone": Part(
+        tests=("tests/trust/test_canary_tone.py",), long={"CONSENT_RUNS": "50"}, short={"CONSENT_RUNS": "1"}
     ),
 }
 

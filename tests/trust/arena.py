@@ -10,10 +10,11 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,6 +105,7 @@ class Arena:
         self.stage, self.http, self.media, self.wire = on, http, media, wire
         self.oracle = Oracle()
         self.chance = random.Random(0)
+        self.coded: Callable[[Sent], bytes] = attrgetter("mark")  # what stands in a frame
         self.seconds = 0.0
         self._cookies: dict[PersonId, dict[str, str]] = {}
         self._began_at = self._push_at = media.now
@@ -198,15 +200,15 @@ class Arena:
             async with wiring.database.transaction(account) as db:
                 await close_take(db, recording=RecordingId(take.recording), number=take.number, interrupted=False)
 
-    async def kept(self) -> dict[bytes, TrackRef]:
-        """Every mark in the store, with the track it lies in."""
-        wiring = self.stage.wiring
-        async with wiring.database.transaction(self.stage.account) as db:
+    async def tracks(self) -> list[TrackRef]:
+        """Of everybody, whatever became of them."""
+        async with self.stage.wiring.database.transaction(self.stage.account) as db:
             rows = (await db.execute(select(Recording, Track).join(Track, Track.recording_id == Recording.id))).all()
-        found: dict[bytes, TrackRef] = {}
-        for track in (track_ref(recording_ref(recording), row) for recording, row in rows):
-            found |= dict.fromkeys(_MARK.findall(self.plaintext(track)), track)
-        return found
+        return [track_ref(recording_ref(recording), row) for recording, row in rows]
+
+    async def kept(self) -> set[bytes]:
+        """Every mark in the store."""
+        return {mark for track in await self.tracks() for mark in _MARK.findall(self.plaintext(track))}
 
     def plaintext(self, track: TrackRef) -> bytes:
         """All chunks of a track in the store, opened, in order."""
@@ -250,9 +252,11 @@ class Arena:
     def _frame(self, person: PersonId, line: Line, kind: TrackKind) -> None:
         mark, late = b"<%012x>" % len(self.oracle.sent), self.chance.random() < 0.05
         covered = self.oracle.cover(person, kind)
-        self.oracle.sent.append(Sent(mark=mark, person=person, kind=kind, late=late, covered=covered))
+        sent = Sent(mark=mark, person=person, kind=kind, late=late, covered=covered)
+        self.oracle.sent.append(sent)
         ticks = round((self.media.now - self._began_at) * kind.clock_rate)
-        line.arrive(Frame(kind=kind, ticks=ticks, data=mark, key=True, arrived_at=self.media.now), late=late)
+        frame = Frame(kind=kind, ticks=ticks, data=self.coded(sent), key=True, arrived_at=self.media.now)
+        line.arrive(frame, late=late)
 
     async def _push_if_time(self) -> None:
         if self.media.now < self._push_at:

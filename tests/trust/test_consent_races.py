@@ -34,12 +34,12 @@ async def stored(room: Arena) -> dict[PersonId, set[TrackKind]]:
     Returns which kinds of whom are there at last."""
     await room.finish()
     oracle, before = room.oracle, await room.kept()
-    assert not oracle.told(oracle.forbidden() & before.keys()), "stored, and no consent covered it"
-    assert not oracle.told(oracle.required() - before.keys()), "covered by a consent, and lost"
+    assert not oracle.told(oracle.forbidden() & before), "stored, and no consent covered it"
+    assert not oracle.told(oracle.required() - before), "covered by a consent, and lost"
     await room.erase()
     after = await room.kept()
-    assert not oracle.told(oracle.withdrawn & after.keys()), "withdrawn, and still there"
-    assert not oracle.told(oracle.required() - after.keys()), "not withdrawn, and gone"
+    assert not oracle.told(oracle.withdrawn & after), "withdrawn, and still there"
+    assert not oracle.told(oracle.required() - after), "not withdrawn, and gone"
     there: dict[PersonId, set[TrackKind]] = {}
     for one in oracle.told(after):
         there.setdefault(one.person, set()).add(one.kind)
