@@ -7,9 +7,17 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, false, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Row
+
+
+class Way(StrEnum):
+    """How a member proved who they are."""
+
+    LINK = "link"
+    PASSKEY = "passkey"
 
 
 class Role(StrEnum):
@@ -38,6 +46,9 @@ class Account(Base):
     agreement_accepted_by: Mapped[UUID | None]  # … by this owner
     retention_days: Mapped[int | None] = mapped_column(default=180)  # of a new study; None: until asked
     longest_retention_days: Mapped[int | None]  # no study may keep longer; None: no limit
+    passkeys_needed: Mapped[bool] = mapped_column(default=False, server_default=false())  # by owners and researchers
+    # kind -> days of what no study keeps longer (studies.clocks)
+    periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")
 
 
 class Member(Row):
@@ -106,6 +117,8 @@ class Login(Row):
     member_id: Mapped[UUID | None] = mapped_column(index=True)
     participant_id: Mapped[UUID | None] = mapped_column(index=True)
     session_id: Mapped[UUID | None]  # scope room: the session of the invitation
+    way: Mapped[str | None]  # of a member
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    used_at: Mapped[datetime] = mapped_column(server_default=func.now())  # within some minutes
     expires_at: Mapped[datetime]
     data_until: Mapped[datetime | None]  # a participant proved the registered address: scope data until then

@@ -9,15 +9,19 @@ GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
 GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO junier_doors;
 GRANT SELECT (account_id) ON account TO junier_doors;
 GRANT SELECT (account_id, number, hash) ON audit_event TO junier_doors;
-GRANT SELECT (id, account_id, retention_days) ON study TO junier_doors;
-GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days) ON session TO junier_doors;
-GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, retention_days, periods) ON study TO junier_doors;
+GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days, periods) ON session TO junier_doors;
+GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for, periods) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, recording_id, kind, closed_at, erased_at) ON track TO junier_doors;
+GRANT SELECT (id, account_id, recording_id, state, erased_at) ON transcript TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
-GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricted_at, erased_at) ON response TO junier_doors;
+GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricted_at, erased_at, periods) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at, erasure_id, looked_on) ON data_request TO junier_doors;
+GRANT SELECT (id, account_id, operator_id, asked_at, answered_at, ends_at, revoked_at) ON support_request TO junier_doors;
+GRANT SELECT (account_id, second_operator) ON support_rule TO junier_doors;
 
 CREATE FUNCTION find_login(token_hash bytea) RETURNS TABLE (account_id uuid, login_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
@@ -64,33 +68,63 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.state <> 'erased'
-      AND due.created_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
+      AND due.created_at + make_interval(days => public.kept_days(
+          'all', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
       AND due.restricted_at IS NULL
     ORDER BY due.created_at
     LIMIT limit_
 $door$;
 
--- Recordings of which the owner is to be told before they go: those that may be due after now_ and until until_ and
--- were not announced for that date; a superset of what app.sessions.policy.due says, the first to go first.
+-- Recordings of which a kind is due before the rest. asked_: also where its erasure was asked for and is not finished.
+CREATE FUNCTION due_parts(now_ timestamptz, limit_ integer, asked_ boolean DEFAULT false)
+RETURNS TABLE (account_id uuid, recording_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT due.account_id, due.id FROM public.recording AS due
+    JOIN public.session AS held_in ON held_in.id = due.session_id
+    JOIN public.study AS owning ON owning.id = held_in.study_id
+    WHERE due.state NOT IN ('erased', 'empty') AND due.restricted_at IS NULL
+      AND (due.held_reason IS NULL OR due.held_until <= now_)
+      AND '{}' <> ANY (ARRAY[owning.periods, held_in.periods, due.periods])
+      AND EXISTS (
+          SELECT FROM public.held_parts(due.id) AS part
+          WHERE (asked_ OR NOT part.asked)
+            AND COALESCE(held_in.ended_at, due.created_at) + make_interval(days => public.kept_days(
+                part.kind, owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods
+            )) <= now_
+      )
+    ORDER BY due.created_at
+    LIMIT limit_
+$door$;
+
+-- Recordings of which the owner is to be told before they go, or the next kind of them: those that may be due after
+-- now_ and until until_ and were not announced for that date; the first to go first.
 CREATE FUNCTION recordings_due_soon(now_ timestamptz, until_ timestamptz, limit_ integer)
 RETURNS TABLE (account_id uuid, recording_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT soon.account_id, soon.id FROM (
-        SELECT kept.account_id, kept.id, kept.announced_for,
-            COALESCE(held_in.ended_at, kept.created_at)
-                + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) AS until,
-            kept.held_reason IS NOT NULL AND (kept.held_until IS NULL OR kept.held_until > now_) AS held,
-            kept.held_until
-        FROM public.recording AS kept
-        JOIN public.session AS held_in ON held_in.id = kept.session_id
-        JOIN public.study AS owning ON owning.id = held_in.study_id
-        WHERE kept.state NOT IN ('erased', 'empty') AND kept.restricted_at IS NULL
-          AND kept.created_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= until_
-    ) AS soon,
-    LATERAL (SELECT CASE WHEN NOT soon.held THEN soon.until
-                         WHEN soon.held_until IS NOT NULL THEN GREATEST(soon.until, soon.held_until) END AS at) AS due
-    WHERE due.at > now_ AND due.at <= until_ AND soon.announced_for IS DISTINCT FROM due.at
+    SELECT soon.account_id, soon.id FROM public.recording AS soon
+    JOIN public.session AS held_in ON held_in.id = soon.session_id
+    JOIN public.study AS owning ON owning.id = held_in.study_id,
+    LATERAL (
+        SELECT soon.held_reason IS NOT NULL AND (soon.held_until IS NULL OR soon.held_until > now_) AS now,
+            '{}' <> ANY (ARRAY[owning.periods, held_in.periods, soon.periods]) AS in_parts
+    ) AS held,
+    LATERAL (
+        SELECT min(CASE WHEN NOT held.now THEN one.until
+                        WHEN soon.held_until IS NOT NULL THEN GREATEST(one.until, soon.held_until) END) AS at
+        FROM (
+            SELECT COALESCE(held_in.ended_at, soon.created_at) + make_interval(days => public.kept_days(
+                of.kind, owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, soon.periods
+            )) AS until
+            FROM (
+                SELECT 'all' AS kind UNION ALL
+                SELECT part.kind FROM public.held_parts(soon.id) AS part WHERE NOT part.asked AND held.in_parts
+            ) AS of
+        ) AS one
+        WHERE one.until > now_ OR held.now
+    ) AS due
+    WHERE soon.state NOT IN ('erased', 'empty') AND soon.restricted_at IS NULL
+      AND due.at > now_ AND due.at <= until_ AND soon.announced_for IS DISTINCT FROM due.at
     ORDER BY row_number() OVER (PARTITION BY soon.account_id ORDER BY due.at), due.at  -- no account waits for another
     LIMIT limit_
 $door$;
@@ -118,7 +152,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.erased_at IS NULL AND due.restricted_at IS NULL
-      AND due.answered_at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
+      AND due.answered_at + make_interval(days => public.kept_days(
+          'answers', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'
@@ -200,7 +235,38 @@ $door$;
 -- The newest event of every account's audit log, for the copy of these hashes that is kept outside the database.
 CREATE FUNCTION audit_heads() RETURNS TABLE (account_id uuid, number bigint, hash bytea)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
-    SELECT known.account_id, head.number, head.hash FROM public.account AS known,
+    SELECT known.account_id, head.number, head.hash
+    FROM (SELECT account_id FROM public.account
+          UNION ALL SELECT '00000000-0000-0000-0000-000000000000') AS known,  -- the platform's own: its operators
     LATERAL (SELECT newest.number, newest.hash FROM public.audit_event AS newest
              WHERE newest.account_id = known.account_id ORDER BY newest.number DESC LIMIT 1) AS head
+$door$;
+
+-- Support access. The only way from an operator into an account, and there only while a grant of theirs lasts.
+CREATE FUNCTION support_grant(request uuid, operator uuid) RETURNS TABLE (account_id uuid, request_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT given.account_id, given.id FROM public.support_request AS given
+    WHERE given.id = support_grant.request AND given.operator_id = support_grant.operator
+      AND given.answered_at <= now() AND given.revoked_at IS NULL
+      AND now() < given.ends_at AND given.ends_at <= given.answered_at + interval '60 minutes'
+$door$;
+
+-- What an operator asked for, newest first.
+CREATE FUNCTION support_requests_of(operator uuid, limit_ integer) RETURNS TABLE (account_id uuid, request_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT asked.account_id, asked.id FROM public.support_request AS asked
+    WHERE asked.operator_id = support_requests_of.operator
+    ORDER BY asked.asked_at DESC, asked.id
+    LIMIT limit_
+$door$;
+
+-- What another operator may answer, because the owner of the account lets them: never one's own.
+CREATE FUNCTION support_requests_to_answer(operator uuid, limit_ integer)
+RETURNS TABLE (account_id uuid, request_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT waiting.account_id, waiting.id FROM public.support_request AS waiting
+    JOIN public.support_rule AS rule ON rule.account_id = waiting.account_id AND rule.second_operator
+    WHERE waiting.answered_at IS NULL AND waiting.operator_id <> support_requests_to_answer.operator
+    ORDER BY waiting.asked_at DESC, waiting.id
+    LIMIT limit_
 $door$;

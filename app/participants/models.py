@@ -7,6 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Row
@@ -21,6 +22,8 @@ class Participant(Row):
     email: Mapped[bytes | None]  # field "participant.email"
     email_index: Mapped[bytes | None]
     language: Mapped[str | None]  # of pages and mails: chosen, or the one registered in; None: not known yet
+    # kind -> days of what is kept shorter of them; written into their recordings and responses
+    periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     registered_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]

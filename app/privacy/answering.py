@@ -160,7 +160,7 @@ async def may_answer_now(
             admitted=invitation.admitted_at is not None and invitation.revoked_at is None,
             inside=await _inside(db, session.id, participant),
             erased=await _erased(db, session.id, invitation, response),
-            keep_until=_until(session, study, response, now),
+            keep_until=_until(session, study, response, person, now),
         ),
         now,
     )
@@ -221,7 +221,9 @@ async def _erased(db: Db, session: UUID, invitation: Invitation, response: Respo
     return bool(mine) and mine <= gone
 
 
-def _until(session: Session, study: Study, response: Response | None, now: datetime) -> datetime | None:
+def _until(
+    session: Session, study: Study, response: Response | None, person: Participant, now: datetime
+) -> datetime | None:
     """Until when answers are kept that stand or would be given now; None: until someone asks."""
     return answers_until(
         ResponseFacts(
@@ -230,7 +232,7 @@ def _until(session: Session, study: Study, response: Response | None, now: datet
             hidden_at=None,
             erased_at=None,
         ),
-        answers_kept_days(study, session),
+        answers_kept_days(study, session, response.periods if response else person.periods),
     )
 
 
@@ -251,6 +253,7 @@ def _form_page(request: AnyRequest, asked: Asked, form: Form, *, status: int = 2
 
 async def _calm_page(request: AnyRequest, db: Db, asked: Asked, *, thanks: bool) -> Template:
     """Nothing to fill in: thanks, nothing is asked, or why it cannot be answered."""
+    person = await db.get_one(Participant, asked.invited.participant)
     refused = not asked.decision and not (thanks and asked.response and asked.response.hidden_at is None)
     return page(
         "privacy/answered.html",
@@ -259,7 +262,7 @@ async def _calm_page(request: AnyRequest, db: Db, asked: Asked, *, thanks: bool)
         thanks=thanks and not refused,
         reason=gettext(asked.decision.reason) if refused else "",
         inside=asked.session.state == SessionState.LIVE,
-        until=_until(asked.session, asked.study, asked.response, await now_in(db)),
+        until=_until(asked.session, asked.study, asked.response, person, await now_in(db)),
         here=f"/take-part/{asked.session.id}/questions",
         **asked.invited.context,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,16 +14,21 @@ from app.database import Db
 from app.privacy.policy import after_holds
 from app.sessions.answering import answers_due
 from app.sessions.models import Note, Recording, Session
-from app.sessions.policy import RecordingFacts, note_until, shortest
+from app.sessions.policy import RecordingFacts, note_until
 from app.sessions.response_models import Response
 from app.sessions.responses import facts_of
 from app.sessions.service import recording_facts
+from app.studies.clocks import Kind, Periods, days_of, shortest
 from app.studies.models import Study
 
+NOTHING: Periods = MappingProxyType({})
+DaysOf = Callable[[Session, Study, Kind, Periods], int | None]
 
-def days_kept(session: Session, study: Study) -> int | None:
-    """As it stands: the shortest clock wins."""
-    return shortest(study.retention_days, session.retention_days)
+
+def days_kept(session: Session, study: Study, kind: Kind = Kind.ALL, own: Periods = NOTHING) -> int | None:
+    """As it stands: the shortest clock wins. own: the person's."""
+    days = shortest(study.retention_days, session.retention_days)
+    return days_of(kind, days, study.periods, session.periods, own)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +40,9 @@ class Beside:
 
 
 async def beside_recordings(
-    db: Db, sessions: Sequence[tuple[Session, Study]], now: datetime, days_of: Callable[[Session, Study], int | None]
+    db: Db, sessions: Sequence[tuple[Session, Study]], now: datetime, days: DaysOf
 ) -> dict[UUID, Beside]:
-    """By session. days_of: how long each keeps, or would keep."""
+    """By session. days: how long each keeps, or would keep."""
     ids = [session.id for session, _ in sessions]
     by_id = {session.id: session for session, _ in sessions}
     notes = (await db.scalars(select(Note).where(Note.session_id.in_(ids)))).all()
@@ -51,13 +57,20 @@ async def beside_recordings(
             recorded.setdefault(row.session_id, []).append(recording_facts(row, by_id[row.session_id]))
     found = {}
     for session, study in sessions:
-        days = days_of(session, study)
         found[session.id] = Beside(
             notes=tuple(
-                after_holds(note_until(note.at, session.ended_at, days), recorded.get(session.id, ()), now)
+                after_holds(
+                    note_until(note.at, session.ended_at, days(session, study, Kind.ALL, NOTHING)),
+                    recorded.get(session.id, ()),
+                    now,
+                )
                 for note in notes
                 if note.session_id == session.id
             ),
-            answers=tuple(answers_due(answered[row.id], days) for row in responses if row.session_id == session.id),
+            answers=tuple(
+                answers_due(answered[row.id], days(session, study, Kind.ANSWERS, row.periods))
+                for row in responses
+                if row.session_id == session.id
+            ),
         )
     return found

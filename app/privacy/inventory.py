@@ -20,6 +20,7 @@ class About(StrEnum):
     PARTICIPANT = "a participant"
     MEMBER = "a member of the account"
     ACCOUNT = "the account"
+    OPERATOR = "an operator of the platform"
     PLATFORM = "the platform"
 
 
@@ -54,7 +55,7 @@ INVENTORY: Mapping[str, Kept] = {
     # what participants leave
     "participant": Kept(
         about=About.PARTICIPANT, purpose="to invite and to answer them", until=_PERSON, goes=_KEY,
-        copied="language created_at registered_at erased_at", opened="name email", secret="email_index",
+        copied="language periods created_at registered_at erased_at", opened="name email", secret="email_index",
     ),
     "address_change": Kept(
         about=About.PARTICIPANT, purpose="to prove an address they want to have instead", until="half an hour",
@@ -77,8 +78,8 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "login": Kept(
         about=About.PARTICIPANT, purpose="to keep a browser signed in", until="until it ends by itself", goes=_ROW,
-        copied="scope session_id created_at expires_at data_until", secret="token_hash",
-        inner="id account_id participant_id", others="member_id",
+        copied="scope session_id created_at used_at expires_at data_until", secret="token_hash",
+        inner="id account_id participant_id", others="member_id way",
     ),
     "outgoing_mail": Kept(
         about=About.PARTICIPANT, purpose="to write to them", until=_PERSON, goes=_ROW,
@@ -96,8 +97,8 @@ INVENTORY: Mapping[str, Kept] = {
     "recording": Kept(
         about=About.PARTICIPANT, purpose="the study", until="the date the owner set, the shortest of several",
         goes="keys and objects are destroyed and looked for again; the row keeps ids and dates",
-        copied="id session_id stream state interrupted place recorded_at duration_ms gaps created_at held_reason "
-        "held_until restricted_at hidden_at erased_at",
+        copied="id session_id stream state interrupted place recorded_at duration_ms gaps created_at periods "
+        "held_reason held_until restricted_at hidden_at erased_at",
         inner="account_id person_id person_is_member last_take index_generation index_key failure_reason announced_for",
         others="held_words held_by",
     ),
@@ -121,7 +122,7 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "response": Kept(
         about=About.PARTICIPANT, purpose="the study", until=_SESSION, goes=_KEY,
-        copied="id session_id answered_at changed_at restricted_at hidden_at erased_at",
+        copied="id session_id answered_at changed_at periods restricted_at hidden_at erased_at",
         inner="account_id participant_id",
     ),
     "answer": Kept(
@@ -151,12 +152,12 @@ INVENTORY: Mapping[str, Kept] = {
     "study": Kept(
         about=About.ACCOUNT, purpose="what is asked, and for how long", until=_ACCOUNT, goes=_ROW,
         copied="id title", opened="contact_name contact_email",
-        inner="account_id kinds language retention_days retention_version created_at closed_at questions_words",
+        inner="account_id kinds language retention_days periods retention_version created_at closed_at questions_words",
     ),
     "session": Kept(
         about=About.ACCOUNT, purpose="when it took place", until=_ACCOUNT, goes=_ROW,
         copied="id study_id title starts_at time_zone started_at ended_at",
-        inner="account_id group state recording node created_at recording_at retention_days",
+        inner="account_id group state recording node created_at recording_at retention_days periods",
     ),
     "consent_text": Kept(
         about=About.ACCOUNT, purpose="what was consented to", until=_ACCOUNT, goes=_ROW,
@@ -171,7 +172,7 @@ INVENTORY: Mapping[str, Kept] = {
     "account": Kept(
         about=About.ACCOUNT, purpose="the customer", until=_ACCOUNT, goes=_ROW, copied="name", inner="account_id",
         others="created_at agreement_accepted_at agreement_dated agreement_accepted_by retention_days "
-        "longest_retention_days",
+        "longest_retention_days periods passkeys_needed",
     ),
     "member": Kept(
         about=About.MEMBER, purpose="to sign in and to be written to", until=_ACCOUNT, goes=_KEY, secret="email_index",
@@ -209,6 +210,35 @@ INVENTORY: Mapping[str, Kept] = {
     "session_due": Kept(
         about=About.ACCOUNT, purpose="to find quickly what is due", until=_SESSION, goes="with the session",
         inner="session_id account_id due",
+    ),
+    "support_request": Kept(
+        about=About.ACCOUNT, purpose="to let an operator look at one thing, and to prove it", until=_ACCOUNT, goes=_ROW,
+        inner="id account_id operator_id",
+        others="operator_name object_kind object_id reason asked_at answered_at answered_by ends_at revoked_at "
+        "revoked_by used_at",
+    ),
+    "support_rule": Kept(
+        about=About.ACCOUNT, purpose="who may grant support access", until=_ACCOUNT, goes=_ROW, inner="account_id",
+        others="second_operator set_at set_by",
+    ),
+    # operators, in the platform's own account
+    "operator": Kept(
+        about=About.OPERATOR, purpose="to sign in and to be written to", until="until removed", goes=_KEY,
+        secret="email_index", others="name email created_at",
+    ),
+    "operator_link": Kept(
+        about=About.OPERATOR, purpose="to sign in", until="ten minutes", goes=_ROW, secret="token_hash",
+        others="operator_id expires_at used_at",
+    ),
+    "operator_login": Kept(
+        about=About.OPERATOR, purpose="to keep a browser signed in", until="two hours", goes=_ROW,
+        secret="token_hash challenge_hash", inner="id account_id challenge_until",
+        others="operator_id expires_at passkey_at",
+    ),
+    "operator_passkey": Kept(
+        about=About.OPERATOR, purpose="to sign in", until="until the operator is removed", goes=_ROW,
+        secret="credential_hash credential_id public_key", inner="id account_id sign_count",
+        others="operator_id created_at",
     ),
     # the platform: nobody's
     "ledger_mark": Kept(

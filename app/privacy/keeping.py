@@ -18,11 +18,12 @@ from sqlalchemy import ColumnElement, select, true
 from app.accounts.models import Account
 from app.audit import Action, record
 from app.database import Db
-from app.privacy.beside import beside_recordings, days_kept
+from app.privacy.beside import NOTHING, beside_recordings, days_kept
 from app.privacy.held_in_sql import KEPT
 from app.sessions.models import Recording, Session
-from app.sessions.policy import due, is_held, shortest
+from app.sessions.policy import due, is_held
 from app.sessions.service import find_session, recording_facts
+from app.studies.clocks import Kind, Periods, shortest
 from app.studies.models import Study
 from app.studies.retention import require_within_limit, shortens
 from app.studies.service import find_study
@@ -169,7 +170,9 @@ def _in_reach(change: Change) -> ColumnElement[bool]:
     return true() if change.study is None else Study.id == change.study
 
 
-def _days_after(change: Change, session: Session, study: Study) -> int | None:
+def _days_after(
+    change: Change, session: Session, study: Study, kind: Kind = Kind.ALL, own: Periods = NOTHING
+) -> int | None:
     """How long this session would be kept."""
     if change.session is not None:
         return shortest(study.retention_days, change.days)

@@ -51,7 +51,7 @@ async def held_answers(
         lines=tuple(lines),
         open=len(await questions_for(db, study.id, lines)) if may else 0,
         given=response.hidden_at is None,
-        until=answers_due(facts, answers_kept_days(study, session)),
+        until=answers_due(facts, answers_kept_days(study, session, response.periods)),
         asked=response.hidden_at is not None,
         held=facts.held,
         restricted=facts.restricted,

@@ -40,6 +40,7 @@ _LOOKED_AT = (
     Recording.restricted_at,
     Recording.hidden_at,
     Recording.erased_at,
+    Recording.periods,
 )
 """Of recordings, hundreds on a page: what their dates follow from."""
 

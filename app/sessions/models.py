@@ -62,6 +62,8 @@ class Session(Row):
     started_at: Mapped[datetime | None]
     recording_at: Mapped[datetime | None]  # when recording was started
     retention_days: Mapped[int | None]  # shorter than the study's; None: as the study
+    # kind -> days of what goes earlier (studies.clocks)
+    periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")
     ended_at: Mapped[datetime | None]
     __table_args__ = (
         Index("session_of_study", "study_id", "created_at"),
@@ -88,6 +90,7 @@ class Recording(Row):
     duration_ms: Mapped[int | None]
     gaps: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")  # the person's own
     held_reason: Mapped[str | None]  # a hold stops erasure: one of HoldReason, which the participant sees …
     held_until: Mapped[datetime | None]  # … until its review date
     held_words: Mapped[bytes | None]  # sealed under the person, field "recording.held_words": what it is about

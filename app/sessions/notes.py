@@ -16,7 +16,8 @@ from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, Forbidden, NotThere
 from app.sealed_columns import SealedColumns
 from app.sessions.models import Note, Recording, Session, SessionState
-from app.sessions.policy import may_note, note_moment, note_until, shortest
+from app.sessions.policy import may_note, note_moment, note_until
+from app.studies.clocks import shortest
 from app.studies.models import Study
 from recordings.model import AccountId, PersonId
 

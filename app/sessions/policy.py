@@ -11,6 +11,7 @@ from enum import StrEnum
 from app.decisions import ALLOWED, Decision, refused
 from app.language import N_
 from app.sessions.models import RecordingState, SessionState
+from app.studies.clocks import shortest
 from app.studies.models import ConsentKind
 from recordings.model import STREAM_TRACKS, StreamKind, TrackKind
 
@@ -184,17 +185,13 @@ class RecordingFacts:
     hidden_at: datetime | None = None
     erased_at: datetime | None = None
     session_retention_days: int | None = None
-
-
-def shortest(*days: int | None) -> int | None:
-    """Of the clocks set on several levels the shortest wins; None: nobody set one."""
-    return min((each for each in days if each is not None), default=None)
+    person_retention_days: int | None = None
 
 
 def keep_until(facts: RecordingFacts, retention_days: int | None) -> datetime | None:
     """The end of retention, counted from the end of the session; None: until someone asks.
-    retention_days: of the study; a session's own may be shorter, never longer."""
-    days = shortest(retention_days, facts.session_retention_days)
+    retention_days: of the study; a session's own or the person's may be shorter, never longer."""
+    days = shortest(retention_days, facts.session_retention_days, facts.person_retention_days)
     return None if days is None else (facts.session_ended_at or facts.created_at) + timedelta(days=days)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Row
@@ -20,6 +21,7 @@ class Response(Row):
     participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
     answered_at: Mapped[datetime] = mapped_column(server_default=func.now())
     changed_at: Mapped[datetime | None]
+    periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")  # the person's own
     restricted_at: Mapped[datetime | None]  # kept but not used (GDPR Art. 18), until it is lifted
     hidden_at: Mapped[datetime | None]  # its erasure was asked for: unreadable from that moment
     erased_at: Mapped[datetime | None]

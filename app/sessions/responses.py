@@ -18,9 +18,10 @@ from app.participants.service import NAME_FIELD
 from app.sealed_columns import ERASED, SealedColumns
 from app.sessions.answering import ResponseFacts, Value, answers_due, answers_readable, from_json, to_json
 from app.sessions.models import Recording, Session
-from app.sessions.policy import is_held, shortest
+from app.sessions.policy import is_held
 from app.sessions.response_models import Answer, Response
 from app.sessions.service import recording_facts
+from app.studies.clocks import Kind, Periods, days_of, shortest
 from app.studies.models import Question, Study
 from app.studies.questions import questions_of_study
 from recordings.encryption.keystore import KeyDestroyed, KeyPath
@@ -61,9 +62,10 @@ def response_key_path(row: Response) -> KeyPath:
     return KeyPath(AccountId(row.account_id), PersonId(row.participant_id), response_item(row.id))
 
 
-def answers_kept_days(study: Study, session: Session) -> int | None:
-    """As for recordings: the shortest clock wins; None: until someone asks."""
-    return shortest(study.retention_days, session.retention_days)
+def answers_kept_days(study: Study, session: Session, own: Periods) -> int | None:
+    """The shortest clock wins; None: until someone asks. own: the person's."""
+    days = shortest(study.retention_days, session.retention_days)
+    return days_of(Kind.ANSWERS, days, study.periods, session.periods, own)
 
 
 async def response_of(db: Db, *, session: UUID, participant: PersonId) -> Response | None:
@@ -186,10 +188,9 @@ async def answers_of_session(db: Db, columns: SealedColumns, *, session: Session
     now = await now_in(db)
     facts = await facts_of(db, [row for row, _ in rows], now)
     lines = await answers_of(db, columns, [row for row, _ in rows])
-    days = answers_kept_days(study, session)
     found = []
     for row, person in rows:
-        decision = answers_readable(facts[row.id], days, now)
+        decision = answers_readable(facts[row.id], answers_kept_days(study, session, row.periods), now)
         account, participant = AccountId(row.account_id), PersonId(row.participant_id)
         found.append(
             Answered(
@@ -222,7 +223,7 @@ async def due_responses(db: Db, responses: Collection[UUID], now: datetime) -> l
     facts = await facts_of(db, [response for response, _, _ in rows], now)
     due = []
     for response, session, study in rows:
-        until = answers_due(facts[response.id], answers_kept_days(study, session))
+        until = answers_due(facts[response.id], answers_kept_days(study, session, response.periods))
         if until is not None and until <= now:
             due.append((response, study))
     return due
@@ -249,6 +250,7 @@ async def _row(db: Db, account: AccountId, session: Session, participant: Person
         participant_id=participant,
         answered_at=await now_in(db),
         changed_at=None,
+        periods=(await db.get_one(Participant, participant)).periods,
         restricted_at=None,
         hidden_at=None,
         erased_at=None,

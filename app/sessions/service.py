@@ -15,9 +15,11 @@ from app.database import Db, now_in
 from app.decisions import Decision
 from app.errors import Conflict, Gone, NotThere, Unavailable
 from app.jobs import enqueue
+from app.participants.models import Participant
 from app.sessions.models import Node, Recording, RecordingState, Session, SessionState, Take, Track
 from app.sessions.policy import RecordingFacts, Standing, Step, Switch, next_standing
 from app.settings import EU_COUNTRIES
+from app.studies.clocks import Kind
 from app.studies.models import Study
 from recordings.encryption.keystore import KeyExists, KeyStore
 from recordings.model import (
@@ -238,6 +240,7 @@ def recording_facts(row: Recording, session: Session) -> RecordingFacts:
         hidden_at=row.hidden_at,
         erased_at=row.erased_at,
         session_retention_days=session.retention_days,
+        person_retention_days=row.periods.get(Kind.ALL),
     )
 
 
@@ -292,6 +295,7 @@ async def _recording(
             last_take=0,
             index_generation=0,
             gaps=[],
+            periods=await _own_periods(db, person),
         )
         .on_conflict_do_nothing(index_elements=[Recording.session_id, Recording.person_id, Recording.stream])
     )
@@ -301,6 +305,11 @@ async def _recording(
         .with_for_update()
     )
     return found.one()
+
+
+async def _own_periods(db: Db, person: PersonId) -> dict[str, int]:
+    """What is kept shorter of this person; of members nothing."""
+    return await db.scalar(select(Participant.periods).where(Participant.id == person)) or {}
 
 
 async def _open_track(db: Db, recording: Recording, kind: TrackKind) -> Track:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Text, UniqueConstraint, func
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Row
@@ -34,6 +34,8 @@ class Study(Row):
     kinds: Mapped[list[str]] = mapped_column(ARRAY(Text))
     language: Mapped[str] = mapped_column(default="en")  # of transcription
     retention_days: Mapped[int | None] = mapped_column(default=DEFAULT_RETENTION_DAYS)
+    # kind -> days of what goes earlier (clocks)
+    periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")
     retention_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     closed_at: Mapped[datetime | None]  # no new sessions and invitations; what is kept goes by its date

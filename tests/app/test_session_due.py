@@ -15,7 +15,7 @@ from app.privacy.beside import beside_recordings, days_kept
 from app.privacy.held_in_sql import KEPT
 from app.privacy.models import SessionDue
 from app.sessions.models import Note, Recording, RecordingState, Session
-from app.sessions.policy import due, shortest
+from app.sessions.policy import due
 from app.sessions.response_models import Response
 from app.sessions.service import recording_facts
 from app.studies.models import Study
@@ -245,9 +245,7 @@ async def test_the_door_of_reminders_names_what_the_rule_says(cast: Cast) -> Non
                 .join(Study, Study.id == Session.study_id)
                 .where(Recording.state.not_in(KEPT), Recording.erased_at.is_(None))
             )
-            if (days := shortest(study.retention_days, session.retention_days)) is not None
-            and recording.created_at + timedelta(days=days) <= soon
-            and (until := due(recording_facts(recording, session), study.retention_days, now)) is not None
+            if (until := due(recording_facts(recording, session), study.retention_days, now)) is not None
             and now < until <= soon
         }
         asked = {"now": now, "until": soon}

@@ -50,6 +50,33 @@ CREATE TABLE audit_check (
 );
 CREATE INDEX ix_audit_check_account_id ON audit_check (account_id);
 
+-- Kinds that go earlier than the rest, on each level (app.studies.clocks): kind -> days.
+ALTER TABLE account ADD COLUMN periods JSONB DEFAULT '{}' NOT NULL;
+ALTER TABLE study ADD COLUMN periods JSONB DEFAULT '{}' NOT NULL;
+ALTER TABLE session ADD COLUMN periods JSONB DEFAULT '{}' NOT NULL;
+ALTER TABLE participant ADD COLUMN periods JSONB DEFAULT '{}' NOT NULL;
+ALTER TABLE recording ADD COLUMN periods JSONB DEFAULT '{}' NOT NULL;
+ALTER TABLE response ADD COLUMN periods JSONB DEFAULT '{}' NOT NULL;
+-- What one level says of a kind; words go with the voice they were heard from.
+CREATE FUNCTION period_of(kind text, level jsonb) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT LEAST((level ->> 'all')::integer, (level ->> kind)::integer,
+        CASE WHEN kind = 'transcript' THEN (level ->> 'audio')::integer END)
+$$;
+-- app.studies.clocks.days_of: of all levels the shortest wins.
+CREATE FUNCTION kept_days(kind text, study_days integer, session_days integer, study jsonb, session jsonb, own jsonb)
+RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT LEAST(study_days, session_days, public.period_of(kind, study), public.period_of(kind, session),
+        public.period_of(kind, own))
+$$;
+-- What a recording still has; asked: its erasure was asked for, or its consent taken back.
+CREATE FUNCTION held_parts(recording uuid) RETURNS TABLE (kind text, asked boolean) LANGUAGE sql STABLE AS $$
+    SELECT CASE one.kind WHEN 'camera' THEN 'video' WHEN 'voice' THEN 'audio' ELSE 'screen' END, one.closed_at IS NOT NULL
+    FROM public.track AS one WHERE one.recording_id = held_parts.recording AND one.erased_at IS NULL
+    UNION
+    SELECT 'transcript', one.state = 'erased'
+    FROM public.transcript AS one WHERE one.recording_id = held_parts.recording AND one.erased_at IS NULL
+$$;
+
 -- When the first of what is held of a session goes by itself, kept beside the rows it follows from, so that the
 -- retention overview reads one index. Written at the end of each transaction, one at a time for each account, after
 -- every other lock: so nobody waits in a circle. No foreign key: its check would lock the session's row as well.
@@ -68,18 +95,25 @@ CREATE FUNCTION tell_due(sessions uuid[]) RETURNS void LANGUAGE sql SET search_p
         FROM recording WHERE session_id = ANY (sessions) AND held_reason IS NOT NULL AND erased_at IS NULL
         GROUP BY session_id, person_id
     ), item AS (
-        SELECT session_id, created_at AS began, CASE WHEN held_reason IS NOT NULL THEN held_until END AS not_before,
-            erased_at IS NOT NULL OR restricted_at IS NOT NULL OR held_reason IS NOT NULL AND held_until IS NULL AS kept
-        FROM recording WHERE session_id = ANY (sessions) AND state NOT IN ('erased', 'empty')
+        SELECT session_id, recording.created_at AS began, CASE WHEN held_reason IS NOT NULL THEN held_until END AS not_before,
+            erased_at IS NOT NULL OR restricted_at IS NOT NULL OR held_reason IS NOT NULL AND held_until IS NULL AS kept,
+            of.kind, recording.periods AS own
+        FROM recording JOIN session ON session.id = recording.session_id JOIN study ON study.id = session.study_id,
+        LATERAL (
+            SELECT 'all' AS kind UNION ALL
+            SELECT part.kind FROM held_parts(recording.id) AS part
+            WHERE NOT part.asked AND '{}' <> ANY (ARRAY[study.periods, session.periods, recording.periods])
+        ) AS of
+        WHERE session_id = ANY (sessions) AND recording.state NOT IN ('erased', 'empty')
         UNION ALL
-        SELECT note.session_id, note.at, hold.until, COALESCE(hold.for_good, false)
+        SELECT note.session_id, note.at, hold.until, COALESCE(hold.for_good, false), 'all', '{}'
         FROM note LEFT JOIN (
             SELECT session_id, bool_or(for_good) AS for_good, max(until) AS until FROM held GROUP BY session_id
         ) AS hold ON hold.session_id = note.session_id
         WHERE note.session_id = ANY (sessions)
         UNION ALL
         SELECT response.session_id, response.answered_at, held.until,
-            response.restricted_at IS NOT NULL OR COALESCE(held.for_good, false)
+            response.restricted_at IS NOT NULL OR COALESCE(held.for_good, false), 'answers', response.periods
         FROM response LEFT JOIN held ON held.session_id = response.session_id
             AND held.person_id = response.participant_id
         WHERE response.session_id = ANY (sessions) AND response.erased_at IS NULL
@@ -88,7 +122,9 @@ CREATE FUNCTION tell_due(sessions uuid[]) RETURNS void LANGUAGE sql SET search_p
             GREATEST(COALESCE(session.ended_at, item.began) + make_interval(days => clock.days), item.not_before)
         END) AS due
         FROM session JOIN study ON study.id = session.study_id JOIN item ON item.session_id = session.id,
-        LATERAL (SELECT LEAST(study.retention_days, session.retention_days) AS days) AS clock
+        LATERAL (SELECT kept_days(
+            item.kind, study.retention_days, session.retention_days, study.periods, session.periods, item.own
+        ) AS days) AS clock
         WHERE session.id = ANY (sessions) GROUP BY session.id
     ), gone AS (
         DELETE FROM session_due WHERE session_id = ANY (sessions) AND session_id NOT IN (SELECT id FROM told)
@@ -106,6 +142,14 @@ BEGIN
         sessions := ARRAY(SELECT id FROM session WHERE study_id = changed.id);
     ELSIF TG_TABLE_NAME = 'session' THEN
         sessions := ARRAY[changed.id];
+    ELSIF TG_TABLE_NAME IN ('track', 'transcript') THEN
+        sessions := ARRAY(
+            SELECT session.id FROM recording
+            JOIN session ON session.id = recording.session_id JOIN study ON study.id = session.study_id
+            WHERE recording.id = changed.recording_id
+              AND '{}' <> ANY (ARRAY[study.periods, session.periods, recording.periods])
+        );
+        IF sessions = '{}' THEN RETURN NULL; END IF;  -- it goes with its recording
     ELSE
         sessions := ARRAY[changed.session_id];
     END IF;
@@ -114,16 +158,21 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE CONSTRAINT TRIGGER tells_due AFTER UPDATE OF retention_days ON study
+CREATE CONSTRAINT TRIGGER tells_due AFTER UPDATE OF retention_days, periods ON study
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION due_changed();
-CREATE CONSTRAINT TRIGGER tells_due AFTER DELETE OR UPDATE OF study_id, ended_at, retention_days ON session
+CREATE CONSTRAINT TRIGGER tells_due AFTER DELETE OR UPDATE OF study_id, ended_at, retention_days, periods ON session
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION due_changed();
 CREATE CONSTRAINT TRIGGER tells_due
-    AFTER INSERT OR DELETE OR UPDATE OF state, created_at, held_reason, held_until, restricted_at, erased_at ON recording
+    AFTER INSERT OR DELETE OR UPDATE OF state, created_at, held_reason, held_until, restricted_at, erased_at, periods
+    ON recording DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION due_changed();
+CREATE CONSTRAINT TRIGGER tells_due AFTER INSERT OR DELETE OR UPDATE OF closed_at, erased_at ON track
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION due_changed();
+CREATE CONSTRAINT TRIGGER tells_due AFTER INSERT OR DELETE OR UPDATE OF state, erased_at ON transcript
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION due_changed();
 CREATE CONSTRAINT TRIGGER tells_due AFTER INSERT OR DELETE OR UPDATE OF at ON note
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION due_changed();
-CREATE CONSTRAINT TRIGGER tells_due AFTER INSERT OR DELETE OR UPDATE OF answered_at, restricted_at, erased_at ON response
+CREATE CONSTRAINT TRIGGER tells_due
+    AFTER INSERT OR DELETE OR UPDATE OF answered_at, restricted_at, erased_at, periods ON response
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION due_changed();
 SELECT tell_due(ARRAY(SELECT id FROM session));
 CREATE INDEX session_in_order ON session (account_id, created_at);
@@ -162,3 +211,87 @@ CREATE TABLE passkey_challenge (
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (challenge_hash)
 );
+-- Support access: operators stand in the platform's own account (id zero), requests in the customer's.
+CREATE TABLE operator (
+    name BYTEA NOT NULL,
+    email BYTEA NOT NULL,
+    email_index BYTEA NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (email_index)
+);
+CREATE INDEX ix_operator_account_id ON operator (account_id);
+CREATE TABLE operator_link (
+    operator_id UUID NOT NULL,
+    token_hash BYTEA NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    used_at TIMESTAMP WITH TIME ZONE,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(operator_id) REFERENCES operator (id) ON DELETE CASCADE,
+    UNIQUE (token_hash)
+);
+CREATE INDEX ix_operator_link_account_id ON operator_link (account_id);
+CREATE INDEX ix_operator_link_operator_id ON operator_link (operator_id);
+CREATE TABLE operator_login (
+    operator_id UUID NOT NULL,
+    token_hash BYTEA NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    passkey_at TIMESTAMP WITH TIME ZONE,
+    challenge_hash BYTEA,
+    challenge_until TIMESTAMP WITH TIME ZONE,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(operator_id) REFERENCES operator (id) ON DELETE CASCADE,
+    UNIQUE (token_hash)
+);
+CREATE INDEX ix_operator_login_account_id ON operator_login (account_id);
+CREATE INDEX ix_operator_login_operator_id ON operator_login (operator_id);
+CREATE TABLE operator_passkey (
+    operator_id UUID NOT NULL,
+    credential_hash BYTEA NOT NULL,
+    credential_id BYTEA NOT NULL,
+    public_key BYTEA NOT NULL,
+    sign_count BIGINT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(operator_id) REFERENCES operator (id) ON DELETE CASCADE,
+    UNIQUE (credential_hash)
+);
+CREATE INDEX ix_operator_passkey_account_id ON operator_passkey (account_id);
+CREATE INDEX ix_operator_passkey_operator_id ON operator_passkey (operator_id);
+CREATE TABLE support_request (
+    operator_id UUID NOT NULL,
+    operator_name BYTEA NOT NULL,
+    object_kind VARCHAR NOT NULL,
+    object_id UUID NOT NULL,
+    reason BYTEA NOT NULL,
+    asked_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    answered_at TIMESTAMP WITH TIME ZONE,
+    answered_by VARCHAR,
+    ends_at TIMESTAMP WITH TIME ZONE,
+    revoked_at TIMESTAMP WITH TIME ZONE,
+    revoked_by VARCHAR,
+    used_at TIMESTAMP WITH TIME ZONE,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX ix_support_request_account_id ON support_request (account_id);
+CREATE INDEX ix_support_request_operator_id ON support_request (operator_id);
+CREATE TABLE support_rule (
+    account_id UUID NOT NULL,
+    second_operator BOOLEAN DEFAULT false NOT NULL,
+    set_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    set_by VARCHAR NOT NULL,
+    PRIMARY KEY (account_id)
+);
+ALTER TABLE account ADD COLUMN passkeys_needed BOOLEAN DEFAULT false NOT NULL;
+ALTER TABLE login ADD COLUMN way VARCHAR;
+ALTER TABLE login ADD COLUMN used_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL;

@@ -1,0 +1,117 @@
+"""Clocks: each kind of what is held has its own, and of all levels that set one the shortest wins.
+
+A level (account, study, session, participant) says how long everything may stay, and may say less for a kind. The
+account's is written into its studies, a participant's into what is theirs, so that every row says for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.language import N_
+from recordings.model import TrackKind
+
+
+class Kind(StrEnum):
+    """ALL: whatever belongs to a session; the others go no later than it."""
+
+    ALL = "all"
+    VIDEO = "video"
+    AUDIO = "audio"
+    SCREEN = "screen"  # with the sound of the shared tab
+    TRANSCRIPT = "transcript"
+    ANSWERS = "answers"
+    CONTACT = "contact"  # name and address
+    CONSENTS = "consents"
+    LOGS = "logs"
+
+
+class Anchor(StrEnum):
+    """From when a clock counts."""
+
+    SESSION_END = "end of the session"  # until it ended: from when the item was made
+    LAST_ACTIVITY = "last activity"  # of the person, once nothing else of theirs is held
+    ACCOUNT_END = "end of the account"
+
+
+class Ending(StrEnum):
+    """What is done when a clock runs out."""
+
+    ERASE = "erase"
+    ANONYMISE = "anonymise"  # what names the person goes with their key; ids and dates are left
+    KEEP_IDS = "keep ids"  # never held more than ids, dates and kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """words: the kind, as people read it."""
+
+    words: str
+    anchor: Anchor = Anchor.SESSION_END
+    ending: Ending = Ending.ERASE
+
+
+CLOCKS: Mapping[Kind, Clock] = {
+    Kind.VIDEO: Clock(words=N_("camera picture")),
+    Kind.AUDIO: Clock(words=N_("voice")),
+    Kind.SCREEN: Clock(words=N_("screen")),
+    Kind.TRANSCRIPT: Clock(words=N_("transcript")),
+    Kind.ANSWERS: Clock(words=N_("answers")),
+    Kind.CONTACT: Clock(words=N_("name and address"), anchor=Anchor.LAST_ACTIVITY, ending=Ending.ANONYMISE),
+    Kind.CONSENTS: Clock(words=N_("consents"), anchor=Anchor.ACCOUNT_END, ending=Ending.KEEP_IDS),
+    Kind.LOGS: Clock(words=N_("audit log"), anchor=Anchor.ACCOUNT_END, ending=Ending.KEEP_IDS),
+}
+"""Every kind but ALL (docs/decisions/0017-clocks-per-kind.md)."""
+
+PARTS = (Kind.VIDEO, Kind.AUDIO, Kind.SCREEN, Kind.TRANSCRIPT)
+"""What a recording is made of."""
+OF_A_SESSION = (*PARTS, Kind.ANSWERS)
+"""Kinds that a level may keep shorter than the rest."""
+
+KIND_OF_TRACK: Mapping[str, Kind] = {
+    TrackKind.CAMERA: Kind.VIDEO,
+    TrackKind.VOICE: Kind.AUDIO,
+    TrackKind.SCREEN: Kind.SCREEN,
+    TrackKind.SCREEN_SOUND: Kind.SCREEN,
+}
+
+Periods = Mapping[str, int]
+"""Kind -> days, of what is kept shorter on one level."""
+
+_COUNTED: Mapping[Kind, tuple[Kind, ...]] = {
+    Kind.ALL: (Kind.ALL,),
+    Kind.TRANSCRIPT: (Kind.ALL, Kind.AUDIO, Kind.TRANSCRIPT),  # words go with the voice they were heard from
+}
+
+
+def shortest(*days: int | None) -> int | None:
+    """Of the clocks set on several levels the shortest wins; None: nobody set one."""
+    return min((each for each in days if each is not None), default=None)
+
+
+def days_of(kind: Kind, days: int | None, *levels: Periods) -> int | None:
+    """How long a kind is kept. days: of everything; levels: what each says of kinds. None: until somebody asks.
+    The same in SQL: kept_days (revision 0003)."""
+    counted = _COUNTED.get(kind, (Kind.ALL, kind))
+    return shortest(days, *(level.get(each) for level in levels for each in counted))
+
+
+def shortest_of(*levels: Periods) -> dict[str, int]:
+    """One level instead of several: of each kind the shortest."""
+    named = {kind for one in levels for kind in one}
+    return {kind: min(one[kind] for one in levels if kind in one) for kind in named}
+
+
+def anything_shorter(before: tuple[int | None, Periods], after: tuple[int | None, Periods]) -> bool:
+    """Does any kind go earlier than before? Each: days of everything, and of kinds."""
+
+    def sooner(kinds: Iterable[Kind]) -> bool:
+        for kind in kinds:
+            was, becomes = days_of(kind, *before), days_of(kind, *after)
+            if becomes is not None and (was is None or becomes < was):
+                return True
+        return False
+
+    return sooner((Kind.ALL, *OF_A_SESSION, Kind.CONTACT))
