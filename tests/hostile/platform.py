@@ -180,10 +180,10 @@ class Room:
             clips.camera(clip) if clip < clips.SCREEN_CLIP_OFFSET else clips.screen(clip - clips.SCREEN_CLIP_OFFSET)
         )
         picture, voice = first_seconds(picture, seconds), first_seconds(clips.speech(1), seconds)
+        whip, token = await self.guest.room_token(self.owner.session, "camera")
         async with asyncio.timeout(LIMIT_SECONDS):
             while True:
                 try:
-                    whip, token = await self.guest.room_token(self.owner.session, "camera")
                     publication = await publish(self.guest.browser.http, whip, token, picture, voice)
                     break
                 except (PublishFailed, httpx.TransportError) as failed:
