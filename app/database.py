@@ -3,20 +3,27 @@ set per transaction and PostgreSQL's row-level security does the rest."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from select import POLLIN, poll
+from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, LargeBinary, Uuid, text
+from psycopg import Error as PsycopgError
+from sqlalchemy import DateTime, LargeBinary, Uuid, event, text
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from recordings.model import AccountId
 
 Db = AsyncSession
 """A database session: never called `session`, that word is the research session."""
+ASK_AFTER_S = 30.0
+"""A connection that was not used for longer is asked whether it still stands."""
 PLANS = "-c plan_cache_mode=force_custom_plan"
 """Row-level security makes the account part of every plan, and connections serve all accounts: a plan that is kept
 from a small account reads a large one from end to end."""
@@ -43,9 +50,14 @@ class Database:
             sqlalchemy_url(url),
             pool_size=10,
             max_overflow=10,
-            pool_pre_ping=True,
             connect_args={"options": f"-c search_path=public,jobs -c timezone=UTC {PLANS}"},
         )
+        ping = self.engine.dialect.do_ping
+
+        @event.listens_for(self.engine.sync_engine, "checkout")
+        def require_open(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+            _require_open(connection, record, ping)
+
         self._make = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @asynccontextmanager
@@ -58,6 +70,23 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _require_open(connection: Any, record: ConnectionPoolEntry, ping: Callable[[Any], bool]) -> None:
+    """What pool_pre_ping does, without a question to the server before every transaction: a server that ended said so
+    on the socket, where nothing else may wait. One that fell silent said nothing, so what rested for a while asks.
+    Raises InvalidatePoolError, after which the pool connects anew."""
+    now, used_at = monotonic(), record.info.get("used_at")
+    record.info["used_at"] = now
+    waiting = poll()
+    try:
+        waiting.register(connection.driver_connection.pgconn.socket, POLLIN)
+        if waiting.poll(0):
+            raise InvalidatePoolError
+        if used_at is not None and now - used_at > ASK_AFTER_S:
+            ping(connection)
+    except PsycopgError as error:
+        raise InvalidatePoolError from error
 
 
 async def set_account(db: Db, account: AccountId | UUID) -> None:
