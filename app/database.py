@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg import Error as PsycopgError
-from sqlalchemy import DateTime, LargeBinary, Uuid, event, text
+from sqlalchemy import DateTime, LargeBinary, Uuid, engine, event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -22,6 +22,8 @@ from recordings.model import AccountId
 
 Db = AsyncSession
 """A database session: never called `session`, that word is the research session."""
+Columns = engine.Row[*tuple[Any, ...]]
+"""Values by the names of their columns, where a page needs some of a row and building the whole object costs more."""
 ASK_AFTER_S = 30.0
 """A connection that was not used for longer is asked whether it still stands."""
 PLANS = "-c plan_cache_mode=force_custom_plan"

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import load_only
+from sqlalchemy import Select, case, func, select, true
 
-from app.database import Db
+from app.database import Columns, Db
 from app.privacy.axis import Span
 from app.privacy.beside import Beside, beside_recordings, days_kept
 from app.privacy.held_in_sql import KEPT
@@ -28,21 +27,19 @@ from app.studies.models import Study
 
 DAYS_ONE_BY_ONE = timedelta(days=7)
 WEEKS_ONE_BY_ONE = timedelta(days=30)
-_LOOKED_AT = (
+_ALIKE = (
     Recording.session_id,
-    Recording.person_id,
     Recording.person_is_member,
     Recording.state,
-    Recording.index_key,
-    Recording.created_at,
     Recording.held_reason,
     Recording.held_until,
     Recording.restricted_at,
     Recording.hidden_at,
     Recording.erased_at,
+    Recording.index_key.is_(None),
     Recording.periods,
 )
-"""Of recordings, hundreds on a page: what their dates follow from."""
+"""What the date of a recording follows from: hundreds stand on a page, and most of a session are alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,91 +114,113 @@ def heading(due_at: datetime | None, now: datetime) -> str:
 async def overview(db: Db, now: datetime, *, limit: int, offset: int) -> Overview:
     """Ordered by the first date, then by session; what has no date stands last."""
     first = SessionDue.due
-    all_pages = await db.execute(
-        select(
-            func.count().label("sessions"),
-            func.count().filter(first <= now).label("overdue"),
-            func.count().filter(first.is_(None)).label("without_date"),
-            func.min(first).filter(first > now).label("next_due"),
-        ).select_from(SessionDue)
-    )
-    known = all_pages.one()
-    in_order = select(SessionDue.session_id).order_by(first, SessionDue.session_id)  # NULL stands last
-    ids = (await db.scalars(in_order.limit(limit + 1).offset(offset))).all()
-    lines = await _lines(db, await _sessions(db, ids[:limit]), now)
+    known = (
+        await db.execute(
+            select(
+                func.count().label("sessions"),
+                func.count().filter(first <= now).label("overdue"),
+                func.count().filter(first.is_(None)).label("without_date"),
+                func.min(first).filter(first > now).label("next_due"),
+            ).select_from(SessionDue)
+        )
+    ).one()
+    page = (await db.execute(_in_order().limit(limit + 1).offset(offset))).all()
+    lines = await _lines(db, page[:limit], now)
     return Overview(
         groups=_grouped(lines, now),
         sessions=known.sessions,
         overdue=known.overdue,
         without_date=known.without_date,
         next_due=known.next_due,
-        more=len(ids) > limit,
+        more=len(page) > limit,
     )
 
 
-async def _sessions(db: Db, ids: Sequence[UUID]) -> list[tuple[Session, Study]]:
-    """In the order of `ids`."""
-    rows = await db.execute(select(Session, Study).join(Study, Study.id == Session.study_id).where(Session.id.in_(ids)))
-    by_id = {session.id: (session, study) for session, study in rows}
-    return [by_id[one] for one in ids]
+def _in_order() -> Select[Session, Study, int, list[str] | None, bool | None]:
+    """The sessions of which anything is held, by their first date. What is held is looked up for those only which a
+    page shows: as a join PostgreSQL would read all tracks of the account."""
+    held = (Recording.session_id == Session.id) & Recording.state.not_in(KEPT)
+    people = select(func.count(Recording.person_id.distinct())).where(held, Recording.person_is_member.is_(False))
+    tracks = (
+        select(func.array_agg(Track.kind.distinct()))
+        .join(Recording, Recording.id == Track.recording_id)
+        .where(held, Track.erased_at.is_(None))
+    )
+    written = (
+        select(true())
+        .select_from(Transcript)
+        .join(Recording, Recording.id == Transcript.recording_id)
+        .where(held, Transcript.state == TranscriptState.READY)
+        .limit(1)
+    )
+    return (
+        select(
+            Session,
+            Study,
+            people.correlate(Session).scalar_subquery().label("people"),
+            tracks.correlate(Session).scalar_subquery().label("tracks"),
+            written.correlate(Session).scalar_subquery().label("written"),
+        )
+        .join(SessionDue, SessionDue.session_id == Session.id)
+        .join(Study, Study.id == Session.study_id)
+        .order_by(SessionDue.due, SessionDue.session_id)  # NULL stands last
+    )
 
 
-async def _lines(db: Db, page: Sequence[tuple[Session, Study]], now: datetime) -> list[Line]:
-    ids = [session.id for session, _ in page]
-    recordings: dict[UUID, list[Recording]] = {}
-    held = select(Recording).where(Recording.session_id.in_(ids), Recording.state.not_in(KEPT))
-    for row in await db.scalars(held.options(load_only(*_LOOKED_AT)).order_by(Recording.id)):
-        recordings.setdefault(row.session_id, []).append(row)
-    kinds = await _kinds(db, ids)
-    beside = await beside_recordings(db, page, now, days_kept)
-    return [
-        _line(session, study, recordings.get(session.id, []), beside[session.id], kinds.get(session.id, set()), now)
-        for session, study in page
-    ]
+async def _lines(db: Db, page: Sequence[Columns], now: datetime) -> list[Line]:
+    """page: rows of _in_order()."""
+    sessions = [(row.Session, row.Study) for row in page]
+    recordings = await _recordings(db, [session.id for session, _ in sessions])
+    beside = await beside_recordings(db, sessions, now, days_kept)
+    return [_line(row, recordings.get(row.Session.id, []), beside[row.Session.id], now) for row in page]
 
 
-def _line(
-    session: Session,
-    study: Study,
-    recordings: Collection[Recording],
-    beside: Beside,
-    kinds: Collection[str],
-    now: datetime,
-) -> Line:
-    facts = [recording_facts(row, session) for row in recordings]
-    dates = [due(one, study.retention_days, now) for one in facts] + [*beside.notes, *beside.answers]
+async def _recordings(db: Db, sessions: Collection[UUID]) -> dict[UUID, list[Columns]]:
+    """What is held of each session, as rows of how many are alike; of a session that has not ended each date counts
+    from its own beginning."""
+    begun = case((Session.ended_at.is_(None), Recording.created_at))
+    alike = (
+        select(
+            *_ALIKE,
+            func.min(Recording.index_key).label("index_key"),
+            func.min(Recording.created_at).label("created_at"),
+            func.count().label("number"),
+        )
+        .join(Session, Session.id == Recording.session_id)
+        .where(Recording.session_id.in_(sessions), Recording.state.not_in(KEPT))
+        .group_by(*_ALIKE, begun)
+    )
+    found: dict[UUID, list[Columns]] = {}
+    for row in await db.execute(alike):
+        found.setdefault(row.session_id, []).append(row)
+    return found
+
+
+def _line(row: Columns, recordings: Sequence[Columns], beside: Beside, now: datetime) -> Line:
+    session: Session = row.Session
+    study: Study = row.Study
+    facts = [(recording_facts(one, session), one.number) for one in recordings]
+    dates = [due(one, study.retention_days, now) for one, _ in facts] + [*beside.notes, *beside.answers]
     known = [one for one in dates if one is not None]
+    kinds = {*(TRACK_WORDS[kind] for kind in row.tracks or ()), *([TRANSCRIPT] if row.written else ())}
     return Line(
         session=session.id,
         title=session.title,
         study=study.title,
         study_id=study.id,
-        since=min((row.created_at for row in recordings), default=session.ended_at or session.created_at),
+        since=min((one.created_at for one in recordings), default=session.ended_at or session.created_at),
         due=min(known, default=None),
         last_due=max(known, default=None) if len(known) == len(dates) else None,
-        people=len({row.person_id for row in recordings if not row.person_is_member}),
-        recordings=len(recordings),
+        people=row.people,
+        recordings=sum(number for _, number in facts),
         notes=len(beside.notes),
         answers=len(beside.answers),
         kinds=tuple(word for word in (*TRACK_WORDS.values(), TRANSCRIPT) if word in kinds),
-        held=sum(is_held(one, now) for one in facts),
-        restricted=sum(one.restricted_at is not None for one in facts),
-        going=sum(one.hidden_at is not None for one in facts),
+        held=sum(number for one, number in facts if is_held(one, now)),
+        restricted=sum(number for one, number in facts if one.restricted_at is not None),
+        going=sum(number for one, number in facts if one.hidden_at is not None),
         days=days_kept(session, study),
     )
-
-
-async def _kinds(db: Db, sessions: Collection[UUID]) -> dict[UUID, set[str]]:
-    """What is held of each session, in words."""
-    of_session = select(Recording.session_id).where(Recording.session_id.in_(sessions), Recording.state.not_in(KEPT))
-    found: dict[UUID, set[str]] = {}
-    tracks = of_session.add_columns(Track.kind).join(Track, Track.recording_id == Recording.id)
-    for session, kind in await db.execute(tracks.where(Track.erased_at.is_(None)).distinct()):
-        found.setdefault(session, set()).add(TRACK_WORDS[kind])
-    written = of_session.join(Transcript, Transcript.recording_id == Recording.id)
-    for session in await db.scalars(written.where(Transcript.state == TranscriptState.READY).distinct()):
-        found.setdefault(session, set()).add(TRANSCRIPT)
-    return found
 
 
 def _grouped(lines: Sequence[Line], now: datetime) -> tuple[Group, ...]:

@@ -11,7 +11,7 @@ from sqlalchemy import select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from app.audit import SYSTEM, Action, record
-from app.database import Db, now_in
+from app.database import Columns, Db, now_in
 from app.decisions import Decision
 from app.errors import Conflict, Gone, NotThere, Unavailable
 from app.jobs import enqueue
@@ -227,8 +227,8 @@ def track_ref(recording: RecordingRef, row: Track) -> TrackRef:
     return TrackRef(of=recording, track=TrackId(row.id), kind=TrackKind(row.kind))
 
 
-def recording_facts(row: Recording, session: Session) -> RecordingFacts:
-    """What the rules readable() and due() look at."""
+def recording_facts(row: Recording | Columns, session: Session) -> RecordingFacts:
+    """What the rules readable() and due() look at. row: or columns of one, by their names."""
     return RecordingFacts(
         state=RecordingState(row.state),
         created_at=row.created_at,
