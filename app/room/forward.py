@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from recordings.capture import rtcp
 from recordings.capture.assembly import MediaPacket
 from recordings.capture.codecs import CODINGS
+from recordings.capture.traffic import Traffic
 from recordings.model import Codec, TrackKind
 from recordings.timing import unwrap_sequence
 
@@ -131,6 +132,16 @@ class Forwarder:
         self._send_rtcp = send_rtcp
         self._cname = secrets.token_hex(8)
         self._repairs_left = MOST_REPAIRS_PER_TICK
+        self._packets = self._reports = 0
+
+    @property
+    def traffic(self) -> Traffic:
+        """What came from the viewer."""
+        return Traffic(packets=self._packets, reports=self._reports)
+
+    def media(self, packet: bytes) -> None:
+        """A viewer sends none; whoever does is counted."""
+        self._packets += 1
 
     def packet(self, kind: TrackKind, packet: MediaPacket) -> None:
         track = self._tracks.get(kind)
@@ -145,7 +156,9 @@ class Forwarder:
 
     def feedback(self, packet: bytes) -> None:
         """RTCP from the viewer."""
+        self._packets += 1
         for message in rtcp.read(packet):
+            self._reports += 1
             if isinstance(message, rtcp.KeyFrameRequest):
                 self._source.request_key_frame()
             elif isinstance(message, rtcp.Nack):

@@ -37,6 +37,15 @@ class _Rate:
             self.frames, self.at = frames, at
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """A stream being passed on to one viewer."""
+
+    viewer: UUID
+    viewing: peer.Viewing
+    meter: Meter
+
+
 @dataclass(slots=True)
 class LiveStream:
     """One take being received. clock: monotonic seconds; now: server UTC in seconds."""
@@ -46,7 +55,7 @@ class LiveStream:
     recorder: StreamRecorder
     publication: peer.Publication
     meter: Meter
-    views: dict[str, tuple[UUID, peer.Viewing]] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
     capturing_since: float | None = None  # UTC seconds; None while no frame is kept
     pulse: Pulse = field(init=False)
     _rates: dict[TrackKind, _Rate] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from app.room.health import Word
 from app.room.node_rooms import Rooms
 from recordings.capture.aiortc_internals import refused
+from recordings.capture.faults import faults
 from recordings.capture.recorder import CaptureState
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
@@ -83,6 +84,7 @@ class MediaNumbers(Collector):
         for reason, count in refused.items():
             dropped.add_metric([reason], count)
         yield dropped
+        yield CounterMetricFamily("junier_media_faults", "Faults of our own in one stream.", faults.count)
 
     def _of_storing(self) -> Iterator[Metric]:
         health = self._uploader.health()

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 from uuid import UUID
 
 from app.errors import Conflict, NotThere, Unavailable
 from app.room import peer
 from app.room.allowance import KEPT_OUT_S, MOST_VIEWS, Meter, SentTooMuch
-from app.room.live_stream import LiveStream, Totals, session_facts, totals
+from app.room.live_stream import LiveStream, Totals, View, session_facts, totals
 from app.room.node_messages import (
     LEASE_SECONDS,
     EraseDone,
@@ -28,7 +29,8 @@ from app.room.node_messages import (
     ViewMade,
 )
 from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
-from recordings.capture.recorder import StreamRecorder
+from recordings.capture.faults import faults
+from recordings.capture.recorder import CaptureState, StreamRecorder
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyStore
@@ -117,9 +119,7 @@ class Rooms:
         """Receive a stream; an earlier take of the same recording ends. Raises NodeFull, PeerError, ValueError."""
         if ask.resource in self._streams:
             raise Conflict("This stream is already being received.")
-        wait_s = self._kept_out.get(ask.recording, 0.0) - self._clock()
-        if wait_s > 0:
-            raise SentTooMuch(retry_after_s=ceil(wait_s))
+        self._check_let_in(ask.recording)
         if self.count - len(self._takes_of(ask.recording)) >= self.capacity:
             raise NodeFull()
         self._opening += 1
@@ -145,24 +145,25 @@ class Rooms:
             self._ended(stream, peer.Ended.BY_US)
 
     async def view(self, resource: str, ask: ViewAsk) -> ViewMade:
-        """Pass a stream on to one viewer. Raises StreamGone, PeerError."""
+        """Pass a stream on to one viewer. Raises StreamGone, SentTooMuch, PeerError."""
         stream = self._stream(resource)
+        self._check_let_in(ask.viewer)
         viewing = await peer.view(ask.sdp, source=stream.publication, offer_addresses=self._offer_addresses)
-        theirs = [one for viewer, one in stream.views.values() if viewer == ask.viewer]
+        theirs = [one.viewing for one in stream.views.values() if one.viewer == ask.viewer]
         for oldest in theirs[: max(0, len(theirs) - MOST_VIEWS + 1)]:
             await oldest.close()
         name = secrets.token_urlsafe(32)
-        stream.views[name] = (ask.viewer, viewing)
+        stream.views[name] = View(viewer=ask.viewer, viewing=viewing, meter=Meter(self._bits_per_second))
         viewing.on_closed = lambda why: _forget(stream, name)
         return ViewMade(view=name, sdp=viewing.answer_sdp)
 
     async def end_view(self, view: str, viewer: UUID) -> None:
         """Safe to call twice; somebody else's view is not there."""
         for stream in self._streams.values():
-            owner, viewing = stream.views.get(view, (None, None))
-            if viewing and owner == viewer:
+            found = stream.views.get(view)
+            if found is not None and found.viewer == viewer:
                 stream.views.pop(view, None)
-                await viewing.close()
+                await found.viewing.close()
 
     def permit(self, session: UUID, permission: Permission) -> None:
         """Take over the permission unless a newer one is known; it takes effect before this returns."""
@@ -180,19 +181,15 @@ class Rooms:
     def tick(self) -> None:
         """Ten times per second: let leases run out, seal what is old, ask for key frames."""
         clock, now = self._clock(), self._now()
-        for stream in list(self._streams.values()):
+        for stream in self.streams:
             if not self.leased(stream.ask.session):
-                stream.recorder.permit(frozenset(), NO_PUSH)
-            stream.recorder.tick(now)
-            if stream.recorder.wants_key_frame():
-                stream.publication.request_key_frame()
-            stream.look(clock, now)
+                self._apply(stream)
+            faults.survived(_tick, stream, clock, now)
         if clock - self._felt_at >= PULSE_SECONDS:
             self._felt_at, oldest = clock, self._spool.oldest_of_tracks()
-            for stream in list(self._streams.values()):
-                stream.feel_pulse(oldest, clock, now)
-                if stream.meter.is_exceeded(stream.publication.traffic, clock):
-                    self._keep_out(stream)
+            for stream in self.streams:
+                faults.survived(self._feel_pulse, stream, oldest, clock, now)
+            self._uploader.keep_only({track_prefix(one) for stream in self.streams for one in stream.tracks.values()})
         for session, lease in list(self._leases.items()):
             if clock - lease.at > FORSAKEN_SECONDS:
                 del self._leases[session]
@@ -247,6 +244,12 @@ class Rooms:
         return LiveStream(ask, tracks, recorder, publication, Meter(self._bits_per_second))
 
     def _apply(self, stream: LiveStream) -> None:
+        """A fault in one stream holds up no other; nothing more is kept of it, and it is ended."""
+        if not faults.survived(self._permit, stream):
+            stream.recorder.close(clean=False)
+            self._later(self.end(stream.ask.resource))
+
+    def _permit(self, stream: LiveStream) -> None:
         """Only the very take and tracks that are named may be written, and only what comes from now on."""
         lease = self._leases.get(stream.ask.session)
         if lease is None or not self.leased(stream.ask.session):
@@ -260,22 +263,38 @@ class Rooms:
             stream.publication.release()  # what was sent before and waits for lost packets is not covered
         stream.recorder.permit(kinds, permission.why)
 
-    def _keep_out(self, stream: LiveStream) -> None:
-        """It sends more than is allowed, and has been told to send less for long enough."""
+    def _feel_pulse(self, stream: LiveStream, oldest: Mapping[str, float], clock: float, now: float) -> None:
+        stream.feel_pulse(oldest, clock, now)
+        if stream.meter.is_exceeded(
+            stream.publication.traffic, clock
+        ):  # and has been told to send less for long enough
+            self._keep_out(stream.ask.recording)
+            stream.recorder.permit(frozenset(), SENT_TOO_MUCH)
+            self._later(self.end(stream.ask.resource))
+        for view in list(stream.views.values()):
+            if view.meter.is_exceeded(view.viewing.traffic, clock):
+                self._keep_out(view.viewer)
+                self._later(view.viewing.close())
+
+    def _keep_out(self, who: UUID) -> None:
+        """A recording's sender, or a viewer."""
         self._kept_out = {one: until for one, until in self._kept_out.items() if until > self._clock()}
-        self._kept_out[stream.ask.recording] = self._clock() + KEPT_OUT_S
-        stream.recorder.permit(frozenset(), SENT_TOO_MUCH)
-        self._later(self.end(stream.ask.resource))
+        self._kept_out[who] = self._clock() + KEPT_OUT_S
+
+    def _check_let_in(self, who: UUID) -> None:
+        wait_s = self._kept_out.get(who, 0.0) - self._clock()
+        if wait_s > 0:
+            raise SentTooMuch(retry_after_s=ceil(wait_s))
 
     def _ended(self, stream: LiveStream, why: peer.Ended) -> None:
         if self._streams.get(stream.ask.resource) is not stream:
             return
         del self._streams[stream.ask.resource]
-        clean = why is not peer.Ended.LOST
+        clean = why is not peer.Ended.LOST and stream.recorder.health().state is not CaptureState.CLOSED
         stream.recorder.close(clean)
         self._ended_totals = totals([self._ended_totals, stream.totals])
-        for _, viewing in list(stream.views.values()):
-            self._later(viewing.close())
+        for view in list(stream.views.values()):
+            self._later(view.viewing.close())
         self._on_take_end(
             TakeEnd(
                 account=stream.ask.account,
@@ -291,18 +310,23 @@ class Rooms:
         for stream in self._in(session):
             if stream.ask.person not in inside:
                 self._later(self.end(stream.ask.resource))
-            for viewer, viewing in list(stream.views.values()):
-                if viewer not in inside:
-                    self._later(viewing.close())
+            for view in list(stream.views.values()):
+                if view.viewer not in inside:
+                    self._later(view.viewing.close())
 
     def _end_all(self, session: UUID) -> None:
         for stream in self._in(session):
             self._later(self.end(stream.ask.resource))
 
-    def _later(self, farewell: object) -> None:
-        task = asyncio.ensure_future(farewell)  # type: ignore[call-overload]  # always one of our coroutines
+    def _later(self, farewell: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(farewell)
         self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
+        task.add_done_callback(self._said)
+
+    def _said(self, farewell: asyncio.Task[None]) -> None:
+        self._farewells.discard(farewell)
+        if not farewell.cancelled():
+            faults.survived(farewell.result)
 
     def _in(self, session: UUID) -> list[LiveStream]:
         return [stream for stream in self._streams.values() if stream.ask.session == session]
@@ -315,6 +339,13 @@ class Rooms:
             return self._streams[resource]
         except KeyError:
             raise StreamGone() from None
+
+
+def _tick(stream: LiveStream, clock: float, now: float) -> None:
+    stream.recorder.tick(now)
+    if stream.recorder.wants_key_frame():
+        stream.publication.request_key_frame()
+    stream.look(clock, now)
 
 
 def _forget(stream: LiveStream, view: str) -> None:

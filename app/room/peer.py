@@ -10,12 +10,14 @@ stream, so there is no renegotiation; a peer that comes back from another networ
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from math import inf
 
 from aiortc import (
     RTCBundlePolicy,
@@ -45,6 +47,7 @@ from app.room.offers import (
 from recordings.capture import aiortc_internals
 from recordings.capture.aiortc_internals import MediaTransport
 from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
+from recordings.capture.faults import faults
 from recordings.capture.rtp import Reception, Sink
 from recordings.capture.traffic import Traffic
 from recordings.model import StreamKind, TrackKind
@@ -66,6 +69,9 @@ __all__ = [
 ]
 
 CONNECT_WITHIN_S = 30.0
+CLOSE_WITHIN_S = 5.0
+
+log = logging.getLogger("junier.media")
 
 
 class PeerState(StrEnum):
@@ -143,12 +149,12 @@ class Peer(ABC):
             return
         self._deadline.cancel()
         if self._transport is not None:
-            self._transport.drain()  # what the peer sent before it left
+            faults.survived(self._transport.drain, inf)  # what the peer sent before it left
         self._state = PeerState.CLOSED
         if self._transport is not None:
             self._transport.close()
-        self._closing = asyncio.ensure_future(self._pc.close())
-        self._ended()
+        self._closing = asyncio.ensure_future(_closed(self._pc))
+        faults.survived(self._ended)
         if self.on_closed is not None:
             self.on_closed(why)
 
@@ -193,7 +199,7 @@ class Publication(Peer):
     def release(self) -> None:
         """Hands to the sink at once whatever has arrived, waiting for nothing that was lost."""
         if self._transport is not None:
-            self._transport.drain()
+            self._transport.drain(inf)
         if self._reception is not None:
             self._reception.release()
 
@@ -221,7 +227,7 @@ class Publication(Peer):
 
     def _ended(self) -> None:
         if self._reception is not None:
-            self._reception.release()
+            faults.survived(self._reception.release)
         for viewing in tuple(self._viewings):
             viewing.source_ended()
 
@@ -256,6 +262,11 @@ class Viewing(Peer):
         self._forwarder: Forwarder | None = None
         publication.attach(self)
 
+    @property
+    def traffic(self) -> Traffic:
+        """What came from the viewer."""
+        return self._forwarder.traffic if self._forwarder is not None else Traffic()
+
     def source_ended(self) -> None:
         self._end(Ended.SOURCE_ENDED)
 
@@ -269,7 +280,7 @@ class Viewing(Peer):
         )
         transport = MediaTransport(
             self._dtls,
-            on_rtp=lambda packet: None,  # a viewer sends no media
+            on_rtp=forwarder.media,
             on_rtcp=forwarder.feedback,
             on_batch=lambda: None,
             on_tick=forwarder.tick,
@@ -283,6 +294,15 @@ class Viewing(Peer):
         if self._forwarder is not None:
             self._publication.source.forwarders.remove(self._forwarder)
         self._publication.detach(self)
+
+
+async def _closed(pc: RTCPeerConnection) -> None:
+    """Nobody waits for a connection that does not close."""
+    try:
+        async with asyncio.timeout(CLOSE_WITHIN_S):
+            await pc.close()
+    except Exception as error:
+        log.warning("a connection did not close: %s", type(error).__name__)
 
 
 async def publish(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
@@ -32,23 +32,51 @@ PATIENCE_SECONDS = LEASE_SECONDS / 2
 log = logging.getLogger("junier.room")
 
 
+class NotDelivered(Exception):
+    """The media process did not take the permission; named by why."""
+
+
+class Troubles:
+    """What keeps permission from live sessions, told when it changes and not every half second."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, str] = {}
+
+    def tell(self, found: Mapping[UUID, str]) -> None:
+        """found: all there is of it now, by session."""
+        for session, trouble in found.items():
+            if self._known.get(session) != trouble:
+                log.error("no permission for session %s: %s", session, trouble)
+        for session in self._known.keys() - found.keys():
+            log.info("permission for session %s again, or it is over", session)
+        self._known = dict(found)
+
+
 async def push_session(wiring: Wiring, node: NodeClient, *, account: AccountId, session: UUID) -> bool:
     """Tell the session's media process what may be captured now; call it after the change is committed.
 
     Returns whether it was told. When it cannot be reached the change still holds: without a push capture
     stops within LEASE_SECONDS, and the loop tries again."""
+    try:
+        await _push(wiring, node, account=account, session=session)
+    except NotDelivered as error:
+        log.warning("permission not delivered: %s", error)
+        return False
+    return True
+
+
+async def _push(wiring: Wiring, node: NodeClient, *, account: AccountId, session: UUID) -> None:
+    """Raises NotDelivered."""
     async with one_moment(wiring.database, account) as db:
         facts = await read_room(db, wiring, account=account, session=session)
     if facts.recording is Switch.ON and is_overlong(facts, wiring.settings.recording_minutes):
         facts = await _paused(wiring, facts)
     if facts.node is None:
-        return True  # nobody has published yet
+        return  # nobody has published yet
     try:
         await node.permit(facts.node, session, permission(facts))
     except JunierError as error:
-        log.warning("permission not delivered: %s", type(error).__name__)
-        return False
-    return True
+        raise NotDelivered(type(error).__name__) from error
 
 
 async def _paused(wiring: Wiring, facts: RoomFacts) -> RoomFacts:
@@ -65,26 +93,30 @@ def push_loop(node: NodeClient, *, every_s: float = PUSH_SECONDS) -> Callable[[W
     """A background coroutine of a web process or, less often, of a light worker."""
 
     async def run(wiring: Wiring) -> None:
+        troubles = Troubles()
         while True:
-            await push_all(wiring, node)
+            troubles.tell(await push_all(wiring, node))
             await asyncio.sleep(every_s)
 
     return run
 
 
-async def push_all(wiring: Wiring, node: NodeClient) -> None:
-    """One round over all live sessions; one that fails or is slow does not keep the others waiting."""
+async def push_all(wiring: Wiring, node: NodeClient) -> dict[UUID, str]:
+    """One round over all live sessions; one that fails or is slow does not keep the others waiting. Returns what went
+    wrong, by session."""
     async with wiring.database.transaction() as db:
         live = (await db.execute(text("SELECT account_id, session_id FROM live_sessions()"))).all()
     told = await asyncio.gather(
         *(
             asyncio.wait_for(
-                push_session(wiring, node, account=AccountId(one.account_id), session=one.session_id), PATIENCE_SECONDS
+                _push(wiring, node, account=AccountId(one.account_id), session=one.session_id), PATIENCE_SECONDS
             )
             for one in live
         ),
         return_exceptions=True,
     )
-    for outcome in told:
-        if isinstance(outcome, Exception):
-            log.error("permission not computed: %s", type(outcome).__name__)
+    return {
+        one.session_id: str(outcome) if isinstance(outcome, NotDelivered) else type(outcome).__name__
+        for one, outcome in zip(live, told, strict=True)
+        if isinstance(outcome, Exception)
+    }

@@ -60,7 +60,7 @@ def join(session: list[str], sections: list[list[str]]) -> str:
 
 
 def read_sections(sdp: str) -> list[Section]:
-    """Raises ValueError or IndexError on numbers that are none."""
+    """Raises ValueError or IndexError on numbers that are none, or no payload types."""
     session, sections = split(sdp)
     signed = any(attribute(line)[0] == "fingerprint" for line in session)
     return [_read_section(lines, signed) for lines in sections]
@@ -80,10 +80,10 @@ def _read_section(lines: list[str], signed: bool) -> Section:
             direction = name
         elif name == "rtpmap":
             payload_type, encoding = value.split(" ", 1)
-            codecs[int(payload_type)] = encoding.split("/")[0].lower()
+            codecs[_payload_type(payload_type)] = encoding.split("/")[0].lower()
         elif name == "fmtp":
             payload_type, words = value.split(" ", 1)
-            parameters[int(payload_type)] = _parameters(words)
+            parameters[_payload_type(payload_type)] = _parameters(words)
         elif name == "ssrc":
             ssrcs[int(value.split(" ", 1)[0])] = None
         elif name == "extmap":
@@ -97,11 +97,19 @@ def _read_section(lines: list[str], signed: bool) -> Section:
         direction=direction,
         codecs=codecs,
         parameters=parameters,
-        repairs={number: int(words["apt"]) for number, words in parameters.items() if "apt" in words},
+        repairs={number: _payload_type(words["apt"]) for number, words in parameters.items() if "apt" in words},
         ssrcs=tuple(ssrcs),
         fingerprint=signed,
         extensions=extensions,
     )
+
+
+def _payload_type(word: str) -> int:
+    """Seven bits (RFC 3550 §5.1)."""
+    number = int(word)
+    if not 0 <= number <= 127:
+        raise ValueError("no payload type")
+    return number
 
 
 def _parameters(words: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from recordings.capture.faults import faults
 from recordings.capture.journal import Lost, Report
 from recordings.capture.segmenter import Segmenter
 from recordings.capture.spool import Spool, SpoolFull
@@ -143,7 +144,7 @@ class StreamRecorder:
         self._closed = True
         now = self._now()
         for line in self._lines.values():
-            line.close(clean, now)
+            faults.survived(line.close, clean, now)
 
     def _state(self) -> CaptureState:
         permitted = [line for line in self._lines.values() if line.permitted]

@@ -155,6 +155,14 @@ def test_a_viewers_wish_for_a_key_frame_reaches_the_publisher(fmt: int, extra: b
     assert viewer.wishes == 1
 
 
+def test_what_a_viewer_sends_is_counted() -> None:
+    viewer = Viewer()
+    viewer.ask(1, 2, 300)
+    viewer.forwarder.feedback(rtcp.picture_loss(1, 100) * 3)
+    viewer.forwarder.media(b"any")
+    assert (viewer.forwarder.traffic.packets, viewer.forwarder.traffic.reports) == (3, 4)
+
+
 def test_a_sender_report_is_passed_on_under_our_ssrc_with_our_counts() -> None:
     viewer = Viewer()
     info = rtcp.SenderInfo(ssrc=5, ntp=6 << 32, timestamp=7)

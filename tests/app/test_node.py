@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -15,10 +15,14 @@ import msgspec
 import pytest
 
 from app.room import peer
+from app.room.allowance import KEPT_OUT_S, SentTooMuch
 from app.room.node_api import MAX_BODY_BYTES, NodeApi
 from app.room.node_messages import Health, HealthFacts, StreamAsk, StreamFacts, TrackAsk, ViewAsk
 from app.room.node_rooms import FORSAKEN_SECONDS, NodeFull, Rooms, StreamGone, TakeEnd
+from recordings.capture.faults import faults
+from recordings.capture.recorder import CaptureState
 from recordings.capture.spool import Spool
+from recordings.capture.traffic import Traffic
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyPath
 from recordings.encryption.memory import MemoryKeyStore
@@ -233,6 +237,57 @@ async def test_whoever_may_not_be_in_the_room_any_more_neither_sends_nor_receive
         await pc.close()
 
 
+@pytest.mark.parametrize("flood", [Traffic(packets=5_000), Traffic(packets=600, reports=600)])
+async def test_a_viewer_who_floods_is_ended_and_kept_out_for_a_while_and_the_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flood: Traffic
+) -> None:
+    async with rooms(tmp_path) as scene:
+        pc, _, _, offer = await offering()
+        ask = scene.ask(offer)
+        await scene.rooms.publish(ask)
+        asks = []
+        for viewer in (uuid4(), uuid4()):
+            watcher = client()
+            watcher.addTransceiver("video", direction="recvonly")
+            asks.append(ViewAsk(sdp=await offer_of(watcher), viewer=viewer))
+            await scene.rooms.view(ask.resource, asks[-1])
+            await watcher.close()
+        views = scene.rooms.streams[0].views
+        flooding = next(one.viewing for one in views.values() if one.viewer == asks[0].viewer)
+        came = dict.fromkeys((one.viewing for one in views.values()), Traffic())
+        monkeypatch.setattr(peer.Viewing, "traffic", property(came.__getitem__))
+        for _ in range(12):
+            came[flooding] += flood
+            scene.clock += 1
+            scene.rooms.tick()
+        await until(lambda: len(views) == 1, "the end of the flooding view")
+        assert [one.viewer for one in views.values()] == [asks[1].viewer]
+        with pytest.raises(SentTooMuch) as refusal:
+            await scene.rooms.view(ask.resource, asks[0])
+        assert 0 < (refusal.value.retry_after_s or 0) <= KEPT_OUT_S
+        scene.clock += KEPT_OUT_S
+        await scene.rooms.view(ask.resource, asks[0])
+        await pc.close()
+
+
+async def test_until_when_tracks_are_stored_is_forgotten_with_their_streams(tmp_path: Path) -> None:
+    async with rooms(tmp_path) as scene:
+        pc, _, _, offer = await offering()
+        ask = scene.ask(offer)
+        await scene.rooms.publish(ask)
+        prefix = track_prefix(next(iter(ask.track_refs.values())))
+        for of in (prefix, "an/ended/track/"):
+            scene.uploader._stored_up_to[of] = 1.0
+        scene.clock += 1
+        scene.rooms.tick()
+        assert scene.uploader._stored_up_to == {prefix: 1.0}
+        await scene.rooms.end(ask.resource)
+        scene.clock += 1
+        scene.rooms.tick()
+        assert scene.uploader._stored_up_to == {}
+        await pc.close()
+
+
 async def test_what_was_said_before_permission_came_is_let_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +304,47 @@ async def test_what_was_said_before_permission_came_is_let_go_first(
         scene.rooms.permit(ask.session, allow(ask, TrackKind.VOICE, as_of=4.0))
         assert released == [set(), {TrackKind.CAMERA}], "before each widening, and only then"
         await pc.close()
+
+
+async def test_a_fault_in_one_stream_ends_that_one_and_every_other_keeps_to_its_permission(tmp_path: Path) -> None:
+    """In applying a permission, in letting a lease run out, and in what is done by time."""
+    async with AsyncExitStack() as stack:
+        scene = await stack.enter_async_context(rooms(tmp_path))
+        asks: list[StreamAsk] = []
+        for take in (1, 2, 3):
+            pc, _, _, offer = await offering()
+            stack.push_async_callback(pc.close)
+            ask = scene.ask(offer, take=take)
+            asks.append(msgspec.structs.replace(ask, session=asks[0].session if asks else ask.session))
+            await scene.rooms.publish(asks[-1])
+        streams = {stream.ask.recording: stream for stream in scene.rooms.streams}
+
+        def broken(*_: object) -> None:
+            raise LookupError("ours")
+
+        before = faults.count
+        streams[asks[0].recording].recorder.permit = broken  # type: ignore[method-assign, assignment]
+        streams[asks[1].recording].recorder.tick = broken  # type: ignore[method-assign, assignment]
+        every = [allow(ask) for ask in asks]
+        everything = msgspec.structs.replace(
+            every[0],
+            streams={key: value for one in every for key, value in one.streams.items()},
+            takes={key: value for one in every for key, value in one.takes.items()},
+            inside=[person for one in every for person in one.inside],
+        )
+        scene.rooms.permit(asks[0].session, everything)
+        assert streams[asks[0].recording].recorder.health().state is CaptureState.CLOSED
+        assert all(streams[ask.recording].recorder.permitted == BOTH for ask in asks[1:])
+        await until(lambda: len(scene.ended) == 1, "the end of the faulty one")
+        assert scene.ended[0].recording == asks[0].recording and scene.ended[0].interrupted
+        streams[asks[1].recording].recorder.permit = broken  # type: ignore[method-assign, assignment]
+        scene.clock += 2.5
+        scene.rooms.tick()
+        assert streams[asks[2].recording].recorder.permitted == frozenset()
+        assert streams[asks[1].recording].recorder.health().state is CaptureState.CLOSED
+        await until(lambda: len(scene.ended) == 2, "the end of the second")
+        assert [stream.ask for stream in scene.rooms.streams] == [asks[2]]
+        assert faults.count >= before + 3
 
 
 async def test_erasing_while_recording_leaves_nothing_and_lets_nothing_in(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from aioice import ice
 from aiortc import RTCSessionDescription
 
 from app.room import peer
+from recordings.capture.faults import faults
 from recordings.model import StreamKind, TrackKind
 from tests.app.loopback import (
     BOTH,
@@ -105,6 +107,44 @@ async def test_closing_twice_is_closing_once() -> None:
         scene.publication.request_key_frame()
         await until(lambda: scene.pc.connectionState == "closed", "the client notices")
         assert len(scene.sink.frames) == count
+    assert scene.ends == [peer.Ended.BY_US]
+
+
+async def hangs(_: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def fails(_: object) -> None:
+    raise ConnectionError
+
+
+@pytest.mark.parametrize("close", [hangs, fails])
+async def test_a_connection_that_does_not_close_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, close: Callable[[object], object]
+) -> None:
+    monkeypatch.setattr(peer, "CLOSE_WITHIN_S", 0.05)
+    async with published() as scene:
+        really = scene.publication._pc.close
+        monkeypatch.setattr(scene.publication._pc, "close", lambda: close(None))
+        async with asyncio.timeout(10):
+            await scene.publication.close()
+        assert scene.ends == [peer.Ended.BY_US]
+        assert "did not close" in caplog.text
+        await really()
+
+
+async def test_a_fault_in_the_last_frames_ends_the_stream_all_the_same() -> None:
+    async with published() as scene:
+        await until(lambda: camera(scene) >= 1, "a picture")
+
+        def broken(*_: object) -> None:
+            raise LookupError("ours")
+
+        assert scene.publication._reception is not None
+        scene.publication._reception.on_rtp = scene.publication._reception.release = broken  # type: ignore[method-assign, assignment]
+        before = faults.count
+        await scene.publication.close()
+        assert faults.count > before
     assert scene.ends == [peer.Ended.BY_US]
 
 
@@ -215,6 +255,10 @@ BAD: dict[str, Callable[[str], str]] = {
     "no mid": without("a=mid"),
     "no bundle": without("a=group:BUNDLE"),
     "payload type of a poet": replaced(r"a=rtpmap:\d+", "a=rtpmap:one"),
+    "payload types of eight bits": replaced(r"a=rtpmap:97 ", "a=rtpmap:225 "),
+    "repairs of a payload type of eight bits": replaced(r"apt=97", "apt=225"),
+    "repairs with a payload type of eight bits": replaced(r"a=(rtpmap|fmtp):98 ", r"a=\1:226 "),
+    "repairs with a negative payload type": replaced(r"a=(rtpmap|fmtp):98 ", r"a=\1:-98 "),
     "fmtp for nothing": lambda offer: offer + "a=fmtp:55 x=1\r\n",
     "address that is none": replaced(r"c=IN IP4 \S+", "c=IN IP5 x"),
     "broken SSRC": replaced(r"a=ssrc:\d+ cname", "a=ssrc:x cname"),
@@ -305,7 +349,7 @@ async def test_what_a_viewer_loses_is_sent_again() -> None:
             if sent % 7:
                 send(packet)
 
-        transport.send_rtp = lossy  # type: ignore[method-assign]
+        transport.send_rtp = lossy  # type: ignore[method-assign, assignment]
         begin = len(viewer.pictures)
         await until(lambda: len(viewer.pictures) >= begin + 40, "40 more pictures")
         stamps = [picture.pts for picture in viewer.pictures if picture.pts is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +17,9 @@ from app.database import Database
 from app.errors import Gone
 from app.invitations.service import admit
 from app.room.models import Presence
-from app.room.node_client import NodeClient
+from app.room.node_client import NodeClient, NodeUnreachable
 from app.room.node_messages import Permission
-from app.room.permission import push_all
+from app.room.permission import Troubles, push_all
 from app.room.room import (
     OpenTrack,
     Person,
@@ -319,6 +320,42 @@ async def test_a_media_process_that_does_not_answer_holds_up_no_other_room(datab
         while other.session not in told:  # in the first round, unless this machine is very busy
             await push_all(scene.wiring, cast(NodeClient, Media()))
     assert scene.session not in told
+
+
+async def test_what_keeps_permission_from_a_session_is_told_once_and_again_when_it_changes(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = await stage(database, tmp_path)
+    await scene.open("open_room")
+    async with database.transaction(scene.account) as db:
+        await db.merge(Node(name="media-1", url="http://127.0.0.1:1", capacity=9, started_at=NOW, heartbeat_at=NOW))
+        (await db.get_one(Session, scene.session)).node = "media-1"
+
+    class Media:
+        """The port to the media processes: it raises what it is given."""
+
+        trouble: Exception | None = NodeUnreachable()
+
+        async def permit(self, url: str, session: UUID, now: Permission) -> None:
+            if self.trouble is not None:
+                raise self.trouble
+
+    media, troubles = Media(), Troubles()
+    caplog.set_level(logging.INFO, "junier.room")
+
+    async def rounds() -> list[str]:
+        caplog.clear()
+        for _ in range(3):
+            troubles.tell(await push_all(scene.wiring, cast(NodeClient, media)))
+        return [record.getMessage() for record in caplog.records]
+
+    assert await rounds() == [f"no permission for session {scene.session}: NodeUnreachable"]
+    assert await rounds() == []
+    media.trouble = LookupError("with something personal")
+    assert await rounds() == [f"no permission for session {scene.session}: LookupError"]
+    media.trouble = None
+    assert await rounds() == [f"permission for session {scene.session} again, or it is over"]
+    assert await rounds() == []
 
 
 async def test_presence_is_what_pages_say_and_fades(database: Database, tmp_path: Path) -> None:
