@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from app.operator_commands import audit, backup, certificate, erasure, restore
+from app.operator_commands import audit, backup, certificate, erasure, operator, restore
 from app.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def create(name: str, owner_name: str, owner_email: str) -> None:
     click.echo(link or f"a link was mailed to {owner_email}")
 
 
-for command in (backup, restore, audit, erasure, certificate):
+for command in (backup, restore, audit, erasure, certificate, operator):
     cli.add_command(command)
 
 

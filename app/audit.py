@@ -101,6 +101,18 @@ class Action(StrEnum):
     ERASURE_PARTIAL = "privacy:erasure:partial"
     ERASURE_HELD = "privacy:erasure:held"
     RESTORED = "privacy:system:restored"
+    SUPPORT_ASKED = "support:grant:asked"
+    SUPPORT_GRANTED = "support:grant:given"
+    SUPPORT_REFUSED = "support:grant:refused"
+    SUPPORT_REVOKED = "support:grant:revoked"
+    SUPPORT_READ = "support:object:read"
+    SUPPORT_RULE_CHANGED = "support:rule:changed"
+    OPERATOR_ADDED = "support:operator:added"
+    OPERATOR_REMOVED = "support:operator:removed"
+    OPERATOR_LINK_USED = "support:operator:link_used"
+    OPERATOR_SIGNED_IN = "support:operator:signed_in"
+    OPERATOR_SIGNED_OUT = "support:operator:signed_out"
+    OPERATOR_PASSKEY_ADDED = "support:passkey:added"
 
 
 class AuditEvent(Row):

@@ -34,6 +34,7 @@ from app.security import add_headers, own_origin, plain_path
 from app.sessions import routes as sessions
 from app.static_files import send_static
 from app.studies import routes as studies
+from app.support import routes as support
 from app.wiring import Wiring
 
 Background = Callable[[Wiring], Awaitable[None]]
@@ -55,6 +56,7 @@ def routers(wiring: Wiring) -> list[ControllerRouterHandler]:
         library.router,
         *room.routers,
         *privacy.routers,
+        support.router,
     ]
     return [*listed, mail.router] if wiring.settings.development else listed
 

@@ -12,6 +12,7 @@ from app.room import models as room
 from app.sessions import models as sessions
 from app.sessions import response_models as responses
 from app.studies import models as studies
+from app.support import models as support
 
 metadata = Base.metadata
 
@@ -31,4 +32,5 @@ __all__ = [
     "room",
     "sessions",
     "studies",
+    "support",
 ]

@@ -1,4 +1,5 @@
-"""Commands of an operator who has to prove something: backup, restore, audit verify, erasure scan, certificate verify.
+"""Commands of an operator who has to prove something, backup, restore, audit verify, erasure scan, certificate verify,
+and who the operators are.
 
 Each imports what it needs inside itself, as all commands do.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +20,7 @@ from app.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from app.audit import Verdict
     from app.byte_scan import Scanned
+    from app.database import Db
     from app.wiring import Wiring
 
 _Result = TypeVar("_Result")
@@ -184,6 +186,73 @@ def verify(file: Path, fingerprint: str | None) -> None:
     if verdict.fingerprint:
         click.echo(f"Signed by the key {verdict.fingerprint}")
     sys.exit(0 if verdict.valid else 1)
+
+
+@click.group()
+def operator() -> None:
+    """People who run this platform. Being one opens nothing: an owner grants each look at something."""
+
+
+@operator.command("add")
+@click.argument("mail")
+@click.option("--name", required=True, help="As owners read it when this person asks for access.")
+def add(mail: str, name: str) -> None:
+    """Let the person with this address ask owners for access. They sign in with a mailed link and a passkey."""
+    from app.forms import is_address, is_one_line
+    from app.support.operators import add_operator
+
+    if not is_address(mail):
+        raise click.BadParameter("this does not look like an e-mail address", param_hint="MAIL")
+    if not name.strip() or not is_one_line(name) or len(name) > 100:
+        raise click.BadParameter("one line of at most 100 characters", param_hint="--name")
+
+    async def act(db: Db, wiring: Wiring) -> str:
+        await add_operator(db, wiring.columns, name=name.strip(), email=mail)
+        return f"{wiring.settings.public_url.rstrip('/')}/support/sign-in"
+
+    address = _told(lambda settings: _in_database(settings, act))
+    click.echo(f"{name.strip()} is an operator and signs in at {address}")
+
+
+@operator.command("remove")
+@click.argument("mail")
+def remove(mail: str) -> None:
+    """Sign the person out everywhere; their passkeys and grants open nothing from now on."""
+    from app.support.operators import remove_operator
+
+    async def act(db: Db, wiring: Wiring) -> str:
+        return str(await remove_operator(db, wiring.columns, email=mail))
+
+    click.echo(f"Removed: operator {_told(lambda settings: _in_database(settings, act))}.")
+
+
+@operator.command("list")
+def list_() -> None:
+    """Everybody who may ask for access."""
+    from app.support.operators import operators
+
+    async def act(db: Db, wiring: Wiring) -> str:
+        found = await operators(db, wiring.columns)
+        lines = [f"{one.id}  {one.name}  {one.email}  {one.passkeys} passkeys" for one in found]
+        return "\n".join(lines) or "There is no operator."
+
+    click.echo(_told(lambda settings: _in_database(settings, act)))
+
+
+def _in_database(settings: Settings, act: Callable[[Db, Wiring], Awaitable[str]]) -> str:
+    """One transaction, on the database of these settings."""
+    from app.embedded import database_urls
+    from app.wiring import open_wiring
+
+    async def run(wiring: Wiring) -> str:
+        try:
+            async with wiring.database.transaction() as db:
+                return await act(db, wiring)
+        finally:
+            await wiring.database.close()
+
+    with database_urls(settings) as urls:
+        return asyncio.run(run(open_wiring(settings, urls.app)))
 
 
 def _told(action: Callable[[Settings], _Result]) -> _Result:

@@ -28,6 +28,7 @@ _FIRST = {
     "requests": Section.REQUESTS,
     "erasures": Section.ERASURES,
     "audit": Section.AUDIT,
+    "support-access": Section.AUDIT,
     "members": Section.MEMBERS,
 }
 

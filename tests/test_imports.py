@@ -23,6 +23,7 @@ LEVELS: dict[str, int] = {
     "library": 7,
     "room": 7,
     "privacy": 8,
+    "support": 9,
     "demo": 9,
 }
 """Folders of app; single files are level 0. A folder imports lower levels only, never its own level."""

@@ -5,6 +5,9 @@ DECLARE
     one record;
     mine text;
     append_only constant text[] := ARRAY['audit_event', 'consent'];  -- rows may be added, never changed or removed
+    -- all that is there while an operator reads under a grant (app/support/reading.py); a new table is not
+    for_support constant text[] := ARRAY['account', 'study', 'session', 'recording', 'take', 'track', 'transcript',
+                                         'line_correction', 'audit_event', 'support_request', 'support_rule'];
 BEGIN
     REVOKE ALL ON ALL TABLES IN SCHEMA public FROM junier_app, junier_doors;
     FOR one IN SELECT tablename AS name FROM pg_policies WHERE schemaname = 'public' AND policyname = 'doors' LOOP
@@ -27,6 +30,11 @@ BEGIN
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', one.name);
         EXECUTE format('DROP POLICY IF EXISTS own_account ON %I', one.name);
         EXECUTE format('CREATE POLICY own_account ON %I TO junier_app USING (%s) WITH CHECK (%s)', one.name, mine, mine);
+        EXECUTE format('DROP POLICY IF EXISTS not_for_support ON %I', one.name);
+        IF one.name <> ALL (for_support) THEN
+            EXECUTE format('CREATE POLICY not_for_support ON %I AS RESTRICTIVE TO junier_app '
+                           'USING (COALESCE(current_setting(''junier.support'', true), '''') = '''')', one.name);
+        END IF;
         EXECUTE format('DROP POLICY IF EXISTS migrations ON %I', one.name);
         EXECUTE format('CREATE POLICY migrations ON %I TO junier_owner USING (true) WITH CHECK (true)', one.name);
     END LOOP;

@@ -28,6 +28,7 @@ KINDS = {
     "participants": N_("Participants and consent"),
     "library": N_("Watching and reading"),
     "privacy": N_("Requests and erasures"),
+    "support": N_("Support access"),
 }
 """First parts of the names of actions."""
 
@@ -101,6 +102,18 @@ WORDS: dict[Action, str] = {
     Action.ERASURE_PARTIAL: N_("could not complete an erasure"),
     Action.ERASURE_HELD: N_("found an erasure stopped by a hold"),
     Action.RESTORED: N_("restored the database from a backup"),
+    Action.SUPPORT_ASKED: N_("asked for support access"),
+    Action.SUPPORT_GRANTED: N_("granted support access"),
+    Action.SUPPORT_REFUSED: N_("refused support access"),
+    Action.SUPPORT_REVOKED: N_("ended support access"),
+    Action.SUPPORT_READ: N_("read under support access"),
+    Action.SUPPORT_RULE_CHANGED: N_("changed who may grant support access"),
+    Action.OPERATOR_ADDED: N_("added an operator"),
+    Action.OPERATOR_REMOVED: N_("removed an operator"),
+    Action.OPERATOR_LINK_USED: N_("used a sign-in link of an operator"),
+    Action.OPERATOR_SIGNED_IN: N_("signed in as an operator"),
+    Action.OPERATOR_SIGNED_OUT: N_("signed out as an operator"),
+    Action.OPERATOR_PASSKEY_ADDED: N_("added a passkey of an operator"),
 }
 
 
@@ -174,6 +187,8 @@ async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -
     names |= {f"study:{row.id}": (row.title, f"/studies/{row.id}") for row in studies}
     names |= {f"erasure:{one}": (_("erasure"), f"/erasures/{one}") for one in ids.get("erasure", ())}
     names |= {f"request:{one}": (_("request"), f"/requests/{one}") for one in ids.get("request", ())}
+    names |= {f"support:{one}": (_("request for support"), "/support-access") for one in ids.get("support", ())}
+    names |= {f"operator:{one}": (_("an operator of the platform"), "/support-access") for one in ids.get("operator", ())}
     return names
 
 

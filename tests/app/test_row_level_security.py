@@ -23,7 +23,8 @@ ACCOUNT_COLUMN = """
               AND pg_get_expr(p.polqual, c.oid) LIKE '%%junier.account_id%%'
               AND pg_get_expr(p.polwithcheck, c.oid) LIKE '%%junier.account_id%%') AS own,
            (SELECT count(*) FROM pg_policy p JOIN pg_roles r ON r.oid = ANY (p.polroles) OR p.polroles = '{0}'
-            WHERE p.polrelid = c.oid AND (r.rolname = 'junier_app' OR p.polroles = '{0}')) AS all_for_app
+            WHERE p.polrelid = c.oid AND p.polpermissive AND (r.rolname = 'junier_app' OR p.polroles = '{0}'))
+               AS all_for_app
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
 """

@@ -47,6 +47,7 @@ EVERYWHERE = Settings(
 )
 FOR_MEMBERS = {"member_added", "retention_reminder", "sign_in"}
 FOR_MEMBERS |= {"request_received", "request_unanswered", "request_waiting"}
+FOR_MEMBERS |= {"operator_sign_in", "support_answered", "support_asked", "support_granted", "support_used"}
 MAIL_CONTEXT = {
     "settings": EVERYWHERE, "to_name": "Anna", "account_name": "Kitchen Lab", "study_title": "Kitchens",
     "contact_name": "Olga Ostrowska", "contact_email": "olga@lab.example", "notice_date": date(2026, 11, 22),
