@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 from uuid import uuid4
 
@@ -34,6 +35,7 @@ FORMAT = "junier backup 1"
 SUFFIX = ".backup"
 PIECE_BYTES = 1 << 20
 HEADER_LIMIT = 4096
+SAID_BYTES = 500  # of what PostgreSQL's programs said last
 _LOOK_BACK_DAYS = 800  # for keys of days long gone, when no worker ran for a while
 
 
@@ -143,32 +145,38 @@ def key_name(day: date) -> str:
 def _dump(owner_url: str, out: IO[bytes], key: bytes, header: Header) -> None:
     program = installed_programs() / "pg_dump"
     command = [str(program), "--format=custom", "--enable-row-security", "--no-comments", f"--dbname={owner_url}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as dump:
-        assert dump.stdout is not None and dump.stderr is not None
+    with (
+        TemporaryFile() as told,  # not a pipe, which would fill while nobody reads it
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told) as dump,
+    ):
+        assert dump.stdout is not None
         number = 0
         while piece := dump.stdout.read(PIECE_BYTES):
             out.write(frame_message(seal(key, piece, _context(header, number, last=False))))
             number += 1
         out.write(frame_message(seal(key, b"", _context(header, number, last=True))))
-        said = dump.stderr.read().decode(errors="replace")
         if dump.wait():
-            raise BackupFailed(f"pg_dump failed: {said[-500:]}")
+            raise BackupFailed(f"pg_dump failed: {_end_of(told)}")
 
 
 def _load(owner_url: str, pieces: Iterator[bytes]) -> None:
     program = installed_programs() / "pg_restore"
     command = [str(program), "--exit-on-error", "--single-transaction", f"--dbname={owner_url}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as load:
-        assert load.stdin is not None and load.stderr is not None
+    with TemporaryFile() as told, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=told) as load:
+        assert load.stdin is not None
         try:
             for piece in pieces:
                 load.stdin.write(piece)
             load.stdin.close()
         except BrokenPipeError:
             pass  # it says why below
-        said = load.stderr.read().decode(errors="replace")
         if load.wait():
-            raise BackupFailed(f"pg_restore failed, the database is as it was: {said[-500:]}")
+            raise BackupFailed(f"pg_restore failed, the database is as it was: {_end_of(told)}")
+
+
+def _end_of(told: IO[bytes]) -> str:
+    told.seek(max(0, told.seek(0, os.SEEK_END) - SAID_BYTES))
+    return told.read().decode(errors="replace")
 
 
 def _pieces(file: Path, key: bytes, header: Header) -> Iterator[bytes]:

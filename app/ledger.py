@@ -1,53 +1,63 @@
 """Ledger: what must survive the restore of an older backup; append-only JSON lines beside the keys.
 
-A database restored from a backup knows nothing of what was erased, or who unsubscribed, since; the ledger does. An
-erasure is written here before the first key is destroyed, and once more when it is finished; an unsubscribed address
-before the click is answered. Ids, times, technical words and keyed hashes only.
+A database restored from a backup knows nothing of what was erased, taken back or taken away since; the ledger does. An
+erasure is written here before the first key is destroyed, and once more when it is finished; everything else before
+the click is answered. Ids, times, technical words and keyed hashes only.
 
     {"ledger": id, "at": time}                                       the first line
-    {"at": time, "event": "begun" | "complete", "erasure": id, "account": id, "person": id,
-     "recordings": [ids] or null, "responses": [ids] or null, "kinds": [names] or null,
-     "reason": …, "asked_by": …, "asked_at": time, "instruction": …, "receipt": …}
-    {"at": time, "event": "suppressed", "account": id, "address": hex of the keyed hash}
+    {"event": tag, "at": time, "account": id, …}                     one of the classes below
+
+How each kind of line is done again stands in app.privacy.replays.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
+
+import msgspec
 
 from app.settings import Settings
 
 FIRST_LINE_BYTES = 4096  # at most
 
 
-class LedgerEvent(StrEnum):
-    BEGUN = "begun"
-    COMPLETE = "complete"
-    SUPPRESSED = "suppressed"
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """One line. Of several about the same thing the last one counts."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ()
+    at: datetime
+    account: UUID
+
+    @property
+    def event(self) -> str:
+        """What happened, as the line says."""
+        return str(type(self).__struct_config__.tag)
+
+    @property
+    def about(self) -> tuple[object, ...]:
+        """What it is a word on."""
+        return (self.ABOUT, self.account, *(getattr(self, name) for name in self.ABOUT))
 
 
-@dataclass(frozen=True, kw_only=True)
-class LedgerEntry:
+class Erased(Entry, frozen=True, kw_only=True):
     """An erasure. recordings None: the whole person; responses: answers beside the recordings named; kinds None: whole
     recordings."""
 
-    at: datetime
-    event: LedgerEvent
+    ABOUT: ClassVar[tuple[str, ...]] = ("erasure",)
     erasure: UUID
-    account: UUID
     person: UUID
-    recordings: Sequence[UUID] | None
-    responses: Sequence[UUID] | None = None
-    kinds: Sequence[str] | None
+    recordings: list[UUID] | None
+    responses: list[UUID] | None = None
+    kinds: list[str] | None
     reason: str
     asked_by: str
     asked_at: datetime
@@ -55,16 +65,89 @@ class LedgerEntry:
     receipt: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suppressed:
-    """An address that is not invited any more. address: the keyed hash of app.sealed_columns."""
-
-    at: datetime
-    account: UUID
-    address: bytes
+class ErasureBegun(Erased, frozen=True, kw_only=True, tag="begun"):
+    """Keys are being destroyed."""
 
 
-Entry = LedgerEntry | Suppressed
+class ErasureComplete(Erased, frozen=True, kw_only=True, tag="complete"):
+    """Everything was looked for again, and nothing was found."""
+
+
+class Suppressed(Entry, frozen=True, kw_only=True, tag="suppressed"):
+    """An address that is not invited any more. address: hex of the keyed hash of app.sealed_columns."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("address",)
+    address: str
+
+
+class AddressCorrected(Entry, frozen=True, kw_only=True, tag="address corrected"):
+    """A participant's address is another one now. address: hex of its keyed hash."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("person",)
+    person: UUID
+    address: str
+
+
+class ConsentWithdrawn(Entry, frozen=True, kw_only=True, tag="consent withdrawn"):
+    """A participant took a consent back, whether or not anything was recorded."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("person", "session", "kind")
+    person: UUID
+    session: UUID
+    kind: str
+
+
+class Restricted(Entry, frozen=True, kw_only=True, tag="restricted"):
+    """A restriction or an objection: what was recorded of the person until then is kept and not used."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("request",)
+    person: UUID
+    request: UUID
+    kind: str
+    receipt: str
+
+
+class InvitationRevoked(Entry, frozen=True, kw_only=True, tag="invitation revoked"):
+    """A link stopped working. link: hex of the hash that is stored of it."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("link",)
+    link: str
+
+
+class MemberIs(Entry, frozen=True, kw_only=True, tag="member"):
+    """What a member is from now on. role None: removed."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("member",)
+    member: UUID
+    role: str | None
+
+
+class PasskeyRemoved(Entry, frozen=True, kw_only=True, tag="passkey removed"):
+    """A passkey signs nobody in any more."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("passkey",)
+    passkey: UUID
+
+
+class PasskeysNeeded(Entry, frozen=True, kw_only=True, tag="passkeys needed"):
+    """Whether owners and researchers of the account must have a passkey."""
+
+    needed: bool
+
+
+AnyEntry = (
+    ErasureBegun
+    | ErasureComplete
+    | Suppressed
+    | AddressCorrected
+    | ConsentWithdrawn
+    | Restricted
+    | InvitationRevoked
+    | MemberIs
+    | PasskeyRemoved
+    | PasskeysNeeded
+)
+_READ = msgspec.json.Decoder(AnyEntry)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +164,13 @@ class Ledger:
 
     path: Path
 
+    async def note(self, entry: Entry) -> None:
+        """As append(), while others go on."""
+        await asyncio.to_thread(self.append, entry)
+
     def append(self, entry: Entry) -> None:
         """Durable when it returns. A line torn by a crash is closed first, so that it spoils no other."""
-        self._append(_fields(entry))
+        self._append(msgspec.json.encode(entry) + b"\n")
 
     def identity(self) -> UUID | None:
         """Which ledger this is; None when there is none."""
@@ -96,7 +183,7 @@ class Ledger:
     def start(self) -> UUID:
         """The identity of this ledger, begun if there is none."""
         if self.identity() is None:
-            self._append(None)
+            self._append(b"")
         found = self.identity()
         assert found is not None, "the first line of the ledger was changed"
         return found
@@ -106,7 +193,7 @@ class Ledger:
 
     def lines(self, after: int = 0) -> Iterator[Line]:
         """Whole lines that begin at or after byte `after`, oldest first; a torn one is left out: what it announced had
-        not begun."""
+        not begun. Raises msgspec.ValidationError for a line that a newer program wrote."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
@@ -116,14 +203,14 @@ class Ledger:
                 at += len(line)
                 fields = _json(line)
                 if fields and "ledger" not in fields:
-                    yield Line(entry=_entry(fields), end=at)
+                    yield Line(entry=_READ.decode(line), end=at)
 
-    def entries(self) -> Iterator[LedgerEntry]:
+    def entries(self) -> Iterator[Erased]:
         """The erasures."""
-        return (line.entry for line in self.lines() if isinstance(line.entry, LedgerEntry))
+        return (line.entry for line in self.lines() if isinstance(line.entry, Erased))
 
-    def _append(self, fields: Mapping[str, object] | None) -> None:
-        """None: the first line alone."""
+    def _append(self, line: bytes) -> None:
+        """Nothing: the first line alone."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -134,10 +221,11 @@ class Ledger:
                 size = 0
             lines = b""
             if size == 0:
-                lines = _line({"ledger": str(uuid4()), "at": _time(datetime.now(UTC))})
+                first = {"ledger": str(uuid4()), "at": datetime.now(UTC).isoformat()}
+                lines = json.dumps(first).encode() + b"\n"
             elif os.pread(descriptor, 1, size - 1) != b"\n":
                 lines = b"\n"
-            lines += _line(fields) if fields is not None else b""
+            lines += line
             while lines:
                 lines = lines[os.write(descriptor, lines) :]
             os.fsync(descriptor)
@@ -151,74 +239,12 @@ def ledger_of(settings: Settings) -> Ledger:
     return Ledger(settings.keys_folder / "ledger" / "erasures.jsonl")
 
 
-def _fields(entry: Entry) -> dict[str, object]:
-    if isinstance(entry, Suppressed):
-        return {
-            "at": _time(entry.at),
-            "event": LedgerEvent.SUPPRESSED,
-            "account": str(entry.account),
-            "address": entry.address.hex(),
-        }
-    return {
-        "at": _time(entry.at),
-        "event": entry.event,
-        "erasure": str(entry.erasure),
-        "account": str(entry.account),
-        "person": str(entry.person),
-        "recordings": _texts(entry.recordings),
-        "responses": _texts(entry.responses),
-        "kinds": _texts(entry.kinds),
-        "reason": str(entry.reason),
-        "asked_by": entry.asked_by,
-        "asked_at": _time(entry.asked_at),
-        "instruction": entry.instruction,
-        "receipt": entry.receipt,
-    }
-
-
-def _entry(fields: Mapping[str, Any]) -> Entry:
-    at, account = datetime.fromisoformat(fields["at"]), UUID(fields["account"])
-    if fields["event"] == LedgerEvent.SUPPRESSED:
-        return Suppressed(at=at, account=account, address=bytes.fromhex(fields["address"]))
-    return LedgerEntry(
-        at=at,
-        event=LedgerEvent(fields["event"]),
-        erasure=UUID(fields["erasure"]),
-        account=account,
-        person=UUID(fields["person"]),
-        recordings=_ids(fields["recordings"]),
-        responses=_ids(fields["responses"]),
-        kinds=fields["kinds"],
-        reason=fields["reason"],
-        asked_by=fields["asked_by"],
-        asked_at=datetime.fromisoformat(fields["asked_at"]),
-        instruction=fields["instruction"],
-        receipt=fields["receipt"],
-    )
-
-
-def _texts(values: Sequence[object] | None) -> list[str] | None:
-    return None if values is None else [str(value) for value in values]
-
-
-def _ids(values: Sequence[str] | None) -> list[UUID] | None:
-    return None if values is None else [UUID(value) for value in values]
-
-
-def _json(line: bytes) -> dict[str, Any] | None:
+def _json(line: bytes) -> Mapping[str, Any] | None:
     try:
         fields = json.loads(line)
     except ValueError:
         return None
     return fields if isinstance(fields, dict) else None
-
-
-def _line(fields: Mapping[str, object]) -> bytes:
-    return json.dumps(fields).encode() + b"\n"
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat()
 
 
 def _sync_folder(folder: Path) -> None:

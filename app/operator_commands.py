@@ -65,8 +65,8 @@ async def _know_the_ledger(wiring: Wiring) -> None:
 def restore(file: Path) -> None:
     """Make a backup the database of this installation, while nothing runs.
 
-    What was erased, withdrawn or unsubscribed since the backup is erased and suppressed again from the ledger beside
-    the keys, before anything can be served. The object store is compared, not changed.
+    What was erased, taken back or taken away since the backup is done again from the ledger beside the keys, before
+    anything can be served. The object store is compared, not changed.
     """
     from app.restoring import restore_here
 
@@ -74,7 +74,12 @@ def restore(file: Path) -> None:
     click.echo(f"Restored the database of {done.header.made_at:%Y-%m-%d %H:%M} UTC.")
     again = done.replayed
     click.echo(f"From the ledger: {again.erasures} erasures done again, {again.addresses} addresses suppressed again.")
-    click.echo("Everybody signs in anew. Members and passkeys removed since the backup are back: remove them again.")
+    click.echo(f"And {again.others} other things: people taken out, consents taken back, restrictions, addresses …")
+    click.echo("Everybody signs in anew.")
+    if done.unsent:
+        click.echo(
+            f"{done.unsent} mails waited in the backup: they may have been sent since, so they are not sent again."
+        )
     if again.open:
         click.echo(f"{again.open} of these are not verified yet; they are unreadable, and tried again once it serves.")
     for missing in done.missing:

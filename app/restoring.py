@@ -19,6 +19,7 @@ from app.backup import BackupFailed, Header, read_header, restore
 from app.database import Database
 from app.embedded import DATABASE, EmbeddedPostgres, Urls
 from app.ledger import ledger_of
+from app.mail.models import MailState
 from app.migrations import run
 from app.privacy.replaying import LedgerLost, Replayed, catch_up
 from app.room.node_client import NodeClient
@@ -33,11 +34,13 @@ FORMER = f"{DATABASE}_former"
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """missing: recordings of which the index is not in the object store; unknown: recordings in the object store that
-    the backup does not know, made after it; their people's keys are in the key store."""
+    """unsent: mails that waited in the backup and are not sent; missing: recordings of which the index is not in the
+    object store; unknown: recordings in the object store that the backup does not know, made after it; their people's
+    keys are in the key store."""
 
     header: Header
     replayed: Replayed
+    unsent: int
     missing: tuple[UUID, ...]
     unknown: tuple[str, ...]
 
@@ -51,19 +54,26 @@ def restore_here(settings: Settings, file: Path) -> Restored:
         raise LedgerLost
     with _target(settings) as (urls, swap):
         header = restore(keys, file, urls.owner)
-        _end_logins(urls.owner)
+        unsent = begin_anew(urls.owner)
         replayed = asyncio.run(_replay(settings, urls))  # refuses a ledger that does not fit while nothing is lost
         final = swap()
         asyncio.run(_note(settings, final, header))
         missing, unknown = compare(final.owner, store)
-    return Restored(header=header, replayed=replayed, missing=missing, unknown=unknown)
+    return Restored(header=header, replayed=replayed, unsent=unsent, missing=missing, unknown=unknown)
 
 
-def _end_logins(owner_url: str) -> None:
-    """A login that was ended since the backup must not live again: everybody signs in anew."""
+def begin_anew(owner_url: str) -> int:
+    """A login that was ended since the backup must not live again: everybody signs in anew, with new links and codes.
+    A mail that waited may have been sent since: none is sent again. Returns how many mails that were."""
     with psycopg.connect(owner_url) as owner:
-        for table in ("login", "sign_in_link"):
+        for table in ("login", "sign_in_link", "data_code", "address_change", "operator_login", "operator_link"):
             owner.execute(f"DELETE FROM {table}".encode())
+        owner.execute("UPDATE support_request SET revoked_at = now() WHERE revoked_at IS NULL AND ends_at > now()")
+        stopped = owner.execute(
+            "UPDATE outgoing_mail SET state = %s WHERE state IN (%s, %s)",
+            (MailState.NOT_SENT, MailState.WAITING, MailState.SENDING),
+        )
+        return stopped.rowcount
 
 
 class _Swap:

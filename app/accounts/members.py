@@ -15,6 +15,7 @@ from app.accounts.service import EMAIL_FIELD, NAME_FIELD, add_member
 from app.audit import SYSTEM, Action, record
 from app.database import Db, now_in
 from app.errors import Conflict, NotThere
+from app.ledger import Ledger, MemberIs, ledger_of
 from app.mail.service import queue
 from app.sealed_columns import SealedColumns
 from app.wiring import Wiring
@@ -54,6 +55,7 @@ async def invite_member(
     columns = wiring.columns
     await _one_at_a_time(db)
     member = await add_member(db, columns, account=account, name=name, email=email, role=role)
+    await _tell_ledger(db, ledger_of(wiring.settings), account, member, role)
     inviting = await db.get_one(Member, by)
     await queue(
         db,
@@ -85,7 +87,7 @@ async def invite_member(
     return member
 
 
-async def change_role(db: Db, *, member: UUID, role: Role, by: str = SYSTEM) -> None:
+async def change_role(db: Db, ledger: Ledger, *, member: UUID, role: Role, by: str = SYSTEM) -> None:
     """From the next request on they are of this role. Raises NotThere, LastOwner."""
     owners = await _owners(db)
     row = await _row(db, member, lock=True)
@@ -93,6 +95,7 @@ async def change_role(db: Db, *, member: UUID, role: Role, by: str = SYSTEM) -> 
         return
     _keep_an_owner(row, owners)
     row.role = role
+    await _tell_ledger(db, ledger, row.account_id, row.id, role)
     await record(
         db,
         account=row.account_id,
@@ -103,18 +106,29 @@ async def change_role(db: Db, *, member: UUID, role: Role, by: str = SYSTEM) -> 
     )
 
 
-async def remove_member(db: Db, *, member: UUID, by: str = SYSTEM) -> None:
+async def remove_member(db: Db, ledger: Ledger, *, member: UUID, by: str = SYSTEM) -> None:
     """They are signed out everywhere at once and no link or passkey signs them in again; their name stays beside
     what they did. Raises NotThere, LastOwner."""
     owners = await _owners(db)
     row = await _row(db, member, lock=True)
     _keep_an_owner(row, owners)
+    await _tell_ledger(db, ledger, row.account_id, row.id, None)
+    await shut_out(db, row)
+    await record(db, account=row.account_id, actor=by, action=Action.MEMBER_REMOVED, subject=f"member:{member}")
+
+
+async def shut_out(db: Db, row: Member) -> None:
+    """Whatever brought this person in ends with this transaction."""
     row.removed_at = await now_in(db)
     await end_logins_of(db, person=PersonId(row.id))
     await db.execute(delete(SignInLink).where(SignInLink.member_id == row.id))
     await db.execute(delete(Passkey).where(Passkey.member_id == row.id))
     await db.execute(delete(SignInAddress).where(SignInAddress.member == row.id))
-    await record(db, account=row.account_id, actor=by, action=Action.MEMBER_REMOVED, subject=f"member:{member}")
+
+
+async def _tell_ledger(db: Db, ledger: Ledger, account: UUID, member: UUID, role: Role | None) -> None:
+    """Called with the row locked, so that the ledger's last word is the last one."""
+    await ledger.note(MemberIs(at=await now_in(db), account=account, member=member, role=role))
 
 
 async def _owners(db: Db) -> int:

@@ -25,6 +25,7 @@ from app.database import Db
 from app.errors import JunierError, NotThere
 from app.forms import Form, read_form
 from app.language import _
+from app.ledger import ledger_of
 from app.pages import AnyRequest, page
 from app.settings import Settings
 from app.wiring import Wiring
@@ -61,8 +62,8 @@ async def add(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Temp
 
 
 @post("/passkeys/{passkey:uuid}/remove")
-async def remove(db: Db, login: Login, passkey: UUID) -> Redirect:
-    await remove_passkey(db, login=require_member(login), passkey=passkey)
+async def remove(db: Db, wiring: Wiring, login: Login, passkey: UUID) -> Redirect:
+    await remove_passkey(db, ledger_of(wiring.settings), login=require_member(login), passkey=passkey)
     return Redirect("/passkeys", status_code=303)
 
 

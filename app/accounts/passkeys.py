@@ -21,6 +21,7 @@ from app.accounts.service import EMAIL_FIELD, SignedInMember
 from app.audit import Action, record
 from app.database import Db, door, now_in, set_account
 from app.errors import Conflict, NotThere
+from app.ledger import Ledger, PasskeyRemoved
 from app.sealed_columns import SealedColumns
 from app.tokens import token_hash
 from recordings.model import AccountId, PersonId
@@ -105,11 +106,12 @@ async def add_passkey(db: Db, columns: SealedColumns, site: Site, *, login: Sign
     return passkey
 
 
-async def remove_passkey(db: Db, *, login: SignedIn, passkey: UUID) -> None:
+async def remove_passkey(db: Db, ledger: Ledger, *, login: SignedIn, passkey: UUID) -> None:
     """It signs nobody in any more. Raises NotThere, for somebody else's too."""
     row = await db.get(Passkey, passkey)
     if row is None or row.member_id != login.member:
         raise NotThere
+    await ledger.note(PasskeyRemoved(at=await now_in(db), account=login.account, passkey=row.id))
     await db.delete(row)
     await _record(db, login.account, login.as_member, Action.PASSKEY_REMOVED, passkey)
 

@@ -11,7 +11,9 @@ from sqlalchemy import select
 
 from app.database import Db
 from app.invitations.models import Invitation
-from app.mail.service import could_not_be_sent
+from app.language import N_
+from app.mail.models import MailState
+from app.mail.service import not_sent
 from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD
 from app.sealed_columns import SealedColumns
@@ -35,26 +37,35 @@ async def guests_of(db: Db, columns: SealedColumns, invitations: Sequence[Invita
     """Who was invited and what became of it, in the order of `invitations`."""
     persons = [PersonId(invitation.participant_id) for invitation in invitations]
     rows = {row.id: row for row in await db.scalars(select(Participant).where(Participant.id.in_(persons)))}
-    refused = await could_not_be_sent(db, persons=persons)
+    unsent = await not_sent(db, persons=persons)
     if not rows:
         return []
     account = AccountId(invitations[0].account_id)
     sealed = {PersonId(row.id): {NAME_FIELD: row.name, EMAIL_FIELD: row.email} for row in rows.values()}
     opened = columns.open_rows(account, sealed)
     return [
-        _guest(one, rows[one.participant_id], opened[PersonId(one.participant_id)], one.participant_id in refused)
+        _guest(one, rows[one.participant_id], opened[PersonId(one.participant_id)], unsent.get(one.participant_id))
         for one in invitations
     ]
 
 
-def _guest(invitation: Invitation, row: Participant, opened: Mapping[str, str], refused: bool) -> Guest:
+NOT_SENT = {
+    MailState.FAILED: N_("the mail could not be delivered"),
+    MailState.NOT_SENT: N_("the mail waited when a backup was restored and was not sent; withdraw and invite again"),
+}
+WITHOUT_ADDRESS = N_("the address was corrected and is lost with a restored backup; ask for it and invite again")
+
+
+def _guest(invitation: Invitation, row: Participant, opened: Mapping[str, str], unsent: MailState | None) -> Guest:
     state, since = "invited", invitation.created_at
-    if refused:
-        state = "the mail could not be delivered"
+    if unsent is not None:
+        state = NOT_SENT[unsent]
     if invitation.accepted_at is not None:
         state, since = "registered", invitation.accepted_at
     if invitation.admitted_at is not None:
         state, since = "let in", invitation.admitted_at
+    if row.email is None:
+        state = WITHOUT_ADDRESS
     if invitation.revoked_at is not None:
         state, since = "invitation withdrawn", invitation.revoked_at
     if row.erased_at is not None:

@@ -76,9 +76,9 @@ async def create_invitation(
 
 
 @post("/sessions/{session:uuid}/invitations/{invitation:uuid}/revoke")
-async def revoke_invitation(db: Db, login: Login, session: UUID, invitation: UUID) -> Redirect:
+async def revoke_invitation(db: Db, wiring: Wiring, login: Login, session: UUID, invitation: UUID) -> Redirect:
     member = require_member(login, Role.OWNER, Role.RESEARCHER)
-    await revoke(db, session=session, invitation=invitation, by=member.actor)
+    await revoke(db, ledger_of(wiring.settings), session=session, invitation=invitation, by=member.actor)
     return Redirect(f"/sessions/{session}#people", status_code=303)
 
 

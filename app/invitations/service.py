@@ -16,7 +16,7 @@ from app.errors import Conflict, NotThere
 from app.invitations.models import Invitation
 from app.invitations.policy import InviteFacts, LinkFacts, expires_at, may_invite, may_open, may_open_data
 from app.language import Language, say_moment, speaking
-from app.ledger import Ledger
+from app.ledger import InvitationRevoked, Ledger
 from app.limits import Limit, spend
 from app.mail.service import is_suppressed, queue, stop_waiting, unsubscribe_address
 from app.participants.models import Participant
@@ -81,7 +81,7 @@ async def invite(
             state=SessionState(row.state),
             group=row.group,
             others_invited=await _count_others(db, session, participant),
-            already_invited=before is not None and before.revoked_at is None,
+            already_invited=before is not None and before.revoked_at is None and not _is_without_address(participant),
             suppressed=await is_suppressed(db, address_index=index),
             study_closed=(await find_study(db, row.study_id)).closed_at is not None,
         )
@@ -90,6 +90,8 @@ async def invite(
         raise CannotInvite(decision.reason)
     if participant is None:
         participant = _new_participant(db, wiring, account, name, email, index)
+    elif _is_without_address(participant):
+        participant.email = wiring.columns.seal(account, PersonId(participant.id), EMAIL_FIELD, email)
     token, unsubscribe_token = new_token(), new_token()
     invitation = before or Invitation(
         id=uuid4(), account_id=account, session_id=session, participant_id=participant.id, created_at=now
@@ -172,18 +174,25 @@ async def admit(db: Db, *, session: UUID, participant: PersonId, by: str = SYSTE
     return invitation
 
 
-async def revoke(db: Db, *, session: UUID, invitation: UUID, by: str = SYSTEM) -> Invitation:
+async def revoke(db: Db, ledger: Ledger, *, session: UUID, invitation: UUID, by: str = SYSTEM) -> Invitation:
     """The link stops working at once, a mail still waiting is not sent, and the person is signed out.
     Safe to run twice. Raises NotThere."""
     row = await db.get(Invitation, invitation, with_for_update=True)
     if row is None or row.session_id != session:
         raise NotThere
     if row.revoked_at is None:
-        row.revoked_at = await now_in(db)
-        await stop_waiting(db, person=PersonId(row.participant_id), key=_mail_key(row))
-        await end_logins_of(db, person=PersonId(row.participant_id))
+        link = row.token_hash.hex()
+        await ledger.note(InvitationRevoked(at=await now_in(db), account=row.account_id, link=link))
+        await close_link(db, row)
         await _note(db, row, Action.INVITATION_REVOKED, by)
     return row
+
+
+async def close_link(db: Db, row: Invitation) -> None:
+    """Nobody comes in by this invitation any more."""
+    row.revoked_at = await now_in(db)
+    await stop_waiting(db, person=PersonId(row.participant_id), key=_mail_key(row))
+    await end_logins_of(db, person=PersonId(row.participant_id))
 
 
 async def find_unsubscribe(db: Db, token: str) -> Invitation:
@@ -211,6 +220,11 @@ async def _note(db: Db, row: Invitation, action: Action, by: str) -> None:
     facts = {"session": row.session_id, "participant": row.participant_id}
     subject = f"invitation:{row.id}"
     await record(db, account=row.account_id, actor=by, action=action, subject=subject, facts=facts)
+
+
+def _is_without_address(participant: Participant | None) -> bool:
+    """A backup was restored from before the address was corrected: only its keyed hash is known, and this fits."""
+    return participant is not None and participant.email is None
 
 
 def _new_participant(db: Db, wiring: Wiring, account: AccountId, name: str, email: str, index: bytes) -> Participant:

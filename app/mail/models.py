@@ -18,6 +18,7 @@ class MailState(StrEnum):
     SENT = "sent"
     SUPPRESSED = "suppressed"  # the address has unsubscribed from invitations
     FAILED = "failed"
+    NOT_SENT = "not sent"  # waited in a backup that was restored: nobody knows whether it was sent
 
 
 class OutgoingMail(Row):

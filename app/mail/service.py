@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from uuid import UUID, uuid4
 
@@ -131,8 +130,7 @@ async def suppress(db: Db, *, account: AccountId, address_index: bytes) -> None:
 async def unsubscribe_address(db: Db, ledger: Ledger, *, account: AccountId, address_index: bytes) -> None:
     """As suppress(), and outlives the restore of an older backup: the ledger knows it before the click is answered."""
     if not await is_suppressed(db, address_index=address_index):
-        said = Suppressed(at=await now_in(db), account=account, address=address_index)
-        await asyncio.to_thread(ledger.append, said)
+        await ledger.note(Suppressed(at=await now_in(db), account=account, address=address_index.hex()))
         await suppress(db, account=account, address_index=address_index)
 
 
@@ -140,15 +138,16 @@ async def is_suppressed(db: Db, *, address_index: bytes) -> bool:
     return await db.scalar(select(Suppression.id).where(Suppression.address_index == address_index)) is not None
 
 
-async def could_not_be_sent(db: Db, *, persons: Collection[PersonId]) -> set[UUID]:
-    """Those of these people to whom the newest invitation was refused for good."""
+async def not_sent(db: Db, *, persons: Collection[PersonId]) -> dict[UUID, MailState]:
+    """Those of these people whom the newest invitation never reached: refused for good, or stopped by a restore."""
     newest = await db.execute(
         select(OutgoingMail.person_id, OutgoingMail.state)
         .distinct(OutgoingMail.person_id)
         .where(OutgoingMail.person_id.in_(persons), OutgoingMail.optional)
         .order_by(OutgoingMail.person_id, OutgoingMail.created_at.desc())
     )
-    return {person for person, state in newest if state == MailState.FAILED}
+    wrong = (MailState.FAILED, MailState.NOT_SENT)
+    return {person: MailState(state) for person, state in newest if state in wrong}
 
 
 async def stop_waiting(db: Db, *, person: PersonId, key: str | None = None) -> None:

@@ -12,14 +12,14 @@ from app.accounts.models import Account
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import Decision, refused
-from app.errors import BadInput, NotThere, TooManyTries
+from app.errors import BadInput, Conflict, NotThere, TooManyTries
 from app.language import Language, choose, spoken
 from app.mail.service import queue
 from app.participants.forms import Registration
 from app.participants.models import DataCode, Participant
 from app.participants.notice import Notice, StudyFacts, hashes, notice
 from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code
-from app.sealed_columns import SealedColumns, normalise_address
+from app.sealed_columns import SealedColumns
 from app.settings import Settings
 from app.studies.models import ConsentKind, Study
 from app.studies.questions import has_questions
@@ -31,6 +31,11 @@ from recordings.model import AccountId, PersonId
 NAME_FIELD = "participant.name"
 EMAIL_FIELD = "participant.email"
 ADDRESS_FIELD = "address_change.address"
+
+
+class AddressLost(Conflict):
+    """Since a backup of this platform was restored we no longer know your e-mail address, so we cannot send a code.
+    Please write to the contact named below from the address you want us to use."""
 
 
 class OtherAddress(BadInput):
@@ -49,9 +54,10 @@ async def register(
         raise NotThere
     if row.registered_at is not None:
         return False
-    invited = columns.open(account, participant, EMAIL_FIELD, row.email)
-    if normalise_address(typed.email) != normalise_address(invited):
+    if columns.blind_index(account, typed.email) != row.email_index:
         raise OtherAddress
+    if row.email is None:  # lost with a restored backup, but for its keyed hash
+        row.email = columns.seal(account, participant, EMAIL_FIELD, typed.email)
     row.name = columns.seal(account, participant, NAME_FIELD, typed.name)
     row.registered_at = await now_in(db)
     row.language = row.language or spoken()
@@ -128,12 +134,15 @@ def mail_language(participant: Participant, study: Study) -> Language:
 
 
 async def ask_code(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, study: Study) -> None:
-    """Mail a fresh code to the registered address; codes mailed before stop working. Raises TooManyTries.
+    """Mail a fresh code to the registered address; codes mailed before stop working. Raises TooManyTries,
+    AddressLost.
 
     study: whose contact and notice the mail names, as every mail does."""
     row = await db.get(Participant, participant, with_for_update=True)
-    if row is None or row.erased_at is not None or row.email is None:
+    if row is None or row.erased_at is not None:
         raise NotThere
+    if row.email is None:
+        raise AddressLost
     now = await now_in(db)
     asked = await db.scalar(
         select(func.count()).where(

@@ -16,7 +16,8 @@ from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import Decision, refused
 from app.errors import NotThere, TooManyTries
-from app.mail.service import is_suppressed, readdress, suppress
+from app.ledger import AddressCorrected, ledger_of
+from app.mail.service import is_suppressed, readdress, unsubscribe_address
 from app.participants.models import AddressChange, DataCode, Participant
 from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code
 from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD
@@ -93,8 +94,10 @@ async def confirm_address(
         await db.refresh(row)
         return refused("This address cannot be used here. Please write to the contact named below.")
     assert row.email_index is not None
+    ledger, address = ledger_of(wiring.settings), row.email_index.hex()
+    await ledger.note(AddressCorrected(at=now, account=account, person=participant, address=address))
     if before_index is not None and await is_suppressed(db, address_index=before_index):
-        await suppress(db, account=account, address_index=row.email_index)
+        await unsubscribe_address(db, ledger, account=account, address_index=row.email_index)
     await readdress(db, columns, account=account, person=participant, email=email)
     await _mail(db, wiring, row, "address_changed", f"address-changed-{change.id}", before, {})
     for model in (AddressChange, DataCode):

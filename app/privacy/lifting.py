@@ -23,7 +23,7 @@ async def lift_when_told(db: Db, request: UUID) -> bool:
     if row is None or row.state != RequestState.LIFTING:
         return False
     mail = await db.get(OutgoingMail, row.mail_id) if row.mail_id else None
-    if mail is None or mail.state in (MailState.FAILED, MailState.SUPPRESSED):
+    if mail is None or mail.state in (MailState.FAILED, MailState.SUPPRESSED, MailState.NOT_SENT):
         row.state = RequestState.IN_FORCE
         return False
     if mail.state != MailState.SENT:

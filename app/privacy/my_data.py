@@ -23,7 +23,7 @@ from app.mail.service import is_suppressed, stop_waiting, unsubscribe_address
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.forms import read_change, read_code
 from app.participants.models import Participant
-from app.participants.service import ask_code, check_code, code_waits, foot
+from app.participants.service import AddressLost, ask_code, check_code, code_waits, foot
 from app.privacy.certificate import signing_key
 from app.privacy.holdings import holdings
 from app.privacy.inbox import requests_of
@@ -135,6 +135,7 @@ async def withdraw_kind(
     change = read_change(Form(values=dict(form.values) | {"given": "no"}), list(ConsentKind))
     await withdraw(
         db,
+        ledger_of(wiring.settings),
         account=person.account,
         participant=person.participant,
         session=SessionId(session),
@@ -213,12 +214,14 @@ async def _code_page(
     status: int = 200,
 ) -> Template:
     """Does not show the address: whoever holds a forwarded link gets here too."""
+    row = await db.get_one(Participant, person.participant)
     return page(
         "privacy/my_data_code.html",
         request,
         status=status,
         form=form,
         sent=sent,
+        lost=gettext(AddressLost().message) if row.email is None else "",
         here="/my-data/code" if sent else "/my-data",
         **await foot_of(db, wiring, person),
     )

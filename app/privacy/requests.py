@@ -12,6 +12,7 @@ from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, NotThere
+from app.ledger import Restricted, ledger_of
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
 from app.privacy.deadline import answer_by
@@ -48,15 +49,28 @@ async def ask(
     if person is None or person.erased_at is not None:
         raise NotThere
     now = await now_in(db)
-    if kind in RESTRICTING:
-        await _restrict(db, account, participant, now)
     same = await _standing(db, participant, kind)
+    request_id = same.id if same else uuid4()
+    receipt = same.receipt if same else receipt_number(now)
+    if kind in RESTRICTING:
+        at: datetime = await db.scalar(select(func.clock_timestamp())) or now  # after what was committed until here
+        await ledger_of(wiring.settings).note(
+            Restricted(at=at, account=account, person=participant, request=request_id, kind=kind, receipt=receipt)
+        )
+        await restrict(db, account, participant, at)
     if same is not None:
         await _add_words(db, wiring.columns, same, words)
         return same
     state = RequestState.IN_FORCE if kind is RequestKind.RESTRICTION else RequestState.OPEN
     request = await note_request(
-        db, account=account, participant=participant, kind=kind, state=state, now=now, receipt=receipt_number(now)
+        db,
+        account=account,
+        participant=participant,
+        kind=kind,
+        state=state,
+        now=now,
+        receipt=receipt,
+        request=request_id,
     )
     await _add_words(db, wiring.columns, request, words)
     await tell_owners(
@@ -80,10 +94,11 @@ async def note_request(
     now: datetime,
     receipt: str,
     erasure: UUID | None = None,
+    request: UUID | None = None,
 ) -> DataRequest:
-    """Write it into the inbox."""
-    request = DataRequest(
-        id=uuid4(),
+    """Write it into the inbox; under the id `request` when it has one already."""
+    row = DataRequest(
+        id=request or uuid4(),
         account_id=account,
         participant_id=participant,
         kind=kind,
@@ -94,17 +109,17 @@ async def note_request(
         erasure_id=erasure,
         answered_at=now if state is RequestState.DONE else None,
     )
-    db.add(request)
+    db.add(row)
     await db.flush()
     await record(
         db,
         account=account,
         actor=f"participant:{participant}",
         action=Action.REQUEST_RECEIVED,
-        subject=f"request:{request.id}",
-        facts={"kind": str(kind), "due_on": request.due_on.isoformat()},
+        subject=f"request:{row.id}",
+        facts={"kind": str(kind), "due_on": row.due_on.isoformat()},
     )
-    return request
+    return row
 
 
 async def correct_name(
@@ -203,28 +218,40 @@ async def _answered(
     )
 
 
-async def _restrict(db: Db, account: AccountId, participant: PersonId, now: datetime) -> None:
-    """Everything recorded of them and answered by them so far is unreadable with this commit, and stays stored."""
-    await db.execute(
+async def restrict(db: Db, account: AccountId, participant: PersonId, at: datetime) -> int:
+    """Everything recorded of them and answered by them until then is unreadable with this commit, and stays stored.
+    Returns how many recordings and responses were readable before."""
+    answers = (
         update(Response)
-        .where(Response.participant_id == participant, Response.erased_at.is_(None), Response.hidden_at.is_(None))
-        .values(restricted_at=func.coalesce(Response.restricted_at, now))
+        .where(
+            Response.participant_id == participant,
+            Response.answered_at <= at,
+            Response.erased_at.is_(None),
+            Response.hidden_at.is_(None),
+            Response.restricted_at.is_(None),
+        )
+        .values(restricted_at=at)
+        .returning(Response.id)
     )
+    closed = len((await db.scalars(answers)).all())
     kept = (
         update(Recording)
         .where(
             Recording.person_id == participant,
+            Recording.created_at <= at,
             Recording.erased_at.is_(None),
             Recording.hidden_at.is_(None),
             Recording.restricted_at.is_(None),
         )
-        .values(restricted_at=now)
+        .values(restricted_at=at)
         .returning(Recording.id)
     )
-    for recording in (await db.scalars(kept)).all():
+    recordings = (await db.scalars(kept)).all()
+    for recording in recordings:
         actor = f"participant:{participant}"
         subject = f"recording:{recording}"
         await record(db, account=account, actor=actor, action=Action.RECORDING_RESTRICTED, subject=subject)
+    return closed + len(recordings)
 
 
 async def _standing(db: Db, participant: PersonId, kind: RequestKind) -> DataRequest | None:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.errors import JunierError, NotThere
-from app.ledger import LedgerEntry, LedgerEvent, ledger_of
+from app.ledger import Erased, ErasureBegun, ErasureComplete, ledger_of
 from app.participants.models import Participant
 from app.privacy.certifying import Outcome, certify
 from app.privacy.destroying import destroy
@@ -151,11 +151,11 @@ async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, n
     spooled, silent = await _stop_capture(wiring.settings, plan, nodes)
     await _note(wiring, account, erasure_id, plan, spooled)
     ledger = ledger_of(wiring.settings)
-    await asyncio.to_thread(ledger.append, _ledger_entry(erasure, LedgerEvent.BEGUN, now))
+    await ledger.note(_ledger_entry(ErasureBegun, erasure, now))
     destroyed = await asyncio.to_thread(destroy, wiring.store, wiring.keys, plan)
     outcome = await certify(wiring, account, erasure_id, plan, silent, destroyed)
     if outcome.state is ErasureState.COMPLETE:
-        await asyncio.to_thread(ledger.append, _ledger_entry(erasure, LedgerEvent.COMPLETE, now))
+        await ledger.note(_ledger_entry(ErasureComplete, erasure, now))
     return outcome
 
 
@@ -220,10 +220,9 @@ async def _note(wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan
         erasure.found = found.to_json()
 
 
-def _ledger_entry(erasure: Erasure, event: LedgerEvent, at: datetime) -> LedgerEntry:
-    return LedgerEntry(
+def _ledger_entry(event: type[Erased], erasure: Erasure, at: datetime) -> Erased:
+    return event(
         at=at,
-        event=event,
         erasure=erasure.id,
         account=erasure.account_id,
         person=erasure.person_id,

@@ -7,6 +7,7 @@ link never leads to stored data: that takes a code mailed to the registered addr
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -22,6 +23,7 @@ from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.invitations.service import LinkUnknown, accept, find_by_token, invitation_behind, invitation_of
 from app.language import read_language, reader
+from app.ledger import ledger_of
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page, reads_pages
 from app.participants.consents import entries, give_consent, standing_consents
 from app.participants.forms import read_change, read_registration, read_switches
@@ -143,7 +145,7 @@ async def save_consent(
     log = await entries(db, session=SessionId(session), participant=invited.participant)
     for kind in invited.study.kinds:
         if kind in ticked or kind not in outdated(log, invited.texts):
-            await _set(db, invited, kind, kind in ticked)
+            await _set(db, wiring, invited, kind, kind in ticked)
     await _tell_room(db, wiring, node, invited)
     return Redirect(f"/rooms/{session}", status_code=303)
 
@@ -155,7 +157,7 @@ async def change_consent(
     """One switch (kind, given = yes or no), moved in the room."""
     invited = await invited_to(db, wiring, require_participant(login), session)
     change = read_change(await read_form(request), invited.study.kinds)
-    await _set(db, invited, change.kind, change.given)
+    await _set(db, wiring, invited, change.kind, change.given)
     await _tell_room(db, wiring, node, invited)
     if "text/html" in request.headers.get("accept", ""):
         return Redirect(f"/take-part/{session}", status_code=303)
@@ -197,13 +199,13 @@ async def _invited(db: Db, wiring: Wiring, invitation: Invitation) -> Invited:
     )
 
 
-async def _set(db: Db, invited: Invited, kind: ConsentKind, given: bool) -> None:
+async def _set(db: Db, wiring: Wiring, invited: Invited, kind: ConsentKind, given: bool) -> None:
     """In the room one click takes back; afterwards that would let a forwarded link erase. Raises ProofNeeded."""
     if not given and invited.session.state == SessionState.ENDED and not invited.proven:
         if kind in await standing_consents(db, session=SessionId(invited.session.id), participant=invited.participant):
             raise ProofNeeded
         return
-    change = give_consent if given else withdraw
+    change = give_consent if given else partial(withdraw, ledger=ledger_of(wiring.settings))
     await change(
         db,
         account=invited.account,

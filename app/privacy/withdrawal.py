@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.database import Db
+from app.ledger import ConsentWithdrawn, Ledger
 from app.participants.consents import withdraw_consent
 from app.participants.notice import Notice
 from app.privacy.models import Erasure, ErasureReason
@@ -16,7 +17,14 @@ from recordings.model import AccountId, PersonId, SessionId
 
 
 async def withdraw(
-    db: Db, *, account: AccountId, participant: PersonId, session: SessionId, kind: ConsentKind, shown: Notice
+    db: Db,
+    ledger: Ledger,
+    *,
+    account: AccountId,
+    participant: PersonId,
+    session: SessionId,
+    kind: ConsentKind,
+    shown: Notice,
 ) -> Erasure | None:
     """The erasure of what this session holds of the kind, or None when it holds nothing. The caller pushes
     the new permission to the media process once this is committed. Safe to run twice."""
@@ -25,6 +33,9 @@ async def withdraw(
     )
     if not changed:
         return None
+    at = await db.scalar(select(func.clock_timestamp()))  # as the log's own times: later than what was given before
+    assert at is not None
+    await ledger.note(ConsentWithdrawn(at=at, account=account, person=participant, session=session, kind=kind))
     kinds = kinds_withdrawn(kind)
     mine = select(Recording.id).where(
         Recording.person_id == participant, Recording.session_id == session, Recording.erased_at.is_(None)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.ledger import Ledger, LedgerEntry, LedgerEvent, Suppressed, ledger_of
+from app.ledger import Erased, ErasureBegun, ErasureComplete, Ledger, Suppressed, ledger_of
 from app.mail.service import is_suppressed
 from app.privacy.models import LedgerMark
 from app.privacy.replaying import LedgerLost, Replayed, catch_up, settle
@@ -23,10 +23,9 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path / "ledger" / "erasures.jsonl")
 
 
-def erased(**instead: object) -> LedgerEntry:
+def erased(event: type[Erased] = ErasureBegun, **instead: object) -> Erased:
     usual = {
         "at": NOW,
-        "event": LedgerEvent.BEGUN,
         "erasure": uuid4(),
         "account": uuid4(),
         "person": uuid4(),
@@ -39,15 +38,15 @@ def erased(**instead: object) -> LedgerEntry:
         "instruction": "consent to video withdrawn",
         "receipt": "E-1",
     }
-    return LedgerEntry(**(usual | instead))  # type: ignore[arg-type]
+    return event(**(usual | instead))  # type: ignore[arg-type]
 
 
 def suppressed(at: datetime = NOW) -> Suppressed:
-    return Suppressed(at=at, account=UUID(int=1), address=bytes(range(32)))
+    return Suppressed(at=at, account=UUID(int=1), address=bytes(range(32)).hex())
 
 
 def test_what_was_written_is_read(ledger: Ledger) -> None:
-    entries = [erased(), suppressed(), erased(recordings=None, kinds=None, event=LedgerEvent.COMPLETE)]
+    entries = [erased(), suppressed(), erased(ErasureComplete, recordings=None, kinds=None)]
     for entry in entries:
         ledger.append(entry)
     lines = list(ledger.lines())
@@ -89,8 +88,8 @@ async def test_old_lines_are_settled_and_young_ones_looked_at_again(cast: Cast, 
     """A line is written before its transaction is committed, so a young one may still be on its way."""
     ledger = ledger_of(cast.wiring.settings)
     await catch_up(cast.wiring, nodes)
-    old = Suppressed(at=datetime.now(UTC) - timedelta(hours=1), account=cast.account, address=bytes(32))
-    young = Suppressed(at=datetime.now(UTC), account=cast.account, address=bytes([1]) * 32)
+    old = Suppressed(at=datetime.now(UTC) - timedelta(hours=1), account=cast.account, address=bytes(32).hex())
+    young = Suppressed(at=datetime.now(UTC), account=cast.account, address=(bytes([1]) * 32).hex())
     for entry in (old, young):
         ledger.append(entry)
     await settle(cast.wiring, nodes)
@@ -106,17 +105,19 @@ async def test_a_database_restored_under_a_running_program_learns_it_before_the_
 ) -> None:
     """Otherwise the next start would begin behind the lines that the database forgot."""
     await catch_up(cast.wiring, nodes)
-    forgotten = Suppressed(at=datetime.now(UTC) - timedelta(hours=1), account=cast.account, address=bytes([2]) * 32)
+    forgotten = Suppressed(
+        at=datetime.now(UTC) - timedelta(hours=1), account=cast.account, address=(bytes([2]) * 32).hex()
+    )
     ledger_of(cast.wiring.settings).append(forgotten)
     await settle(cast.wiring, nodes)
     async with cast.wiring.database.transaction(cast.account) as db:
-        assert await is_suppressed(db, address_index=forgotten.address)
+        assert await is_suppressed(db, address_index=bytes.fromhex(forgotten.address))
 
 
 async def test_what_belongs_to_an_account_the_database_does_not_know_is_left(cast: Cast, nodes: SpyNodes) -> None:
     await catch_up(cast.wiring, nodes)
     ledger = ledger_of(cast.wiring.settings)
-    for entry in (suppressed(), erased(event=LedgerEvent.COMPLETE)):
+    for entry in (suppressed(), erased(ErasureComplete)):
         ledger.append(entry)
     assert await catch_up(cast.wiring, nodes) == Replayed()
 

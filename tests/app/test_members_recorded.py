@@ -18,6 +18,7 @@ from app.accounts.models import Role
 from app.accounts.service import create_account
 from app.audit import Action, AuditEvent
 from app.database import Database
+from app.ledger import ledger_of
 from app.room.node_client import NodeClient
 from app.room.rows import one_moment, read_room
 from app.sessions.listing import recordings_of_session
@@ -221,8 +222,8 @@ async def test_whoever_is_removed_or_made_an_observer_is_not_recorded_any_more(
             await kept(node, scene, lambda now: len(now) == 2)
             async with database.transaction(scene.account) as db:
                 if how == "removed":
-                    await remove_member(db, member=rita)
+                    await remove_member(db, ledger_of(scene.wiring.settings), member=rita)
                 else:
-                    await change_role(db, member=rita, role=Role.OBSERVER)
+                    await change_role(db, ledger_of(scene.wiring.settings), member=rita, role=Role.OBSERVER)
             await kept(node, scene, lambda now: now == {})
     await node.close()

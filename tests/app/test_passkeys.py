@@ -22,6 +22,7 @@ from app.accounts.models import Member, Passkey, PasskeyChallenge, Role
 from app.accounts.policy import PASSKEYS_AT_MOST, may_add_passkey
 from app.accounts.service import add_member, create_account
 from app.audit import AuditEvent
+from app.ledger import ledger_of
 from app.limited_routes import RULES, By, at_most
 from tests.fixtures.authenticator import PRESENT, Authenticator, coded
 from tests.fixtures.web import EVERYONE, Cast
@@ -197,7 +198,7 @@ async def test_a_removed_member_has_no_passkey_and_keeps_none_when_they_come_bac
     device = Authenticator()
     await add(cast, "researcher", device)
     async with cast.wiring.database.transaction(cast.account) as db:
-        await remove_member(db, member=cast.researcher)
+        await remove_member(db, ledger_of(cast.wiring.settings), member=cast.researcher)
     assert await rows(cast) == []
     assert refused(await show(cast, device))
     async with cast.wiring.database.transaction(cast.account) as db:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from app.ledger import ledger_of
 from app.participants.consents import give_consent, standing_consents
 from app.participants.models import Consent
 from app.participants.service import study_notice
@@ -43,6 +44,7 @@ async def take_back(cast: Cast, kind: ConsentKind) -> Erasure | None:
     async with cast.wiring.database.transaction(cast.account) as db:
         return await withdraw(
             db,
+            ledger_of(cast.wiring.settings),
             account=cast.account,
             participant=cast.participant.participant,
             session=cast.session,

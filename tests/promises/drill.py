@@ -11,6 +11,7 @@ from pathlib import Path
 from app.backup import back_up, restore
 from app.database import Database
 from app.privacy.replaying import Replayed, catch_up
+from app.restoring import begin_anew
 from tests.promises.world import QuietNode, World
 
 
@@ -24,6 +25,7 @@ async def backed_up(world: World, owner_url: str, folder: Path) -> Path:
 async def restored(world: World, file: Path, urls: dict[str, str]) -> AsyncIterator[tuple[World, Replayed]]:
     """The same keys and objects with the database of the backup, started: what every process does before it serves."""
     restore(world.wiring.keys, file, urls["owner"])
+    begin_anew(urls["owner"])
     database = Database(urls["app"])
     then = replace(world, wiring=replace(world.wiring, database=database), node=QuietNode(), browsers=[])
     try:

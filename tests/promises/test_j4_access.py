@@ -16,6 +16,7 @@ from app.accounts.members import remove_member
 from app.accounts.models import Login, Passkey, Role, Scope
 from app.audit import Action, AuditEvent, record, verify
 from app.demo.browser import Browser
+from app.ledger import ledger_of
 from app.participants.models import Participant
 from app.privacy.models import ErasureReason, RequestKind
 from app.privacy.requests import ask as ask_request
@@ -27,7 +28,7 @@ from app.studies.questions import QuestionInput, add_question
 from recordings.model import RecordingRef
 from tests.promises.world import World, answer_after_the_session
 
-OPEN_TO_ALL = {"/", "/health", "/promises", "/.well-known/security.txt", "/sign-in", "/sign-out", "/schema"}
+OPEN_TO_ALL = {"/", "/health", "/promises", "/data-map", "/.well-known/security.txt", "/sign-in", "/sign-out", "/schema"}
 """Show nothing of any account (/ sends strangers to the sign-in page)."""
 BY_SECRET = ("/sign-in/", "/i/", "/unsubscribe/", "/receipt/", "/static/", "/outbox")
 """Opened by an unguessable link, static files, and the outbox that exists in development only."""
@@ -180,7 +181,7 @@ async def test_j4_08_a_removed_member_is_out_with_the_next_request(world: World)
     assert await ask(browser, "GET", f"/studies/{world.lab.study}") == 200
     async with world.wiring.database.transaction(world.lab.account) as db:
         member = await db.scalar(select(Login.member_id).where(Login.member_id != world.lab.owner))
-        await remove_member(db, member=member)
+        await remove_member(db, ledger_of(world.settings), member=member)
     assert await ask(browser, "GET", f"/studies/{world.lab.study}") == 401
 
 

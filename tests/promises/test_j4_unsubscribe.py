@@ -13,6 +13,7 @@ import pytest
 from app.errors import Conflict
 from app.invitations.models import Invitation
 from app.invitations.service import revoke
+from app.ledger import ledger_of
 from app.mail.models import MailState, Suppression
 from app.mail.service import queue
 from app.participants.models import Participant
@@ -74,7 +75,7 @@ async def test_j4_17_a_mail_queued_in_the_same_moment_is_not_sent(world: World, 
 async def test_j4_17_inviting_again_is_refused_however_the_address_is_written(world: World):
     await unsubscribe(world, world.anna)
     async with world.wiring.database.transaction(world.lab.account) as db:
-        await revoke(db, session=world.lab.session, invitation=world.anna.invitation)
+        await revoke(db, ledger_of(world.settings), session=world.lab.session, invitation=world.anna.invitation)
     for spelling in (
         "anna@people.example",
         "ANNA@PEOPLE.EXAMPLE",
@@ -139,9 +140,9 @@ async def test_j4_17_it_survives_the_restore_of_an_older_backup(
         assert replayed.addresses == 2
         for row in await then.mail_rows(then.lab):
             await send_mail(then.wiring, mailtrap.mailer, then.lab.account, row.id)
-        assert [address for mail in mailtrap.arrived for address in mail["to"]] == [world.ben.email]
+        assert mailtrap.arrived == []  # what waited in the backup may have been sent since
         async with then.wiring.database.transaction(then.lab.account) as db:
-            await revoke(db, session=then.lab.session, invitation=then.anna.invitation)
+            await revoke(db, ledger_of(then.settings), session=then.lab.session, invitation=then.anna.invitation)
         for name, email in (("Anna", world.anna.email), ("Carl", "CARL@people.example")):
             with pytest.raises(Conflict, match="unsubscribed"):
                 await then.invite(then.lab, name, email)

@@ -1,0 +1,231 @@
+"""What is done again of each kind of line of the ledger, when the database was restored from before it.
+
+After it the database is never more permissive than the one that was lost; where the ledger cannot know enough to be as
+permissive (a new address, a member who came back), people are asked anew. Each function runs in a transaction of its
+own with the account set, is safe to run again, and tells what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app.accounts.members import shut_out
+from app.accounts.models import Account, Login, Member, Passkey
+from app.database import Db, now_in
+from app.invitations.models import Invitation
+from app.invitations.service import close_link
+from app.ledger import (
+    AddressCorrected,
+    ConsentWithdrawn,
+    Entry,
+    Erased,
+    ErasureBegun,
+    ErasureComplete,
+    InvitationRevoked,
+    MemberIs,
+    PasskeyRemoved,
+    PasskeysNeeded,
+    Restricted,
+    Suppressed,
+)
+from app.mail.service import is_suppressed, stop_waiting, suppress
+from app.participants.models import AddressChange, Consent, ConsentPurpose, DataCode, Participant
+from app.privacy.erase_job import enqueue_erasure
+from app.privacy.models import DataRequest, Erasure, ErasureState, RequestKind, RequestState
+from app.privacy.requests import UNANSWERED, note_request, restrict
+from app.privacy.rows import hide
+from app.privacy.scope import plan_erasure
+from app.privacy.service import close_kinds
+from app.sessions.models import Recording
+from recordings.model import AccountId, PersonId
+
+
+class Found(Enum):
+    """KNOWN: the database knew it. DONE: it was done again. TO_ERASE: what is left to do is to run the erasure."""
+
+    KNOWN = auto()
+    DONE = auto()
+    TO_ERASE = auto()
+
+
+async def do_again(db: Db, entry: Entry) -> Found:
+    """What belongs to an account that was made after the backup is gone with it."""
+    if await db.get(Account, entry.account) is None:
+        return Found.KNOWN
+    return await REPLAYS[type(entry)](db, entry)
+
+
+async def _erase(db: Db, entry: Erased) -> Found:
+    """Hidden now; running it again destroys, closes the rows and certifies."""
+    row = await db.get(Erasure, entry.erasure, with_for_update=True)
+    complete = isinstance(entry, ErasureComplete)
+    if row is not None and (row.state == ErasureState.COMPLETE or (row.tries > 0 and not complete)):
+        return Found.KNOWN  # finished, or being tried
+    if complete:
+        await _lift_holds(db, entry)
+    if row is None:
+        row = _row(entry)
+        db.add(row)
+        await db.flush()
+        await enqueue_erasure(db, row)  # should this program die before it ran
+    now = await now_in(db)
+    if row.track_kinds is not None:
+        await close_kinds(db, row, now)
+    await hide(db, await plan_erasure(db, row, now), now)
+    return Found.TO_ERASE
+
+
+async def _lift_holds(db: Db, entry: Erased) -> None:
+    """A hold from before the backup had been lifted when this was erased."""
+    mine = update(Recording).where(Recording.person_id == entry.person, Recording.held_reason.is_not(None))
+    if entry.recordings is not None:
+        mine = mine.where(Recording.id.in_(entry.recordings))
+    await db.execute(mine.values(held_reason=None, held_until=None, held_words=None))
+
+
+async def _suppress(db: Db, entry: Suppressed) -> Found:
+    address = bytes.fromhex(entry.address)
+    if await is_suppressed(db, address_index=address):
+        return Found.KNOWN
+    await suppress(db, account=AccountId(entry.account), address_index=address)
+    for person in await db.scalars(select(Participant.id).where(Participant.email_index == address)):
+        await stop_waiting(db, person=PersonId(person))
+    return Found.DONE
+
+
+async def _forget_address(db: Db, entry: AddressCorrected) -> Found:
+    """The old address opens nothing and gets nothing. Of the new one its keyed hash is known: who invites the person
+    anew is told that it is the same, and it counts again (invitations.service.invite)."""
+    row = await db.get(Participant, entry.person, with_for_update=True)
+    address = bytes.fromhex(entry.address)
+    if row is None or row.erased_at is not None or row.email_index == address:
+        return Found.KNOWN
+    row.email = row.email_index = None
+    await db.flush()
+    try:
+        async with db.begin_nested():
+            row.email_index = address
+    except IntegrityError:  # somebody who was erased since the backup had it before, and is not erased again yet
+        await db.refresh(row)
+    for model in (DataCode, AddressChange):
+        await db.execute(delete(model).where(model.participant_id == row.id))
+    await db.execute(update(Login).where(Login.participant_id == row.id).values(data_until=None))
+    return Found.DONE
+
+
+async def _withdraw(db: Db, entry: ConsentWithdrawn) -> Found:
+    """What was withdrawn is not recorded again, although the backup remembers a consent."""
+    if await db.get(Participant, entry.person, with_for_update=True) is None:
+        return Found.KNOWN
+    log = select(Consent).where(Consent.participant_id == entry.person, Consent.session_id == entry.session)
+    log = log.where(Consent.kind == entry.kind, Consent.purpose == ConsentPurpose.RESEARCH)
+    last = (await db.scalars(log.order_by(Consent.number.desc()).limit(1))).first()
+    if last is None or not last.given or last.at > entry.at:
+        return Found.KNOWN
+    db.add(
+        Consent(
+            account_id=entry.account,
+            participant_id=entry.person,
+            session_id=entry.session,
+            kind=entry.kind,
+            given=False,
+            text_version=last.text_version,
+            text_hash=last.text_hash,
+            language=last.language,
+        )
+    )
+    return Found.DONE
+
+
+async def _restrict(db: Db, entry: Restricted) -> Found:
+    """Asked again by the ledger; what the person wrote is lost with the database, and who lifts it tells them."""
+    if await db.get(Participant, entry.person, with_for_update=True) is None:
+        return Found.KNOWN
+    account, person, kind = AccountId(entry.account), PersonId(entry.person), RequestKind(entry.kind)
+    row = await db.get(DataRequest, entry.request)
+    if row is not None and row.state not in UNANSWERED:
+        return Found.KNOWN
+    if row is None:
+        await note_request(
+            db,
+            account=account,
+            participant=person,
+            kind=kind,
+            state=RequestState.IN_FORCE if kind is RequestKind.RESTRICTION else RequestState.OPEN,
+            now=entry.at,
+            receipt=entry.receipt,
+            request=entry.request,
+        )
+    closed = await restrict(db, account, person, entry.at)
+    return Found.DONE if closed or row is None else Found.KNOWN
+
+
+async def _revoke(db: Db, entry: InvitationRevoked) -> Found:
+    row = await db.scalar(select(Invitation).where(Invitation.token_hash == bytes.fromhex(entry.link)))
+    if row is None or row.revoked_at is not None:
+        return Found.KNOWN
+    await close_link(db, row)
+    return Found.DONE
+
+
+async def _member(db: Db, entry: MemberIs) -> Found:
+    """Who was removed is out. Who was added again since stays out, until an owner adds them once more."""
+    row = await db.get(Member, entry.member, with_for_update=True)
+    if row is None or row.removed_at is not None or row.role == entry.role:
+        return Found.KNOWN
+    if entry.role is None:
+        await shut_out(db, row)
+    else:
+        row.role = entry.role
+    return Found.DONE
+
+
+async def _remove_passkey(db: Db, entry: PasskeyRemoved) -> Found:
+    gone = await db.scalar(delete(Passkey).where(Passkey.id == entry.passkey).returning(Passkey.id))
+    return Found.DONE if gone else Found.KNOWN
+
+
+async def _need_passkeys(db: Db, entry: PasskeysNeeded) -> Found:
+    row = await db.get_one(Account, entry.account, with_for_update=True)
+    if row.passkeys_needed == entry.needed:
+        return Found.KNOWN
+    row.passkeys_needed = entry.needed
+    return Found.DONE
+
+
+REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
+    ErasureBegun: _erase,
+    ErasureComplete: _erase,
+    Suppressed: _suppress,
+    AddressCorrected: _forget_address,
+    ConsentWithdrawn: _withdraw,
+    Restricted: _restrict,
+    InvitationRevoked: _revoke,
+    MemberIs: _member,
+    PasskeyRemoved: _remove_passkey,
+    PasskeysNeeded: _need_passkeys,
+}
+
+
+def _row(entry: Erased) -> Erasure:
+    return Erasure(
+        id=entry.erasure,
+        account_id=entry.account,
+        reason=entry.reason,
+        person_id=entry.person,
+        recording_ids=entry.recordings,
+        response_ids=entry.responses,
+        track_kinds=entry.kinds,
+        asked_by=entry.asked_by,
+        instruction=entry.instruction,
+        state=ErasureState.ASKED,
+        asked_at=entry.asked_at,
+        receipt=entry.receipt,
+        tries=0,
+        found={},
+    )
