@@ -37,6 +37,10 @@ class TranscriptState(StrEnum):
     ERASED = "erased"
 
 
+UNSETTLED = (TranscriptState.WAITING, TranscriptState.RUNNING, TranscriptState.FAILED)
+"""Few of many: transcripts that something still has to become of."""
+
+
 class HoldReason(StrEnum):
     """Why something is kept although its date has come or somebody asked; words fit for the participant."""
 
@@ -163,7 +167,12 @@ class Transcript(Row):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     ready_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
-    __table_args__ = (UniqueConstraint("recording_id", "track_id"),)
+    __table_args__ = (
+        UniqueConstraint("recording_id", "track_id"),
+        Index(
+            "transcript_unsettled", "recording_id", postgresql_where=text("state IN ('waiting', 'running', 'failed')")
+        ),
+    )
 
 
 class Note(Row):

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, case, false, func, literal, select, true, union_all
 
 from app.database import Db
 from app.language import _, ngettext
-from app.sessions.models import Recording, RecordingState, Session, SessionState, Transcript, TranscriptState
+from app.sessions.models import (
+    UNSETTLED,
+    Recording,
+    RecordingState,
+    Session,
+    SessionState,
+    Transcript,
+    TranscriptState,
+)
 from app.studies.models import Study
 
 
@@ -32,38 +41,45 @@ class SessionLine:
 
 async def sessions_of_account(db: Db, *, limit: int, offset: int = 0) -> list[SessionLine]:
     """Newest first, by when they were scheduled."""
-    rows = (
-        await db.execute(
-            select(Session, Study.title)
-            .join(Study, Study.id == Session.study_id)
-            .order_by(Session.created_at.desc(), Session.id)
-            .limit(limit)
-            .offset(offset)
-        )
-    ).all()
-    states = await states_of(db, [session for session, _title in rows])
+    found = select(*_OF_SESSION, Study.title.label("study_title")).join(Study, Study.id == Session.study_id)
+    return await _lines(db, found, limit, offset)
+
+
+async def sessions_of_study(db: Db, study: Study, *, limit: int, offset: int = 0) -> list[SessionLine]:
+    """Newest first, by when they were scheduled."""
+    found = select(*_OF_SESSION, literal(study.title).label("study_title")).where(Session.study_id == study.id)
+    return await _lines(db, found, limit, offset)
+
+
+_OF_SESSION = (
+    Session.id,
+    Session.title,
+    Session.study_id,
+    Session.starts_at,
+    Session.time_zone,
+    Session.recording,
+    Session.state,
+)
+"""Columns, not rows of the mapping: a page has fifty of them."""
+
+
+async def _lines(db: Db, found: Select[*tuple[Any, ...]], limit: int, offset: int) -> list[SessionLine]:
+    in_order = found.order_by(Session.created_at.desc(), Session.id)
+    rows = (await db.execute(in_order.limit(limit).offset(offset))).all()
+    recordings, transcripts = await _counts(db, [row.id for row in rows])
     return [
         SessionLine(
-            id=session.id,
-            title=session.title,
-            study=session.study_id,
-            study_title=title,
-            starts_at=session.starts_at,
-            time_zone=session.time_zone,
-            recording=session.recording == "on",
-            state=states[session.id],
+            id=row.id,
+            title=row.title,
+            study=row.study_id,
+            study_title=row.study_title,
+            starts_at=row.starts_at,
+            time_zone=row.time_zone,
+            recording=row.recording == "on",
+            state=state_words(SessionState(row.state), recordings[row.id], transcripts[row.id]),
         )
-        for session, title in rows
+        for row in rows
     ]
-
-
-async def states_of(db: Db, sessions: Collection[Session]) -> dict[UUID, str]:
-    """What has become of each, in words."""
-    recordings, transcripts = await _counts(db, [session.id for session in sessions])
-    return {
-        session.id: state_words(SessionState(session.state), recordings[session.id], transcripts[session.id])
-        for session in sessions
-    }
 
 
 def state_words(state: SessionState, recordings: Counter[str], transcripts: Counter[str]) -> str:
@@ -90,20 +106,23 @@ Counts = Mapping[UUID, Counter[str]]
 
 
 async def _counts(db: Db, sessions: list[UUID]) -> tuple[Counts, Counts]:
-    """Recordings and transcripts of each session, by state. What is hidden for its erasure counts as erased."""
+    """Recordings of each session by state, and transcripts that are not ready; what is hidden for its erasure counts
+    as erased."""
     recordings: dict[UUID, Counter[str]] = defaultdict(Counter)
     transcripts: dict[UUID, Counter[str]] = defaultdict(Counter)
-    here = Recording.session_id.in_(sessions)
-    states = select(Recording.session_id, Recording.state, Recording.hidden_at.is_not(None), func.count())
-    for session, state, hidden, n in await db.execute(
-        states.where(here).group_by(Recording.session_id, Recording.state, Recording.hidden_at.is_not(None))
-    ):
-        recordings[session][RecordingState.ERASED if hidden else state] += n
-    states_of_words = select(Recording.session_id, Transcript.state, func.count())
-    for session, state, n in await db.execute(
-        states_of_words.join(Transcript, Transcript.recording_id == Recording.id)
-        .where(here, Recording.hidden_at.is_(None), Recording.restricted_at.is_(None))
-        .group_by(Recording.session_id, Transcript.state)
-    ):
-        transcripts[session][state] += n
+    if sessions:
+        for session, of_words, state, n in await db.execute(_STATES, {"sessions": sessions}):
+            (transcripts if of_words else recordings)[session][state] = n
     return recordings, transcripts
+
+
+_HERE = Recording.session_id == any_(bindparam("sessions", type_=ARRAY(Uuid)))
+_STATE = case((Recording.hidden_at.is_not(None), RecordingState.ERASED), else_=Recording.state)
+_STATES = union_all(
+    select(Recording.session_id, false(), _STATE, func.count()).where(_HERE).group_by(Recording.session_id, _STATE),
+    select(Recording.session_id, true(), Transcript.state, func.count())
+    .join(Transcript, Transcript.recording_id == Recording.id)
+    .where(_HERE, Recording.hidden_at.is_(None), Recording.restricted_at.is_(None))
+    .where(Transcript.state.in_(UNSETTLED))
+    .group_by(Recording.session_id, Transcript.state),
+)

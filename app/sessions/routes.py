@@ -18,11 +18,11 @@ from app.pages import page
 from app.sessions import note_routes, response_routes
 from app.sessions.forms import read_session, time_zones
 from app.sessions.models import Session
-from app.sessions.overview import sessions_of_account, states_of
+from app.sessions.overview import sessions_of_account, sessions_of_study
 from app.sessions.service import schedule
 from app.studies.forms import LANGUAGES
 from app.studies.questions import questions_of_study
-from app.studies.service import contact_of, find_study, newest_consent_text
+from app.studies.service import contact_of, find_study, study_with_text
 from app.wiring import Wiring
 
 PAGE_ROWS = 50
@@ -52,25 +52,17 @@ async def show_study(
     number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
 ) -> Template:
     member = require_member(login)
-    row = await find_study(db, study)
-    found = await db.scalars(
-        select(Session)
-        .where(Session.study_id == study)
-        .order_by(Session.created_at.desc(), Session.id)
-        .limit(PAGE_ROWS + 1)
-        .offset((number - 1) * PAGE_ROWS)
-    )
-    sessions = list(found)
+    row, consent = await study_with_text(db, study)
+    sessions = await sessions_of_study(db, row, limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
     return page(
         "studies/show.html",
         request,
         study=row,
         contact=contact_of(wiring.columns, row),
-        consent=await newest_consent_text(db, study),
+        consent=consent,
         language=LANGUAGES.get(row.language, row.language),
         questions=await questions_of_study(db, study),
         sessions=sessions[:PAGE_ROWS],
-        states=await states_of(db, sessions[:PAGE_ROWS]),
         number=number,
         more=len(sessions) > PAGE_ROWS,
         may_change=member.role in (Role.OWNER, Role.RESEARCHER),

@@ -159,6 +159,21 @@ async def newest_consent_text(db: Db, study: UUID) -> ConsentText:
     return found.one()
 
 
+async def study_with_text(db: Db, study: UUID) -> tuple[Study, ConsentText]:
+    """The study of this account and its newest consent text. Raises NotThere."""
+    found = await db.execute(
+        select(Study, ConsentText)
+        .join(ConsentText, ConsentText.study_id == Study.id)
+        .where(Study.id == study)
+        .order_by(ConsentText.version.desc())
+        .limit(1)
+    )
+    row = found.first()
+    if row is None:
+        raise NotThere
+    return row.tuple()
+
+
 async def consent_texts(db: Db, columns: SealedColumns, study: UUID) -> list[ConsentVersion]:
     """Every version, newest first, and who wrote it as audit recorded it."""
     texts = await db.scalars(

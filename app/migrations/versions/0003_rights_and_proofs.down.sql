@@ -1,4 +1,6 @@
 -- The reverse, last first.
+DROP TABLE orphan;
+DROP INDEX transcript_unsettled;
 ALTER TABLE login DROP COLUMN used_at;
 ALTER TABLE login DROP COLUMN way;
 ALTER TABLE account DROP COLUMN passkeys_needed;

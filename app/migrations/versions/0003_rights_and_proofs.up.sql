@@ -295,3 +295,10 @@ CREATE TABLE support_rule (
 ALTER TABLE account ADD COLUMN passkeys_needed BOOLEAN DEFAULT false NOT NULL;
 ALTER TABLE login ADD COLUMN way VARCHAR;
 ALTER TABLE login ADD COLUMN used_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL;
+CREATE INDEX transcript_unsettled ON transcript (recording_id) WHERE state IN ('waiting', 'running', 'failed');
+CREATE TABLE orphan (
+    place VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (place)
+);
