@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.fixtures.database",
+    "tests.fixtures.keys_database",
     "tests.fixtures.web",
     "tests.fixtures.erasing",
     "tests.fixtures.weed",

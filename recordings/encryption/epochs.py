@@ -9,30 +9,16 @@ nothing.
 
 from __future__ import annotations
 
-import os
 import re
-import struct
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from recordings.encryption.epoch_key import EpochKey, opened, sealed_new
 from recordings.encryption.files import PART, make_folder, put, shred
 from recordings.encryption.keystore import KeyDamaged, KeyStoreError
-from recordings.encryption.sealed import KEY_BYTES, SealBroken, seal, unseal
+from recordings.encryption.sealed import SealBroken, unseal
 
 _NAME = re.compile(r"\d{5}")
-_BEGAN = struct.Struct(">Q")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochKey:
-    """key: 32 bytes."""
-
-    number: int
-    key: bytes
-    began: datetime
 
 
 class EpochKeys:
@@ -89,8 +75,7 @@ class EpochKeys:
 
     def _make(self, number: int) -> EpochKey:
         make_folder(self._folder)
-        content = os.urandom(KEY_BYTES) + _BEGAN.pack(int(time.time()))
-        put(self._folder / f"{number:05d}", seal(self._master, content, _context(number)))
+        put(self._folder / f"{number:05d}", sealed_new(self._master, number))
         return next(one for one in self._read() if one.number == number)
 
     def _read(self) -> tuple[EpochKey, ...]:
@@ -99,22 +84,19 @@ class EpochKeys:
         for file in self._files():
             if file.name.endswith(PART):
                 continue
-            opened = self._opened(file)
-            if opened is not None:
-                found.append(opened)
+            one = self._opened(file)
+            if one is not None:
+                found.append(one)
             elif file.exists():  # else destroyed by another process at this moment
                 raise KeyDamaged("An epoch key does not open.")
         self._known = tuple(sorted(found, key=lambda one: -one.number))
         return self._known
 
     def _opened(self, file: Path) -> EpochKey | None:
-        number = int(file.name.removesuffix(PART))
         try:
-            content = unseal(self._master, file.read_bytes(), _context(number))
-        except (FileNotFoundError, SealBroken):
+            return opened(self._master, int(file.name.removesuffix(PART)), file.read_bytes())
+        except FileNotFoundError:
             return None
-        began = datetime.fromtimestamp(_BEGAN.unpack(content[KEY_BYTES:])[0], UTC)
-        return EpochKey(number=number, key=content[:KEY_BYTES], began=began)
 
     def _files(self) -> list[Path]:
         if not self._folder.is_dir():
@@ -125,7 +107,3 @@ class EpochKeys:
         """The master key last: stores made before there were epochs have account keys wrapped by it."""
         yield from (one.key for one in keys)
         yield self._master
-
-
-def _context(number: int) -> bytes:
-    return b"junier epoch 1\0" + struct.pack(">I", number)

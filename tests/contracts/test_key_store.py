@@ -1,4 +1,4 @@
-"""One suite for the port KeyStore, run on every adapter; what only a folder can show: recordings/test_key_folder.py."""
+"""One suite for the port KeyStore, run on every adapter; what only one can show: recordings/test_key_*.py."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from recordings.encryption.keystore import (
     KeyStore,
 )
 from recordings.encryption.memory import MemoryKeyStore
+from recordings.encryption.postgres import PostgresKeyStore
 from recordings.model import AccountId, PersonId
 
 
-@pytest.fixture(params=["memory", "directory"])
+@pytest.fixture(params=["memory", "directory", "postgres"])
 def keys(request: pytest.FixtureRequest, tmp_path: Path) -> KeyStore:
+    if request.param == "postgres":
+        return PostgresKeyStore(request.getfixturevalue("keys_url"), tmp_path / "master.key")
     return MemoryKeyStore() if request.param == "memory" else DirectoryKeyStore(tmp_path / "keys")
 
 
