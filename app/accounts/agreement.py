@@ -1,5 +1,5 @@
 """The processing agreement (GDPR Art. 28(3)): the account decides, the platform records on its instructions. An owner
-accepts the text of a date before the first invitation, and again before the next one when the text has changed."""
+accepts the text of a date before anybody is invited or recorded, and again when the text has changed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ AGREEMENT_DATED = date(2026, 11, 22)  # of templates/accounts/agreement_text.htm
 
 
 class AgreementNeeded(Forbidden):
-    """Nobody can be invited yet: an owner of this account has to accept the processing agreement first. It stands
-    on the page /agreement."""
+    """Nobody can be invited or recorded yet: an owner of this account has to accept the processing agreement first. It
+    stands on the page /agreement."""
 
 
 async def account_row(db: Db) -> Account:

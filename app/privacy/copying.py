@@ -49,6 +49,8 @@ async def make_copy(
     for line, one in zip(plain["recording"], recorded, strict=True):
         line["files"] = [file.path for file in one.files]
     events, roles = plain.pop("audit_event"), await _roles(db)
+    for line in plain["line_correction"]:
+        line["by"] = _who(line["by"], roles, str(participant))
     files = [
         text_file("README.txt", readme(wiring.settings, plain, recorded, await now_in(db)).encode()),
         _json_file("data.json", plain),
@@ -152,12 +154,15 @@ async def _roles(db: Db) -> dict[str, str]:
     return {f"member:{member}": role for member, role in await db.execute(select(Member.id, Member.role))}
 
 
-def _event(event: Mapping[str, Any], roles: Mapping[str, str], participant: str) -> dict[str, Any]:
+def _who(actor: str, roles: Mapping[str, str], participant: str) -> str:
     """Of members the role only: who they are is theirs (CJEU C-579/21, Pankki S, para. 83)."""
-    who = "you" if event["actor"] == f"participant:{participant}" else roles.get(event["actor"], "the platform")
+    return "you" if actor == f"participant:{participant}" else roles.get(actor, "the platform")
+
+
+def _event(event: Mapping[str, Any], roles: Mapping[str, str], participant: str) -> dict[str, Any]:
     return {
         "at": event["at"],
-        "who": who,
+        "who": _who(event["actor"], roles, participant),
         "did": WORDS[Action(event["action"])],
         "action": event["action"],
         "to": event["subject"],

@@ -10,6 +10,7 @@ from litestar import Router, get, post
 from litestar.response import Template
 from sqlalchemy import delete, select
 
+from app.accounts.agreement import agreement_stands, require_agreement
 from app.accounts.login import Login
 from app.audit import Action, Fact, record
 from app.database import Db, now_in
@@ -71,6 +72,7 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
             session=row,
             study=study,
             role=seat.person.role,
+            agreed=await agreement_stands(db),
             records_self=seat.person.records_self,
             notes=notes,
         )
@@ -133,6 +135,8 @@ async def lead(
     seat = await seat_of(db, wiring, login, session)
     if step in STEPS:
         require_host(seat)
+        if step in ("start", "resume"):
+            await require_agreement(db)
         if step == "start":
             require_reviewed(wiring.settings, Purpose.STORAGE, (await now_in(db)).date())
         if step == "resume" and is_overlong(seat.facts, wiring.settings.recording_minutes):

@@ -22,6 +22,9 @@ from app.language import Language, speaking
 from app.mail.render import FOLDER, render
 from app.participants.models import Participant
 from app.participants.notice import StudyFacts, notice
+from app.sessions.models import Session
+from app.sessions.policy import Switch
+from app.sessions.service import open_room
 from app.settings import Mode, Settings, SettingsError
 from app.studies.models import ConsentKind, Study
 from tests.promises.world import CONSENT_TEXT, World
@@ -150,6 +153,37 @@ async def test_j4_05_nobody_invites_before_the_processing_agreement_is_accepted(
     assert (account.agreement_dated, account.agreement_accepted_by) == (AGREEMENT_DATED, world.lab.owner)
     events = await world.rows(world.lab, AuditEvent, AuditEvent.action == Action.AGREEMENT_ACCEPTED)
     assert events[-1].actor == f"member:{world.lab.owner}" and events[-1].facts == {"dated": str(AGREEMENT_DATED)}
+
+
+async def test_j4_05_nothing_is_recorded_before_the_processing_agreement_is_accepted(world: World):
+    """A room can be open, and neither starts nor resumes recording; who may not lead it is told nothing new."""
+    await world.registered(world.anna)
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        await open_room(db, session=world.lab.session)
+        await db.execute(update(Account).values(agreement_dated=None))
+    room = f"/rooms/{world.lab.session}"
+    owner, researcher = await world.member(world.lab), await world.member(world.lab, Role.RESEARCHER)
+    observer, guest = await world.member(world.lab, Role.OBSERVER), await world.guest(world.anna, Scope.ROOM)
+    for leads in (owner, researcher):
+        answer = await world.post(leads, f"{room}/start")
+        assert answer.status_code == 403 and "processing agreement" in answer.text
+    words = "processing agreement needs your yes", "an owner of your account accepts the processing agreement"
+    for who, said in ((owner, words[0]), (researcher, words[1]), (observer, ""), (guest, "")):
+        page = await who.http.get(room)
+        assert said in page.text if said else "processing agreement" not in page.text, said
+        assert ('href="/agreement"' in page.text) == bool(said)
+    for who, status in ((observer, 403), (guest, 403), (await world.member(world.other), 404), (world.browser(), 401)):
+        answer = await world.post(who, f"{room}/start")
+        assert answer.status_code == status and "agreement" not in answer.text
+    [session] = await world.rows(world.lab, Session)
+    assert session.recording == Switch.OFF
+    await world.post(owner, "/agreement")
+    assert (await world.post(researcher, f"{room}/start")).status_code == 204
+    assert (await world.post(researcher, f"{room}/pause")).status_code == 204
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        await db.execute(update(Account).values(agreement_dated=AGREEMENT_DATED - timedelta(days=1)))
+    assert (await world.post(researcher, f"{room}/resume")).status_code == 403
+    assert (await world.post(researcher, f"{room}/end")).status_code == 204  # ending needs nobody's yes
 
 
 def test_j4_05_a_changed_agreement_is_a_new_one():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+from io import BytesIO
+from zipfile import ZipFile
 
 from app.accounts.models import Role, Scope
 from app.audit import Action, AuditEvent
@@ -148,6 +151,10 @@ async def test_j4_19b_a_wrong_word_of_a_transcript_is_corrected(world: World):
     sent = await world.post(owner, ours, {"start_ms": str(line), "text": "turmeric and thyme"})
     assert sent.status_code == 303
     assert "turmeric and thyme" in (await guest.open(mine)).words
+    with ZipFile(BytesIO((await guest.http.get("/my-data/export.zip")).content)) as copy:
+        data = json.loads(copy.read("data.json"))
+    assert [row["by"] for row in data["line_correction"]] == ["owner"]  # a member's own id is theirs
+    assert str(world.lab.owner) not in json.dumps(data["line_correction"])
     assert (await world.post(guest, mine, {"start_ms": str(line), "text": "saffron and thyme"})).status_code == 303
     for browser, page in ((owner, ours), (guest, mine)):
         words = (await browser.open(page)).words
