@@ -93,6 +93,12 @@ class Settings:
         None,
         "Folder of the key store; empty: keys/ in the data folder. Never back it up together with the database.",
     )
+    keys_database_url: str = variable(
+        "KEYS_DATABASE_URL",
+        "",
+        "PostgreSQL >= 15 for keys alone (postgresql://…), a server of its own with wal_level = minimal; empty: keys lie "
+        "in JUNIER_KEYS_DIR. The ledger of erasures stays in that folder either way.",
+    )
     master_key_file: Path | None = variable(
         "JUNIER_MASTER_KEY_FILE",
         None,
@@ -253,6 +259,11 @@ class Settings:
             raise SettingsError(
                 "JUNIER_S3_ENDPOINT, JUNIER_S3_REGION and JUNIER_S3_BUCKET are required with JUNIER_OBJECT_STORE=s3"
             )
+        others = {_server(url) for url in (self.database_url, self.migration_database_url) if url}
+        if self.keys_database_url and _server(self.keys_database_url) in others:
+            raise SettingsError(
+                "KEYS_DATABASE_URL must name a server of its own: a copy of the other one would hold what the keys open"
+            )
         if not 1 <= self.key_epoch_hours <= 24 * 31:
             raise SettingsError("JUNIER_KEY_EPOCH_HOURS must be from 1 to 744")
         if not 1 <= self.backup_days <= 366:
@@ -348,6 +359,12 @@ def child_environment(settings: Settings, **changes: str) -> dict[str, str]:
         }
         | changes
     )
+
+
+def _server(url: str) -> tuple[str | None, int, str]:
+    """Which server a database address leads to: host, port and the rest that may name a socket."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or 5432, parts.query if not parts.hostname else ""
 
 
 def _parse(name: str, text: str, default: object) -> object:

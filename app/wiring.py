@@ -49,7 +49,11 @@ def open_store(settings: Settings) -> ObjectStore:
 
 
 def open_keys(settings: Settings) -> KeyStore:
-    """The key store, its master key made on the very first start."""
+    """The key store, its master key made on the very first start. Raises KeyStoreError."""
+    if settings.keys_database_url:
+        from recordings.encryption.postgres import PostgresKeyStore
+
+        return PostgresKeyStore(settings.keys_database_url, settings.master_key_path)
     from recordings.encryption.directory import DirectoryKeyStore
 
     return DirectoryKeyStore(settings.keys_folder, master_key=settings.master_key_path)
