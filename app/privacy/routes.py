@@ -17,6 +17,7 @@ from app.participants.service import foot
 from app.privacy import (
     answering,
     copy_routes,
+    data_map,
     erasure_routes,
     hold_routes,
     keeping_routes,
@@ -88,6 +89,7 @@ routers = (
     my_words.router,
     my_address.router,
     copy_routes.router,
+    data_map.router,
     promises.router,
     router,
     erasure_routes.router,

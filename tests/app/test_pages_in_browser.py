@@ -131,6 +131,7 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
         "outbox": "/outbox",
         "mail": f"/outbox/{mail.id}",
         "promises": "/promises?status=kept",
+        "data-map": "/data-map",
         "unsubscribe": unsubscribe,
         "not-here": "/no-such-page",
     }

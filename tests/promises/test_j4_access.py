@@ -28,7 +28,7 @@ from app.studies.questions import QuestionInput, add_question
 from recordings.model import RecordingRef
 from tests.promises.world import World, answer_after_the_session
 
-OPEN_TO_ALL = {"/", "/health", "/promises", "/data-map", "/.well-known/security.txt", "/sign-in", "/sign-out", "/schema"}
+OPEN_TO_ALL = {"/", "/health", "/promises", "/data-map", "/data-map", "/.well-known/security.txt", "/sign-in", "/sign-out", "/schema"}
 """Show nothing of any account (/ sends strangers to the sign-in page)."""
 BY_SECRET = ("/sign-in/", "/i/", "/unsubscribe/", "/receipt/", "/static/", "/outbox")
 """Opened by an unguessable link, static files, and the outbox that exists in development only."""
