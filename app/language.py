@@ -7,7 +7,7 @@ German is shown in English.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 FOLDER = Path(__file__).parent / "translations"
 ROOM_TEXTS = "app/static/"  # texts with this place in the catalogue are sent to the page's modules
@@ -186,12 +186,22 @@ def install(environment: Environment) -> None:
     def known(language: Language, message: str) -> str:
         return text(translations(language).gettext(message) if message else "")
 
+    def filled(message: str, values: Mapping[str, object]) -> str:
+        """Each value escaped; Markup's own % wraps every one of them in an object first."""
+        if not environment.autoescape:
+            return message % values
+        return text(str.__mod__(message, {name: escape(value) for name, value in values.items()}))
+
     def one(message: str, /, **values: object) -> str:
         found = known(spoken(), message)
-        return found % values if values or "%" in found else found
+        return filled(found, values) if values or "%" in found else found
+
+    @lru_cache(maxsize=4000)
+    def known_of_two(language: Language, singular: str, plural: str, n: int) -> str:
+        return translations(language).ngettext(singular, plural, n)
 
     def one_of_two(singular: str, plural: str, n: int, /, **values: object) -> str:
-        return text(translations(spoken()).ngettext(singular, plural, n)) % ({"num": n} | values)
+        return filled(known_of_two(spoken(), singular, plural, n), {"num": n} | values)
 
     environment.newstyle_gettext = True  # type: ignore[attr-defined]
     environment.globals |= {"_": one, "gettext": one, "ngettext": one_of_two}
