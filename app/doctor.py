@@ -41,6 +41,7 @@ def examine(settings: Settings, *, speech_model: Callable[[], str]) -> Iterator[
     yield look("Clock", lambda: running.check_clock(settings))
     yield look("Erasing", lambda: running.check_erasing(settings))
     yield look("Jobs", lambda: running.check_jobs(settings))
+    yield look("Files", lambda: running.check_files(settings))
 
 
 def check_settings(settings: Settings) -> str:
@@ -115,15 +116,17 @@ def check_keys(settings: Settings) -> str:
     from app.wiring import open_keys
     from recordings.encryption.keystore import KeyStoreError
 
-    if not settings.keys_folder.exists():
-        return f"made at the first start in {settings.keys_folder.absolute()}"
+    first = settings.master_key_path if settings.keys_database_url else settings.keys_folder
+    if not first.exists():
+        return f"{first.absolute()} is made at the first start"
     try:
         keys = open_keys(settings)
         health = keys.check()
     except KeyStoreError as error:
-        raise Broken(
-            str(error), f"put back {settings.master_key_path}, its .epochs folder or {settings.keys_folder}"
-        ) from None
+        place = f"its .epochs folder or {settings.keys_folder}"
+        if settings.keys_database_url:
+            place = "or mend the server of KEYS_DATABASE_URL"
+        raise Broken(str(error), f"put back {settings.master_key_path}, {place}") from None
     if health.damaged:
         raise Broken(
             f"the keys of {len(health.damaged)} accounts do not open ({', '.join(map(str, health.damaged))}): nothing "

@@ -222,6 +222,25 @@ def check_jobs(settings: Settings) -> str:
     return "none was given up"
 
 
+def check_files(settings: Settings) -> str:
+    """As the last look of app.privacy.orphans found it."""
+    if _never_started(settings):
+        return NOTHING_YET
+    alone = _ask(settings, _alone)
+    if alone:
+        raise Note(
+            ", ".join(f"{kind}: {count}" for kind, count in alone),
+            "junier erasure orphans lists them; right after a restore it is what the backup did not know",
+        )
+    return "every object has its row, every row its objects"
+
+
+async def _alone(database: Database) -> list[tuple[str, int]]:
+    async with database.transaction() as db:
+        found = await db.execute(text("SELECT kind, count(*) AS number FROM orphan GROUP BY kind ORDER BY kind"))
+        return [(row.kind, row.number) for row in found]
+
+
 async def _count(database: Database, query: str) -> int:
     async with database.transaction() as db:
         return int(await db.scalar(text(query)) or 0)

@@ -49,6 +49,7 @@ TASKS: Mapping[str, Task] = {
     "reap": Task(queue=Queue.LIGHT, of_account=False),
     "rotate": Task(queue=Queue.LIGHT, of_account=False),
     "attest": Task(queue=Queue.LIGHT, of_account=False),
+    "find_orphans": Task(queue=Queue.LIGHT, of_account=False),
 }
 """Every task by name: callers need not import the workers, and the workers register exactly these."""
 

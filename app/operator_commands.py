@@ -153,6 +153,36 @@ def scan(canaries: tuple[str, ...], also: tuple[Path, ...]) -> None:
     sys.exit(1 if done.hits else 0)
 
 
+@erasure.command()
+def orphans() -> None:
+    """List objects without a row and rows without their objects, and since when; changes nothing.
+
+    A light worker looks every four hours: what has stood alone for a day is erased, or told on its page. What belongs
+    to an account that this database does not know is never touched.
+    """
+    from app.embedded import database_urls
+    from app.privacy.orphans import Alone, look
+    from app.wiring import open_wiring
+
+    async def find(settings: Settings, url: str) -> tuple[Alone, ...]:
+        wiring = open_wiring(settings, url)
+        try:
+            return (await look(wiring, datetime.now(UTC))).alone
+        finally:
+            await wiring.database.close()
+
+    def ask(settings: Settings) -> tuple[Alone, ...]:
+        with database_urls(settings) as urls:
+            return asyncio.run(find(settings, urls.app))
+
+    alone = _told(ask)
+    for one in alone:
+        since = f"since {one.since:%Y-%m-%d %H:%M} UTC" if one.since else "not noted yet"
+        what = f", {one.things} things, {one.bytes} bytes" if one.things else ""
+        click.echo(f"{one.kind}: {one.place} ({since}{what})")
+    click.echo(f"{len(alone)} stand alone.")
+
+
 def _scan(settings: Settings, words: list[str], also: tuple[Path, ...]) -> Scanned:
     from app.byte_scan import Scanned, cluster_files, scan_files, scan_store, scan_tables
     from app.embedded import EmbeddedPostgres, database_urls

@@ -22,6 +22,7 @@ from app import metrics
 from app.audit_heads import heads_of, keep_verdicts, note_heads, verify_all
 from app.jobs import TASKS, JobFailure, Queue, note_done
 from app.privacy.epochs import renew_keys
+from app.privacy.orphans import reap
 from app.privacy.replaying import settle
 from app.privacy.retention import sweep
 from app.privacy.service import run_erasure
@@ -45,6 +46,7 @@ STAND_IN_SECONDS = LEASE_SECONDS / 2
 SWEEP_EVERY = "* * * * *"
 ROTATE_EVERY = "*/10 * * * *"  # looks whether it is due
 ATTEST_EVERY = "23 * * * *"
+ORPHANS_EVERY = "41 */4 * * *"
 
 
 class WhileItCanHelp(RetryStrategy):
@@ -227,6 +229,13 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
             log.error("the audit log of an account is broken", account=str(account))
         async with wiring.database.transaction() as db:
             await note_done(db, "attest")
+
+    @engine.periodic(cron=ORPHANS_EVERY)
+    @engine.task(name="find_orphans", queue=light, queueing_lock="find_orphans")
+    async def run_find_orphans(timestamp: int) -> None:
+        await reap(wiring, datetime.now(UTC))
+        async with wiring.database.transaction() as db:
+            await note_done(db, "find_orphans")
 
     @engine.periodic(cron=f"* * * * * */{min(15, wiring.settings.worker_silent_s // 2)}")
     @engine.task(name="reap", queue=light, queueing_lock="reap")

@@ -78,8 +78,8 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "login": Kept(
         about=About.PARTICIPANT, purpose="to keep a browser signed in", until="until it ends by itself", goes=_ROW,
-        copied="scope session_id created_at used_at expires_at data_until", secret="token_hash",
-        inner="id account_id participant_id", others="member_id way",
+        copied="scope session_id created_at expires_at data_until", secret="token_hash",
+        inner="id account_id participant_id used_at", others="member_id way",
     ),
     "outgoing_mail": Kept(
         about=About.PARTICIPANT, purpose="to write to them", until=_PERSON, goes=_ROW,
@@ -244,6 +244,10 @@ INVENTORY: Mapping[str, Kept] = {
     "ledger_mark": Kept(
         about=About.PLATFORM, purpose="to see that the erasure ledger is whole", until="the newest", goes=_ROW,
         inner="only ledger position",
+    ),
+    "orphan": Kept(
+        about=About.PLATFORM, purpose="to erase objects without a row, to tell of rows without objects",
+        until="while it stands alone", goes=_ROW, inner="place kind seen_at",
     ),
     "node": Kept(
         about=About.PLATFORM, purpose="where media goes", until="while it runs", goes=_ROW,

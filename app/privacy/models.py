@@ -113,6 +113,16 @@ class LedgerMark(Base):
     position: Mapped[int] = mapped_column(BigInteger)  # bytes
 
 
+class Orphan(Base):
+    """What stands alone in the object store or in the database, and since when (app.privacy.orphans). place: a prefix
+    of object keys, which are ids. Belongs to the platform: some of it belongs to no account that is known here."""
+
+    __tablename__ = "orphan"
+    place: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    seen_at: Mapped[datetime]
+
+
 class SessionDue(Base):
     """When the first of what is held of a session goes by itself, None: not by itself; no row: nothing is held.
 

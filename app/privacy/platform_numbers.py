@@ -16,6 +16,7 @@ from app.jobs import TASKS
 from app.mail.models import MailState
 from app.metrics import REGISTRY
 from app.privacy.models import ErasureState
+from app.privacy.orphans import Kind
 from app.privacy.overdue import overdue
 from app.public_address import expires
 from app.sessions.models import RecordingState
@@ -37,6 +38,9 @@ PARKED = Gauge("junier_jobs_given_up", "Jobs that failed for good.", ["task"], r
 FAILURES = Gauge("junier_job_failures_last_hour", "Failed tries in the last hour.", ["task"], registry=REGISTRY)
 SWEPT = Gauge("junier_sweep_last_run_timestamp_seconds", "When the sweep last ended well; 0: never.", registry=REGISTRY)
 OVERDUE = Gauge("junier_erasure_overdue_seconds", "How late the latest erasure is; 0: none.", registry=REGISTRY)
+ORPHANS = Gauge(
+    "junier_orphans", "Objects without a row and rows without objects, by the last look.", ["kind"], registry=REGISTRY
+)
 CERTIFICATE = Gauge(
     "junier_certificate_expires_timestamp_seconds", "Of the public address; 0: not seen.", registry=REGISTRY
 )
@@ -45,6 +49,7 @@ DISK_SIZE = Gauge("junier_disk_size_bytes", "Size of that disk.", registry=REGIS
 
 COUNTS = "SELECT what, state, count AS number, oldest FROM platform_counts()"
 FAILED = "SELECT task, count(*) AS failures FROM job_failure WHERE at > now() - interval '1 hour' GROUP BY task"
+ALONE = "SELECT kind, count(*) AS number FROM orphan GROUP BY kind"
 JOBS = """
     SELECT task_name, count(*) FILTER (WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())),
            COALESCE(EXTRACT(epoch FROM now() - min(COALESCE(j.scheduled_at, e.at))
@@ -93,6 +98,7 @@ class PlatformNumbers:
             counted = (await db.execute(text(COUNTS))).all()
             jobs = (await db.execute(text(JOBS))).all()
             failures = (await db.execute(text(FAILED))).all()
+            alone = {row.kind: row.number for row in await db.execute(text(ALONE))}
             swept = await db.scalar(text("SELECT at FROM task_done WHERE task = 'sweep'"))
         for what, gauge, states in (
             ("recording", RECORDINGS, RecordingState),
@@ -113,5 +119,7 @@ class PlatformNumbers:
             PARKED.labels(task=task).set(parked)
             FAILURES.labels(task=task).set(failed.get(task, 0))
         SWEPT.set(swept.timestamp() if swept else 0)
+        for one in Kind:
+            ORPHANS.labels(kind=one.value).set(alone.get(one.value, 0))
         late = await overdue(self._wiring.database, now)
         OVERDUE.set(late.total_seconds() if late else 0)

@@ -18,6 +18,9 @@ MISSING_WORDS: Mapping[str, str] = {
 }
 """A kind that was sent and left nothing. The sound of a tab is often just silent, so it is not missed."""
 
+FILE_MISSING = N_("The file is missing")
+"""Reason of failure where the rows stand and the objects do not (app.privacy.orphans)."""
+
 LEAST_SHARE = 0.04
 LEAST_RUN = timedelta(seconds=4)
 
@@ -35,7 +38,7 @@ def recording_words(row: Recording, decision: Decision, *, something_erased: boo
         return _("Empty: not one picture or sound arrived that could be played")
     reason = gettext(decision.reason).rstrip(".")
     if state is RecordingState.FAILED and row.failure_reason:
-        return f"{reason}: {row.failure_reason}"
+        return _("The file is missing") if row.failure_reason == FILE_MISSING else f"{reason}: {row.failure_reason}"
     return reason
 
 
@@ -58,7 +61,7 @@ def transcript_words(transcript: Transcript | None, now: datetime) -> str:
         case TranscriptState.READY:
             return ready_words(transcript.words or 0, transcript.coverage)
         case TranscriptState.FAILED:
-            return _("failed: %(reason)s", reason=transcript.failure_reason or _("the reason is not known"))
+            return _("failed: %(reason)s", reason=gettext(transcript.failure_reason or N_("the reason is not known")))
         case TranscriptState.ERASED:
             return _("erased")
 

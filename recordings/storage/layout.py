@@ -22,6 +22,7 @@ from recordings.model import AccountId, PersonId, RecordingId, RecordingRef, Ses
 MAX_KEY_LENGTH = 512  # S3 allows 1024 bytes; half of it leaves room for a folder in front
 _KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _PREFIX = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9_-][A-Za-z0-9._-]*)?")
+_INDEX = re.compile(r"index-\d{5}")
 _JOURNAL = re.compile(r".*/j/(\d{5})")
 _SEGMENT = re.compile(r".*/s/(\d{5})-(\d{6})")
 
@@ -92,6 +93,38 @@ def recording_and_take(key: str) -> tuple[AccountId, RecordingId, int]:
     account, _, _, recording, _, folder, _ = key.split("/")
     take = take_and_segment(key)[0] if folder == "s" else take_of_journal(key)
     return AccountId(UUID(account)), RecordingId(UUID(recording)), take
+
+
+def root_of(key: str) -> str:
+    """The track, index or transcript that the object under `key` is a part of: the prefix that is erased together.
+    Raises ValueError for a key that was not made here."""
+    parts = key.split("/")
+    try:
+        account, session, person, recording = (str(UUID(part)) for part in parts[:4])
+        of = f"{account}/{session}/{person}/{recording}"
+        match parts[4:]:
+            case [index] if _INDEX.fullmatch(index):
+                return f"{of}/index-"
+            case ["t", transcript]:
+                return f"{of}/t/{UUID(transcript)}"
+            case [track, "s" | "j", _] if _SEGMENT.fullmatch(key) or _JOURNAL.fullmatch(key):
+                return f"{of}/{UUID(track)}/"
+    except ValueError:
+        pass
+    raise ValueError("not the key of an object of a recording")
+
+
+def root_key_path(root: str) -> KeyPath:
+    """The data key of what lies under a root."""
+    account, _, person, recording, *item = root.strip("/").split("/")
+    match item:
+        case ["index-"]:
+            name = f"index-{recording}"
+        case ["t", transcript]:
+            name = f"transcript-{transcript}"
+        case _:
+            name = f"track-{item[0]}"
+    return KeyPath(AccountId(UUID(account)), PersonId(UUID(person)), name)
 
 
 def track_key_path(track: TrackRef) -> KeyPath:

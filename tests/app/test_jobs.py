@@ -103,4 +103,4 @@ async def test_unknown_tasks_and_anything_but_the_declared_ids_are_refused(datab
 
 def test_every_task_of_an_account_carries_the_account():
     without = {name for name, task in TASKS.items() if "account_id" not in task.arguments}
-    assert without == {"sweep", "reap", "rotate", "attest"}
+    assert without == {"sweep", "reap", "rotate", "attest", "find_orphans"}

@@ -59,7 +59,7 @@ TECHNICAL = {
     "erasure.track_kinds", "job_failure.exception", "job_failure.place", "job_failure.task",
     "line_correction.by", "login.scope", "node.country", "recording.place",
     "job_instruction.instruction", "job_instruction.task",
-    "member.role", "node.name", "node.url", "outgoing_mail.key", "outgoing_mail.state", "outgoing_mail.template",
+    "member.role", "node.name", "node.url", "orphan.kind", "orphan.place", "outgoing_mail.key", "outgoing_mail.state", "outgoing_mail.template",
     "presence.role", "question.highest_label", "question.kind", "question.lowest_label", "question.options",
     "question.prompt", "recording.failure_reason", "recording.gaps", "recording.held_reason", "recording.index_key",
     "recording.state", "recording.stream", "session.node", "session.recording", "session.state", "session.time_zone",

@@ -33,6 +33,8 @@ PARTS = {
             "tests/app/test_operator_commands.py",
         )
     ),
+    "orphans": Part(tests=("tests/app/test_orphans.py",)),
+    "workers without network": Part(tests=("tests/trust/test_worker_without_network.py",)),
     "consent races": Part(
         tests=("tests/trust/test_consent_races.py",), long={"CONSENT_RUNS": "50"}, short={"CONSENT_RUNS": "2"}
     ),

@@ -52,6 +52,8 @@ TRACK_OF = {ConsentKind.VIDEO: CAMERA, ConsentKind.AUDIO: VOICE}
 STEP_S = {CAMERA: 0.1, VOICE: 0.02}
 ON_ITS_WAY_S = 0.5
 """Media that passes at most while a click is answered; what it needs beyond that is the test's own slowness."""
+HELD = 12
+"""So many frames wait for a lost packet."""
 PUSH_EVERY_S = 0.5
 """Whatever was lost on the way is pushed again after so long: a second in all."""
 _MARK = re.compile(rb"<[0-9a-f]{12}>")
@@ -108,6 +110,7 @@ class Arena:
         self.coded: Callable[[Sent], bytes] = attrgetter("mark")  # what stands in a frame
         self.seconds = 0.0
         self._cookies: dict[PersonId, dict[str, str]] = {}
+        self._held: dict[PersonId, int] = {}
         self._began_at = self._push_at = media.now
         self._next = dict.fromkeys(STEP_S, media.now)
 
@@ -250,7 +253,10 @@ class Arena:
         self.media.rooms.tick()
 
     def _frame(self, person: PersonId, line: Line, kind: TrackKind) -> None:
-        mark, late = b"<%012x>" % len(self.oracle.sent), self.chance.random() < 0.05
+        if self.chance.random() < 0.02:
+            self._held[person] = HELD
+        held = self._held[person] = max(0, self._held.get(person, 0) - 1)
+        mark, late = b"<%012x>" % len(self.oracle.sent), held > 0
         covered = self.oracle.cover(person, kind)
         sent = Sent(mark=mark, person=person, kind=kind, late=late, covered=covered)
         self.oracle.sent.append(sent)
