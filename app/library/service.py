@@ -24,8 +24,10 @@ from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
 from app.sealed_columns import SealedColumns
 from app.sessions.models import Recording, Session, Track, Transcript, TranscriptState
+from app.sessions.parts import past_kinds
 from app.sessions.policy import readable
 from app.sessions.service import recording_facts, recording_ref, track_ref
+from app.studies.clocks import KIND_OF_TRACK, Kind
 from app.studies.models import Study
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
@@ -103,8 +105,8 @@ class Review:
 async def find_media(db: Db, *, recording: UUID, speaker: PersonId | None = None) -> Media:
     """The recording of this account, if it may be read now. speaker: as readable_recording takes it.
     Raises NotThere, NotReadable with the reason."""
-    row = await readable_recording(db, recording, speaker)
-    tracks = (await _tracks_of(db, [row.id]))[row.id]
+    row, past = await readable_recording(db, recording, speaker)
+    tracks = (await _tracks_of(db, {row.id: past}))[row.id]
     if not tracks or row.index_key is None:
         raise NotReadable
     ref = recording_ref(row)
@@ -128,8 +130,9 @@ async def recording_lines(db: Db, wiring: Wiring, *, recording: UUID) -> tuple[L
 
 async def written(db: Db, wiring: Wiring, *, recording: UUID, speaker: PersonId | None = None) -> Written:
     """Everything of one transcript; speaker: as readable_recording takes it. Raises NotThere, NotReadable."""
-    row = await readable_recording(db, recording, speaker)
-    transcript = (await _transcripts_of(db, await _tracks_of(db, [row.id]))).get(row.id)
+    row, past = await readable_recording(db, recording, speaker)
+    shown = {row.id: past}
+    transcript = (await _transcripts_of(db, await _tracks_of(db, shown), shown)).get(row.id)
     text = await _read(wiring, row, transcript)
     if transcript is None or text is None:
         raise NotThere("There is no transcript of this recording.")
@@ -155,8 +158,9 @@ async def review(
         if row.recorded_at is not None and readable(recording_facts(row, session), study.retention_days, now)
     ]
     zero = min((row.recorded_at for row in rows if row.recorded_at), default=None)
-    tracks = await _tracks_of(db, [row.id for row in rows])
-    transcripts = await _transcripts_of(db, tracks)
+    shown = {row.id: past_kinds(row, session, study, now) for row in rows}
+    tracks = await _tracks_of(db, shown)
+    transcripts = await _transcripts_of(db, tracks, shown)
     speakers = {transcripts[row.id].id: PersonId(row.person_id) for row in rows if row.id in transcripts}
     corrections = await corrections_of(db, wiring.columns, speakers)
     if names is None:
@@ -228,9 +232,12 @@ def _lines(
     return [*said, *(gap.shifted(offset_ms, speaker) for gap in gaps)]
 
 
-async def readable_recording(db: Db, recording: UUID, speaker: PersonId | None = None) -> Recording:
-    """speaker: the participant who asks for their own; a restriction keeps it from everybody but them
-    (GDPR Art. 18(2): with the data subject's consent). Raises NotThere, NotReadable."""
+async def readable_recording(
+    db: Db, recording: UUID, speaker: PersonId | None = None
+) -> tuple[Recording, frozenset[Kind]]:
+    """The recording, and what of it is past its own date. speaker: the participant who asks for their own; a
+    restriction keeps it from everybody but them (GDPR Art. 18(2): with the data subject's consent). Raises NotThere,
+    NotReadable."""
     row = await db.get(Recording, recording)
     if row is None or (speaker is not None and row.person_id != speaker):
         raise NotThere
@@ -239,14 +246,16 @@ async def readable_recording(db: Db, recording: UUID, speaker: PersonId | None =
     facts = recording_facts(row, session)
     if speaker is not None:
         facts = replace(facts, restricted_at=None)
-    decision = readable(facts, study.retention_days, await now_in(db))
+    now = await now_in(db)
+    decision = readable(facts, study.retention_days, now)
     if not decision:
         raise NotReadable(decision.reason)
-    return row
+    return row, past_kinds(row, session, study, now)
 
 
-async def _tracks_of(db: Db, recordings: Collection[UUID]) -> Mapping[UUID, list[Track]]:
-    """Tracks that may be played, by recording. A closed one had its consent withdrawn: it is being erased."""
+async def _tracks_of(db: Db, recordings: Mapping[UUID, frozenset[Kind]]) -> Mapping[UUID, list[Track]]:
+    """Tracks that may be played, by recording. A closed one had its consent withdrawn: it is being erased.
+    recordings: with the kinds that are past their date."""
     found = await db.scalars(
         select(Track)
         .where(Track.recording_id.in_(recordings), Track.erased_at.is_(None), Track.closed_at.is_(None))
@@ -254,15 +263,18 @@ async def _tracks_of(db: Db, recordings: Collection[UUID]) -> Mapping[UUID, list
     )
     by_recording: dict[UUID, list[Track]] = defaultdict(list)
     for track in found:
-        by_recording[track.recording_id].append(track)
+        if KIND_OF_TRACK[track.kind] not in recordings[track.recording_id]:
+            by_recording[track.recording_id].append(track)
     return by_recording
 
 
-async def _transcripts_of(db: Db, tracks: Mapping[UUID, Sequence[Track]]) -> dict[UUID, Transcript]:
+async def _transcripts_of(
+    db: Db, tracks: Mapping[UUID, Sequence[Track]], recordings: Mapping[UUID, frozenset[Kind]]
+) -> dict[UUID, Transcript]:
     """Finished transcripts by recording, while the voice they were heard from may still be played."""
     found = await db.scalars(
         select(Transcript).where(
-            Transcript.recording_id.in_(tracks),
+            Transcript.recording_id.in_([one for one in tracks if Kind.TRANSCRIPT not in recordings[one]]),
             Transcript.track_id.in_([track.id for those in tracks.values() for track in those]),
             Transcript.state == TranscriptState.READY,
             Transcript.object_key.is_not(None),

@@ -6,11 +6,12 @@ GRANT SELECT (id, account_id, token_hash) ON login TO junier_doors;
 GRANT SELECT (id, account_id, token_hash) ON sign_in_link TO junier_doors;
 GRANT SELECT (id, account_id, credential_hash) ON passkey TO junier_doors;
 GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
-GRANT SELECT (id, account_id, token_hash, unsubscribe_hash) ON invitation TO junier_doors;
-GRANT SELECT (account_id) ON account TO junier_doors;
+GRANT SELECT (id, account_id, token_hash, unsubscribe_hash, participant_id, session_id, created_at, accepted_at, expires_at) ON invitation TO junier_doors;
+GRANT SELECT (id, account_id, created_at, registered_at, erased_at) ON participant TO junier_doors;
+GRANT SELECT (account_id, periods) ON account TO junier_doors;
 GRANT SELECT (account_id, number, hash) ON audit_event TO junier_doors;
 GRANT SELECT (id, account_id, retention_days, periods) ON study TO junier_doors;
-GRANT SELECT (id, account_id, study_id, state, node, ended_at, retention_days, periods) ON session TO junier_doors;
+GRANT SELECT (id, account_id, study_id, state, node, starts_at, ended_at, retention_days, periods) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for, periods) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, recording_id, kind, closed_at, erased_at) ON track TO junier_doors;
 GRANT SELECT (id, account_id, recording_id, state, erased_at) ON transcript TO junier_doors;
@@ -18,8 +19,8 @@ GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricted_at, erased_at, periods) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
-GRANT SELECT (id, account_id, state, asked_at) ON erasure TO junier_doors;
-GRANT SELECT (id, account_id, state, asked_at, erasure_id, looked_on) ON data_request TO junier_doors;
+GRANT SELECT (id, account_id, state, asked_at, person_id, recording_ids, track_kinds) ON erasure TO junier_doors;
+GRANT SELECT (id, account_id, state, asked_at, erasure_id, looked_on, participant_id) ON data_request TO junier_doors;
 GRANT SELECT (id, account_id, operator_id, asked_at, answered_at, ends_at, revoked_at) ON support_request TO junier_doors;
 GRANT SELECT (account_id, second_operator) ON support_rule TO junier_doors;
 
@@ -160,6 +161,35 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
             AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
       )
     ORDER BY due.answered_at
+    LIMIT limit_
+$door$;
+
+-- People of whom no more is held than name and address, and whose account keeps these no longer: days after the last
+-- session they were invited to. Not while one is to come or goes on, and not while a request of theirs is open.
+CREATE FUNCTION due_contacts(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, participant_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT due.account_id, due.id FROM public.participant AS due
+    JOIN public.account AS owning ON owning.account_id = due.account_id
+    CROSS JOIN LATERAL (
+        SELECT max(GREATEST(invited.created_at, invited.accepted_at, invited.expires_at, held_in.starts_at, held_in.ended_at))
+            AS at, COALESCE(bool_or(held_in.state = 'live'), false) AS now
+        FROM public.invitation AS invited JOIN public.session AS held_in ON held_in.id = invited.session_id
+        WHERE invited.participant_id = due.id
+    ) AS active
+    WHERE due.erased_at IS NULL AND NOT active.now
+      AND GREATEST(due.created_at, due.registered_at, active.at)
+          + make_interval(days => (owning.periods ->> 'contact')::integer) <= now_
+      AND NOT EXISTS (
+          SELECT FROM public.recording AS held WHERE held.person_id = due.id AND held.state NOT IN ('erased', 'empty'))
+      AND NOT EXISTS (SELECT FROM public.response AS held WHERE held.participant_id = due.id AND held.erased_at IS NULL)
+      AND NOT EXISTS (
+          SELECT FROM public.data_request AS asked
+          WHERE asked.participant_id = due.id AND asked.state IN ('open', 'in force', 'lifting'))
+      AND NOT EXISTS (
+          SELECT FROM public.erasure AS going
+          WHERE going.person_id = due.id AND going.recording_ids IS NULL AND going.track_kinds IS NULL
+            AND going.state IN ('asked', 'running', 'partial', 'held'))
+    ORDER BY due.created_at
     LIMIT limit_
 $door$;
 

@@ -17,6 +17,7 @@ import rfc8785
 
 from app.language import N_, Language, _, ngettext, say_day, speaking, spoken, translate_only
 from app.settings import Settings
+from app.studies.clocks import CLOCKS, OF_A_SESSION, Kind, days_of
 from app.studies.models import ConsentKind
 from app.third_parties import ThirdParty, storage_place, third_parties
 
@@ -49,7 +50,8 @@ class StudyFacts:
     """What the notice needs to know of a study; plain values, nothing from the database.
 
     retention_days: days kept after the session, None: until someone asks for erasure.
-    has_questions: the study asks something after the session; consent_language: of the consent text, where known."""
+    periods: kinds that go earlier, in days. has_questions: the study asks something after the session;
+    consent_language: of the consent text, where known."""
 
     account_name: str
     title: str
@@ -61,7 +63,13 @@ class StudyFacts:
     consent_version: int
     consent_dated: date
     has_questions: bool = False
+    periods: tuple[tuple[str, int], ...] = ()
     consent_language: str = ""
+
+    @property
+    def shorter(self) -> tuple[str, ...]:
+        """Which kinds go before the rest, in the language spoken."""
+        return kept_shorter(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +148,7 @@ def _notice(settings: Settings, study: StudyFacts) -> Notice:
             ),
         ),
         Section(heading=_("Who else gets data"), paragraphs=_shared(parties)),
-        Section(heading=_("How long"), paragraphs=(_kept(study.retention_days),)),
+        Section(heading=_("How long"), paragraphs=_kept(study)),
         Section(
             heading=_("Your choices"),
             paragraphs=(
@@ -220,14 +228,32 @@ def _known(party: ThirdParty) -> list[str]:
     return said
 
 
-def _kept(retention_days: int | None) -> str:
-    if retention_days is None:
-        return _("We keep recordings until you or the study's owner asks for their erasure.")
-    return ngettext(
-        "We erase recordings %(n)s day after the session ended, earlier if you or the study's owner asks for it.",
-        "We erase recordings %(n)s days after the session ended, earlier if you or the study's owner asks for it.",
-        retention_days,
-    )
+def _kept(study: StudyFacts) -> tuple[str, ...]:
+    if study.retention_days is None:
+        rest = _("We keep recordings until you or the study's owner asks for their erasure.")
+    else:
+        rest = ngettext(
+            "We erase recordings %(n)s day after the session ended, earlier if you or the study's owner asks for it.",
+            "We erase recordings %(n)s days after the session ended, earlier if you or the study's owner asks for it.",
+            study.retention_days,
+        )
+    return (rest, *study.shorter)
+
+
+def kept_shorter(study: StudyFacts) -> tuple[str, ...]:
+    """Of what is collected, the kinds that go before the rest."""
+    everything = days_of(Kind.ALL, study.retention_days)
+    found = []
+    for kind in OF_A_SESSION:
+        days = days_of(kind, study.retention_days, dict(study.periods))
+        collected = study.has_questions if kind is Kind.ANSWERS else str(kind) in map(str, study.kinds)
+        if collected and days is not None and days != everything:
+            found.append(
+                ngettext("%(what)s: %(n)s day", "%(what)s: %(n)s days", days, what=translate_only(CLOCKS[kind].words))
+            )
+    if not found:
+        return ()
+    return (_("Some of it goes earlier, counted from the end of the session: %(kinds)s.", kinds=", ".join(found)),)
 
 
 def _hash(study: StudyFacts, sections: tuple[Section, ...], parties: tuple[ThirdParty, ...]) -> bytes:

@@ -83,6 +83,7 @@ async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, stu
         consent_dated=text.created_at.date(),
         consent_language=text.language,
         has_questions=await has_questions(db, study.id),
+        periods=tuple(sorted(study.periods.items())),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy import select
@@ -18,15 +17,17 @@ from app.sessions.policy import RecordingFacts, note_until
 from app.sessions.response_models import Response
 from app.sessions.responses import facts_of
 from app.sessions.service import recording_facts
-from app.studies.clocks import Kind, Periods, days_of, shortest
+from app.studies.clocks import Kind, days_of, shortest
 from app.studies.models import Study
 
-NOTHING: Periods = MappingProxyType({})
-DaysOf = Callable[[Session, Study, Kind, Periods], int | None]
+DaysOf = Callable[[Session, Study, Kind, Recording | Response | None], int | None]
 
 
-def days_kept(session: Session, study: Study, kind: Kind = Kind.ALL, own: Periods = NOTHING) -> int | None:
-    """As it stands: the shortest clock wins. own: the person's."""
+def days_kept(
+    session: Session, study: Study, kind: Kind = Kind.ALL, row: Recording | Response | None = None
+) -> int | None:
+    """As it stands: the shortest clock wins. row: None: what is nobody's own."""
+    own = row.periods if row is not None else {}
     days = shortest(study.retention_days, session.retention_days)
     return days_of(kind, days, study.periods, session.periods, own)
 
@@ -60,7 +61,7 @@ async def beside_recordings(
         found[session.id] = Beside(
             notes=tuple(
                 after_holds(
-                    note_until(note.at, session.ended_at, days(session, study, Kind.ALL, NOTHING)),
+                    note_until(note.at, session.ended_at, days(session, study, Kind.ALL, None)),
                     recorded.get(session.id, ()),
                     now,
                 )
@@ -68,7 +69,7 @@ async def beside_recordings(
                 if note.session_id == session.id
             ),
             answers=tuple(
-                answers_due(answered[row.id], days(session, study, Kind.ANSWERS, row.periods))
+                answers_due(answered[row.id], days(session, study, Kind.ANSWERS, row))
                 for row in responses
                 if row.session_id == session.id
             ),

@@ -1,122 +1,95 @@
-"""Verbs of keeping: set how long an account, a study or a session keeps, having listed first what goes.
+"""Verbs of keeping: how long an account, a study, a session or one participant keeps, and which kinds go earlier.
 
-The shortest clock wins. An account's limit is held by writing it into its studies, so that a study always says
-how long it keeps; lengthening it later revives nothing and lengthens no study by itself.
+The shortest clock wins (studies.clocks). An account's limit is held by writing it into its studies, and a
+participant's into what is theirs, so that each row says how long it is kept; lengthening it later revives nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import select, update
 
 from app.accounts.models import Account
 from app.audit import Action, record
 from app.database import Db
-from app.privacy.beside import NOTHING, beside_recordings, days_kept
-from app.privacy.held_in_sql import KEPT
+from app.errors import NotThere
+from app.participants.models import Participant
 from app.sessions.models import Recording, Session
-from app.sessions.policy import due, is_held
-from app.sessions.service import find_session, recording_facts
-from app.studies.clocks import Kind, Periods, shortest
+from app.sessions.response_models import Response
+from app.sessions.service import find_session
+from app.studies.clocks import Kind, Level, Periods, anything_shorter, days_of, shortest, shortest_of
 from app.studies.models import Study
-from app.studies.retention import require_within_limit, shortens
+from app.studies.retention import limit_of_kinds, require_within_limit
 from app.studies.service import find_study
 from recordings.model import AccountId
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """How long is to be kept from now on: in one study, in one session, or (neither) at most in the account.
-    days None: until somebody asks; for a session: as its study; for the account: without a limit."""
+    """How long is to be kept from now on: in one study, in one session, of one participant, or (none of them) at most
+    in the account. days None: until somebody asks; for a session and a participant: as the rest; for the account:
+    without a limit. periods: kinds that go earlier."""
 
     days: int | None
     study: UUID | None = None
     session: UUID | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Going:
-    """A session of which a change erases something at once."""
-
-    session: UUID
-    title: str
-    study: str
-    recordings: int
-    people: int
-    notes: int
-    answers: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What a change would do. at_once: erased within a minute of it; sooner: recordings that get an earlier date;
-    kept: recordings a hold or a restriction keeps; seal: stands for exactly this list."""
-
-    at_once: tuple[Going, ...]
-    sooner: int
-    kept: int
-    seal: str
+    participant: UUID | None = None
+    periods: Periods = field(default_factory=dict)
 
     @property
-    def recordings(self) -> int:
-        return sum(one.recordings for one in self.at_once)
+    def of_account(self) -> bool:
+        return self.study is None and self.session is None and self.participant is None
 
     @property
-    def notes(self) -> int:
-        return sum(one.notes for one in self.at_once)
+    def level(self) -> Level:
+        return Level(days=self.days, periods=self.periods)
 
     @property
-    def answers(self) -> int:
-        return sum(one.answers for one in self.at_once)
+    def own(self) -> dict[str, int]:
+        """Of a participant: what stands in the rows that are theirs."""
+        return {**self.periods} if self.days is None else {**self.periods, Kind.ALL: self.days}
+
+    def days_after(
+        self, session: Session, study: Study, kind: Kind = Kind.ALL, row: Recording | Response | None = None
+    ) -> int | None:
+        """How long this kind would be kept of a session. row: None: what is nobody's own."""
+        own = row.periods if row is not None else {}
+        if self.study is not None:
+            days = shortest(self.days, session.retention_days)
+            return days_of(kind, days, self.periods, session.periods, own)
+        if self.session is not None:
+            return days_of(kind, shortest(study.retention_days, self.days), study.periods, self.periods, own)
+        days = shortest(study.retention_days, session.retention_days)
+        if self.participant is not None:
+            mine = row is not None and _person(row) == self.participant
+            return days_of(kind, days, study.periods, session.periods, self.own if mine else own)
+        return days_of(kind, shortest(days, self.days), study.periods, session.periods, own, self.periods)
 
 
-async def preview(db: Db, change: Change, now: datetime) -> Preview:
-    """Everything in reach of the change, by the rules that erase."""
-    sessions = [
-        (row[0], row[1])
-        for row in await db.execute(
-            select(Session, Study)
-            .join(Study, Study.id == Session.study_id)
-            .where(_in_reach(change))
-            .order_by(Session.created_at, Session.id)
-        )
-    ]
-    before = await beside_recordings(db, sessions, now, days_kept)
-    after = await beside_recordings(db, sessions, now, partial(_days_after, change))
-    recordings = await _recordings(db, [session.id for session, _ in sessions])
-    sooner = kept = 0
-    lines: list[Going] = []
-    seal = hashlib.sha256()
-    for session, study in sessions:
-        going: list[Recording] = []
-        for recording in recordings.get(session.id, ()):
-            facts = recording_facts(recording, session)
-            was = due(facts, study.retention_days, now)
-            becomes = due(replace(facts, session_retention_days=None), _days_after(change, session, study), now)
-            kept += is_held(facts, now) or facts.restricted_at is not None
-            if _goes(was, becomes, now):
-                going.append(recording)
-            elif becomes is not None and (was is None or becomes < was):
-                sooner += 1
-        line = Going(
-            session=session.id,
-            title=session.title,
-            study=study.title,
-            recordings=len(going),
-            people=len({one.person_id for one in going if not one.person_is_member}),
-            notes=_count(before[session.id].notes, after[session.id].notes, now),
-            answers=_count(before[session.id].answers, after[session.id].answers, now),
-        )
-        if line.recordings or line.notes or line.answers:
-            lines.append(line)
-            seal.update(repr((session.id, [one.id for one in going], line.notes, line.answers)).encode())
-    return Preview(at_once=tuple(lines), sooner=sooner, kept=kept, seal=seal.hexdigest()[:32])
+def _person(row: Recording | Response) -> UUID:
+    return row.person_id if isinstance(row, Recording) else row.participant_id
+
+
+async def stands(db: Db, change: Change, account: AccountId) -> Level:
+    """What counts before the change: of a session with its study's. Raises NotThere."""
+    if change.session is not None:
+        session = await find_session(db, change.session)
+        study = await find_study(db, session.study_id)
+        days = shortest(session.retention_days, study.retention_days)
+        return Level(days=days, periods=shortest_of(session.periods, study.periods))
+    if change.study is not None:
+        study = await find_study(db, change.study)
+        return Level(days=study.retention_days, periods=study.periods)
+    if change.participant is not None:
+        own = (await find_participant(db, change.participant)).periods
+        kinds = {kind: days for kind, days in own.items() if kind != Kind.ALL}
+        return Level(days=own.get(Kind.ALL), periods=kinds)
+    row = await db.get_one(Account, account)
+    return Level(days=row.longest_retention_days, periods=row.periods)
 
 
 async def keep(db: Db, change: Change, *, account: AccountId, by: str) -> None:
@@ -126,73 +99,69 @@ async def keep(db: Db, change: Change, *, account: AccountId, by: str) -> None:
         await require_within_limit(db, account, change.days)
     if change.session is not None:
         session = await find_session(db, change.session)
-        before, session.retention_days = session.retention_days, change.days
-        await _record(db, account, by, f"session:{session.id}", before, change.days)
+        before = _facts(session.retention_days, session.periods)
+        session.retention_days, session.periods = change.days, dict(change.periods)
+        await _record(db, account, by, f"session:{session.id}", before, change)
     elif change.study is not None:
-        await _keep_study(db, await find_study(db, change.study), change.days, account, by)
+        await _keep_study(db, await find_study(db, change.study), change.level, account, by)
+    elif change.participant is not None:
+        await _keep_participant(db, change, account, by)
     else:
-        row = await db.get_one(Account, account, with_for_update=True)
-        before, row.longest_retention_days = row.longest_retention_days, change.days
-        await _record(db, account, by, f"account:{account}", before, change.days)
-        for study in (await db.scalars(select(Study).with_for_update())).all() if change.days is not None else ():
-            if shortens(study.retention_days, change.days):
-                await _keep_study(db, study, change.days, account, by)
-        row.retention_days = shortest(row.retention_days, change.days)
+        await _keep_account(db, change, account, by)
     await db.flush()
 
 
-async def days_now(db: Db, change: Change, account: AccountId) -> int | None:
-    """What stands before the change. Raises NotThere."""
-    if change.session is not None:
-        session = await find_session(db, change.session)
-        return shortest(session.retention_days, (await find_study(db, session.study_id)).retention_days)
-    if change.study is not None:
-        return (await find_study(db, change.study)).retention_days
-    return (await db.get_one(Account, account)).longest_retention_days
+async def find_participant(db: Db, participant: UUID, *, locked: bool = False) -> Participant:
+    """Raises NotThere, also for who was erased."""
+    row = await db.get(Participant, participant, with_for_update=True if locked else None)
+    if row is None or row.erased_at is not None:
+        raise NotThere
+    return row
 
 
-async def _keep_study(db: Db, study: Study, days: int | None, account: AccountId, by: str) -> None:
-    if study.retention_days == days:
+async def _keep_account(db: Db, change: Change, account: AccountId, by: str) -> None:
+    row = await db.get_one(Account, account, with_for_update=True)
+    before = _facts(row.longest_retention_days, row.periods)
+    row.longest_retention_days, row.periods = change.days, dict(change.periods)
+    await _record(db, account, by, f"account:{account}", before, change)
+    limit = Level(days=change.days, periods=await limit_of_kinds(db, account))
+    for study in (await db.scalars(select(Study).with_for_update())).all():
+        now = Level(days=study.retention_days, periods=study.periods)
+        then = Level(days=shortest(now.days, limit.days), periods=shortest_of(now.periods, limit.periods))
+        if anything_shorter(now, then):
+            await _keep_study(db, study, then, account, by)
+    row.retention_days = shortest(row.retention_days, change.days)
+
+
+async def _keep_study(db: Db, study: Study, level: Level, account: AccountId, by: str) -> None:
+    periods = shortest_of(level.periods, await limit_of_kinds(db, account))
+    if study.retention_days == level.days and study.periods == periods:
         return
-    before, study.retention_days = study.retention_days, days
+    before = _facts(study.retention_days, study.periods)
+    study.retention_days, study.periods = level.days, periods
     study.retention_version += 1
-    await _record(db, account, by, f"study:{study.id}", before, days)
+    await _record(db, account, by, f"study:{study.id}", before, Change(days=level.days, periods=periods))
 
 
-async def _record(db: Db, account: AccountId, by: str, subject: str, before: int | None, after: int | None) -> None:
-    facts = {"before": before, "after": after}
+async def _keep_participant(db: Db, change: Change, account: AccountId, by: str) -> None:
+    """What is recorded or answered from now on takes it from the participant (sessions.service)."""
+    assert change.participant is not None
+    row = await find_participant(db, change.participant, locked=True)
+    before, row.periods = dict(row.periods), change.own
+    await db.flush()
+    await db.execute(update(Recording).where(Recording.person_id == row.id).values(periods=change.own))
+    await db.execute(update(Response).where(Response.participant_id == row.id).values(periods=change.own))
+    own = before.pop(Kind.ALL, None)
+    await _record(db, account, by, f"participant:{row.id}", _facts(own, before), change)
+
+
+def _facts(days: int | None, periods: Periods) -> dict[str, Any]:
+    return {"days": days, "kinds": dict(periods)}
+
+
+async def _record(db: Db, account: AccountId, by: str, subject: str, before: Mapping[str, Any], change: Change) -> None:
+    """Days as they were and are; kinds only where one has or had days of its own."""
+    facts: dict[str, Any] = {"before": before["days"], "after": change.days}
+    if before["kinds"] or change.periods:
+        facts |= {"kinds_before": before["kinds"], "kinds_after": dict(change.periods)}
     await record(db, account=account, actor=by, action=Action.RETENTION_CHANGED, subject=subject, facts=facts)
-
-
-def _in_reach(change: Change) -> ColumnElement[bool]:
-    if change.session is not None:
-        return Session.id == change.session
-    return true() if change.study is None else Study.id == change.study
-
-
-def _days_after(
-    change: Change, session: Session, study: Study, kind: Kind = Kind.ALL, own: Periods = NOTHING
-) -> int | None:
-    """How long this session would be kept."""
-    if change.session is not None:
-        return shortest(study.retention_days, change.days)
-    if change.study is not None:
-        return shortest(change.days, session.retention_days)
-    return shortest(study.retention_days, session.retention_days, change.days)
-
-
-def _goes(was: datetime | None, becomes: datetime | None, now: datetime) -> bool:
-    """Past its date with the change, and not without it."""
-    return becomes is not None and becomes <= now and not (was is not None and was <= now)
-
-
-def _count(before: Sequence[datetime | None], after: Sequence[datetime | None], now: datetime) -> int:
-    return sum(_goes(was, becomes, now) for was, becomes in zip(before, after, strict=True))
-
-
-async def _recordings(db: Db, sessions: Collection[UUID]) -> dict[UUID, list[Recording]]:
-    found: dict[UUID, list[Recording]] = {}
-    rows = select(Recording).where(Recording.session_id.in_(sessions), Recording.state.not_in(KEPT))
-    for row in await db.scalars(rows.order_by(Recording.id)):
-        found.setdefault(row.session_id, []).append(row)
-    return found

@@ -36,6 +36,7 @@ from app.room.node_client import NodeClient
 from app.room.permission import push_session
 from app.sessions.models import Session
 from app.sessions.service import find_session
+from app.studies.clocks import Kind
 from app.studies.models import ConsentKind, Study
 from app.studies.service import find_study
 from app.wiring import Wiring
@@ -62,6 +63,7 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         request,
         held=held,
         account_name=account.name,
+        contact_days=account.periods.get(Kind.CONTACT),
         unsubscribed=row.email_index is not None and await is_suppressed(db, address_index=row.email_index),
         receipts=[(one, receipt_token(key, person.account, one.id)) for one in asked],
         form=Form(),

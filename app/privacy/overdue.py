@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 
 from app.database import Database
 from app.sessions.models import Recording, Session
+from app.sessions.parts import held_parts, parts_due
 from app.sessions.policy import due
 from app.sessions.service import recording_facts
 from app.studies.models import Study
@@ -21,8 +22,8 @@ LOOKED_AT = 500
 
 
 async def overdue(database: Database, now: datetime) -> timedelta | None:
-    """How long ago the most overdue recording should have been erased; None when nothing is late by a day.
-    Held and restricted recordings are not due (sessions.policy.due)."""
+    """How long ago the most overdue recording, or kind of it, should have been erased; None when nothing is late by a
+    day. Held and restricted recordings are not due (sessions.policy.due)."""
     longest: timedelta | None = None
     for account, ids in (await _candidates(database, now - LATE)).items():
         async with database.transaction(account) as db:
@@ -32,10 +33,12 @@ async def overdue(database: Database, now: datetime) -> timedelta | None:
                 .join(Study, Study.id == Session.study_id)
                 .where(Recording.id.in_(ids))
             )
+            held = await held_parts(db, ids, asked_too=True)
             for recording, session, study in rows:
-                until = due(recording_facts(recording, session), study.retention_days, now)
-                if until is not None and now - until >= LATE:
-                    longest = max(longest or LATE, now - until)
+                dates = parts_due(recording, session, study, held.get(recording.id, ()), now)
+                for until in (due(recording_facts(recording, session), study.retention_days, now), *dates.values()):
+                    if until is not None and now - until >= LATE:
+                        longest = max(longest or LATE, now - until)
     return longest
 
 
@@ -43,6 +46,7 @@ async def _candidates(database: Database, now: datetime) -> dict[AccountId, list
     found: dict[AccountId, list[UUID]] = defaultdict(list)
     async with database.transaction() as db:
         values = {"now": now, "limit": LOOKED_AT}
-        for account, one in await db.execute(text("SELECT * FROM due_recordings(:now, :limit)"), values):
-            found[AccountId(account)].append(one)
+        for function in ("due_recordings(:now, :limit)", "due_parts(:now, :limit, true)"):
+            for account, one in await db.execute(text(f"SELECT * FROM {function}"), values):
+                found[AccountId(account)].append(one)
     return found

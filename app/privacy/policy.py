@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from app.privacy.models import ErasureState
 from app.sessions.policy import CONSENT_TRACKS, RecordingFacts, is_held
+from app.studies.clocks import Kind
 from app.studies.models import ConsentKind
+from recordings.model import TrackKind
 
 TRANSCRIPT = "transcript"
 """Beside the track kinds, what an erasure of kinds may name: the written words, not the sound."""
+
+ERASED_WITH: Mapping[Kind, tuple[str, ...]] = {
+    Kind.VIDEO: (TrackKind.CAMERA,),
+    Kind.AUDIO: (TrackKind.VOICE, TRANSCRIPT),
+    Kind.SCREEN: (TrackKind.SCREEN, TrackKind.SCREEN_SOUND),
+    Kind.TRANSCRIPT: (TRANSCRIPT,),
+}
+"""What an erasure by date names for a kind with a clock of its own."""
 
 OPEN_STATES = frozenset({ErasureState.ASKED, ErasureState.RUNNING, ErasureState.PARTIAL, ErasureState.HELD})
 FIRST_PAUSE = timedelta(minutes=1)

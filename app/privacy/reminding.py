@@ -12,6 +12,7 @@ from sqlalchemy import select
 from app.database import Db
 from app.privacy.telling import tell_owners
 from app.sessions.models import Recording, Session
+from app.sessions.parts import held_parts, parts_due
 from app.sessions.policy import due
 from app.sessions.service import recording_facts
 from app.studies.models import Study
@@ -44,8 +45,11 @@ async def remind(db: Db, wiring: Wiring, *, account: AccountId, recordings: Coll
         .with_for_update(of=Recording, skip_locked=True)
     )
     soon: list[tuple[Recording, Session, Study, datetime]] = []
+    held = await held_parts(db, recordings)
     for recording, session, study in rows.all():
-        until = due(recording_facts(recording, session), study.retention_days, now)
+        dates = parts_due(recording, session, study, held.get(recording.id, ()), now)
+        whole = due(recording_facts(recording, session), study.retention_days, now)
+        until = min((at for at in (whole, *dates.values()) if at is not None and at > now), default=None)
         if until is not None and now < until <= now + REMIND_BEFORE and recording.announced_for != until:
             soon.append((recording, session, study, until))
     if not soon:

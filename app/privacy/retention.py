@@ -16,15 +16,17 @@ from sqlalchemy import select, text
 from app.audit import SYSTEM
 from app.database import Db
 from app.logs import place_of
+from app.privacy.contacts import erase_contacts
 from app.privacy.erase_job import enqueue_erasure
 from app.privacy.lifting import lift_when_told
 from app.privacy.models import Erasure, ErasureReason, ErasureState
-from app.privacy.policy import OPEN_STATES, due_again
+from app.privacy.policy import ERASED_WITH, OPEN_STATES, due_again
 from app.privacy.reminding import REMIND_BEFORE, remind
 from app.privacy.service import ask_erasure
 from app.privacy.silence import speak_up
 from app.sessions.models import Recording, Session
 from app.sessions.notes import erase_due_notes
+from app.sessions.parts import held_parts, parts_due
 from app.sessions.policy import due
 from app.sessions.response_models import Response
 from app.sessions.responses import due_responses
@@ -61,10 +63,14 @@ async def sweep(wiring: Wiring, now: datetime) -> int:
     await each(notes, lambda account: _erase_notes(wiring, account, notes[account], now))
     recordings = await _by_account(wiring, "due_recordings(:now, :limit)", now)
     responses = await _by_account(wiring, "due_responses(:now, :limit)", now)
-    asked = await each(
+    parts = await _by_account(wiring, "due_parts(:now, :limit)", now)
+    asked = await each(parts, lambda account: _ask_parts(wiring, account, parts[account], now))
+    asked += await each(
         recordings | responses,
         lambda account: _ask_due(wiring, account, recordings.get(account, []), responses.get(account, []), now),
     )
+    contacts = await _by_account(wiring, "due_contacts(:now, :limit)", now)
+    asked += await each(contacts, lambda account: _erase_contacts(wiring, account, contacts[account], now))
     soon = await _by_account(wiring, f"recordings_due_soon(:now, {_UNTIL}, :limit)", now)
     await each(soon, lambda account: _remind(wiring, account, soon[account], now))
     requests = await _by_account(wiring, "lifting_requests(:limit)", now)
@@ -91,6 +97,11 @@ async def _by_account(wiring: Wiring, function: str, now: datetime) -> dict[Acco
 async def _erase_notes(wiring: Wiring, account: AccountId, notes: Sequence[UUID], now: datetime) -> int:
     async with wiring.database.transaction(account) as db:
         return await erase_due_notes(db, notes=notes, now=now, by=SYSTEM)
+
+
+async def _erase_contacts(wiring: Wiring, account: AccountId, people: Sequence[UUID], now: datetime) -> int:
+    async with wiring.database.transaction(account) as db:
+        return await erase_contacts(db, account=account, people=people, now=now)
 
 
 async def _remind(wiring: Wiring, account: AccountId, soon: Sequence[UUID], now: datetime) -> int:
@@ -145,6 +156,39 @@ async def _ask_due(
                 responses=answers.get((person, policy), []),
             )
     return len({**groups, **answers})
+
+
+async def _ask_parts(wiring: Wiring, account: AccountId, recordings: Sequence[UUID], now: datetime) -> int:
+    """One erasure per person, retention policy and set of kinds that go before the rest. Asking closes them, so
+    that they are not found again."""
+    groups: dict[tuple[UUID, str, frozenset[str]], list[UUID]] = defaultdict(list)
+    async with wiring.database.transaction(account) as db:
+        rows = await db.execute(
+            select(Recording, Session, Study)
+            .join(Session, Session.id == Recording.session_id)
+            .join(Study, Study.id == Session.study_id)
+            .where(Recording.id.in_(recordings))
+            .with_for_update(of=Recording, skip_locked=True)
+        )
+        held = await held_parts(db, recordings)
+        for recording, session, study in rows:
+            dates = parts_due(recording, session, study, held.get(recording.id, ()), now)
+            gone = frozenset(one for kind, until in dates.items() if until <= now for one in ERASED_WITH[kind])
+            whole = due(recording_facts(recording, session), study.retention_days, now)
+            if gone and not (whole is not None and whole <= now):
+                groups[recording.person_id, _policy(study), gone].append(recording.id)
+        for (person, policy, kinds), mine in groups.items():
+            await ask_erasure(
+                db,
+                account=account,
+                person=PersonId(person),
+                reason=ErasureReason.RETENTION,
+                asked_by=SYSTEM,
+                instruction=policy,
+                recordings=mine,
+                kinds=kinds,
+            )
+    return len(groups)
 
 
 def _policy(study: Study) -> str:

@@ -22,9 +22,11 @@ from app.sessions.models import (
     Transcript,
     TranscriptState,
 )
+from app.sessions.parts import parts_due, past_kinds
 from app.sessions.policy import due, readable
 from app.sessions.service import recording_facts
 from app.sessions.words import missing_words, recording_words, transcript_words
+from app.studies.clocks import CLOCKS, KIND_OF_TRACK, PARTS, Kind
 from app.studies.models import Study
 from recordings.model import PersonId
 
@@ -38,8 +40,8 @@ TRACK_WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingLine:
-    """One recording as a page shows it. moving: it will change by itself soon; failed: what may be tried again;
-    missing: what was sent and cannot be played."""
+    """One recording as a page shows it. sooner: kinds in words that go before the rest; moving: it will change by
+    itself soon; failed: what may be tried again; missing: what was sent and cannot be played."""
 
     id: UUID
     person: PersonId
@@ -56,6 +58,7 @@ class RecordingLine:
     bytes: int
     gap_ms: int
     keep_until: datetime | None
+    sooner: tuple[tuple[str, datetime], ...]
     held_reason: str | None
     readable: bool
     moving: bool
@@ -119,6 +122,35 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
     return Listing(session=session.id, lines=lines, live=session.state == SessionState.LIVE)
 
 
+async def recordings_of_person(
+    db: Db, person: PersonId, sessions: Mapping[UUID, tuple[Session, Study]]
+) -> dict[UUID, list[tuple[Recording, RecordingLine]]]:
+    """What was recorded of one participant, by session, camera before screen: one question for all of it."""
+    found = await db.execute(
+        select(Recording, Track, Transcript)
+        .outerjoin(Track, Track.recording_id == Recording.id)
+        .outerjoin(Transcript, Transcript.recording_id == Recording.id)
+        .where(Recording.person_id == person, Recording.session_id.in_(sessions))
+        .order_by(Recording.stream, Track.created_at)
+    )
+    rows: dict[UUID, Recording] = {}
+    tracks: dict[UUID, dict[UUID, Track]] = {}
+    transcripts: dict[UUID, Transcript] = {}
+    for row, track, transcript in found.tuples():
+        rows[row.id] = row
+        if track is not None:
+            tracks.setdefault(row.id, {})[track.id] = track
+        if transcript is not None:
+            transcripts[row.id] = transcript
+    now = await now_in(db)
+    lines: dict[UUID, list[tuple[Recording, RecordingLine]]] = {}
+    for row in rows.values():
+        mine = list(tracks.get(row.id, {}).values())
+        line = _line(row, *sessions[row.session_id], "", mine, transcripts.get(row.id), now)
+        lines.setdefault(row.session_id, []).append((row, line))
+    return lines
+
+
 def _of_a_recorded_member() -> ColumnElement[bool]:
     """A member's stream is always carried to the others; it is listed when something of it was kept, or is being
     kept: frames are counted once it is finalised."""
@@ -145,8 +177,11 @@ def _line(
     decision = readable(facts, study.retention_days, now)
     state = RecordingState(row.state)
     written = None if transcript is None else TranscriptState(transcript.state)
-    living = [track for track in tracks if track.erased_at is None]
-    erased = [track for track in tracks if track.erased_at is not None]
+    past = past_kinds(row, session, study, now)
+    living = [track for track in tracks if track.erased_at is None and KIND_OF_TRACK[track.kind] not in past]
+    erased = [track for track in tracks if track not in living]
+    if Kind.TRANSCRIPT in past and transcript is not None:
+        written = TranscriptState.ERASED
     return RecordingLine(
         id=row.id,
         person=PersonId(row.person_id),
@@ -156,7 +191,7 @@ def _line(
         words=recording_words(
             row, decision, something_erased=bool(erased), was_recording=session.recording_at is not None
         ),
-        transcript=transcript_words(transcript, now),
+        transcript=transcript_words(transcript, now) if written is not TranscriptState.ERASED else _("erased"),
         transcript_state=written,
         tracks=tuple(gettext(TRACK_WORDS[t.kind]) for t in living if t.frames or not row.index_key),
         erased_tracks=tuple(gettext(TRACK_WORDS[t.kind]) for t in erased),
@@ -165,11 +200,27 @@ def _line(
         bytes=sum(t.bytes for t in living),
         gap_ms=sum(gap["to_ms"] - gap["from_ms"] for gap in row.gaps),
         keep_until=due(facts, study.retention_days, now),
+        sooner=_sooner(row, session, study, living, written, now),
         held_reason=row.held_reason,
         readable=bool(decision),
         moving=_moving(row, written),
         failed=what_failed(facts, [written] if written else [], study.retention_days, now),
     )
+
+
+def _sooner(
+    row: Recording,
+    session: Session,
+    study: Study,
+    tracks: Sequence[Track],
+    transcript: TranscriptState | None,
+    now: datetime,
+) -> tuple[tuple[str, datetime], ...]:
+    held = {KIND_OF_TRACK[track.kind] for track in tracks}
+    if transcript not in (None, TranscriptState.ERASED):
+        held.add(Kind.TRANSCRIPT)
+    dates = parts_due(row, session, study, held, now)
+    return tuple((gettext(CLOCKS[kind].words), dates[kind]) for kind in PARTS if kind in dates)
 
 
 def _moving(row: Recording, transcript: TranscriptState | None) -> bool:

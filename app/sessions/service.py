@@ -308,8 +308,9 @@ async def _recording(
 
 
 async def _own_periods(db: Db, person: PersonId) -> dict[str, int]:
-    """What is kept shorter of this person; of members nothing."""
-    return await db.scalar(select(Participant.periods).where(Participant.id == person)) or {}
+    """What is kept shorter of this person; of members nothing. It waits for a change of it to be over."""
+    mine = select(Participant.periods).where(Participant.id == person).with_for_update(read=True)
+    return await db.scalar(mine) or {}
 
 
 async def _open_track(db: Db, recording: Recording, kind: TrackKind) -> Track:

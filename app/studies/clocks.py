@@ -6,8 +6,8 @@ account's is written into its studies, a participant's into what is theirs, so t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.language import N_
@@ -104,14 +104,18 @@ def shortest_of(*levels: Periods) -> dict[str, int]:
     return {kind: min(one[kind] for one in levels if kind in one) for kind in named}
 
 
-def anything_shorter(before: tuple[int | None, Periods], after: tuple[int | None, Periods]) -> bool:
-    """Does any kind go earlier than before? Each: days of everything, and of kinds."""
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """What one level says. days: of everything, None: until somebody asks; periods: of kinds."""
 
-    def sooner(kinds: Iterable[Kind]) -> bool:
-        for kind in kinds:
-            was, becomes = days_of(kind, *before), days_of(kind, *after)
-            if becomes is not None and (was is None or becomes < was):
-                return True
-        return False
+    days: int | None = None
+    periods: Periods = field(default_factory=dict)
 
-    return sooner((Kind.ALL, *OF_A_SESSION, Kind.CONTACT))
+    def of(self, kind: Kind) -> int | None:
+        return days_of(kind, self.days, self.periods)
+
+
+def anything_shorter(before: Level, after: Level) -> bool:
+    """Does any kind go earlier than before?"""
+    pairs = [(before.of(kind), after.of(kind)) for kind in (Kind.ALL, *OF_A_SESSION, Kind.CONTACT)]
+    return any(becomes is not None and (was is None or becomes < was) for was, becomes in pairs)

@@ -3,6 +3,7 @@ another one takes its place, so that what somebody answered still says what they
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -45,6 +46,15 @@ async def questions_of_study(db: Db, study: UUID) -> list[Question]:
     """What is asked now, in order."""
     found = select(Question).where(Question.study_id == study, Question.archived_at.is_(None))
     return list(await db.scalars(found.order_by(Question.position, Question.created_at)))
+
+
+async def questions_of_studies(db: Db, studies: Collection[UUID]) -> dict[UUID, list[Question]]:
+    """What each of them asks now, in order; those that ask nothing are left out."""
+    found = select(Question).where(Question.study_id.in_(studies), Question.archived_at.is_(None))
+    asked: dict[UUID, list[Question]] = {}
+    for question in await db.scalars(found.order_by(Question.position, Question.created_at)):
+        asked.setdefault(question.study_id, []).append(question)
+    return asked
 
 
 async def find_question(db: Db, *, study: UUID, question: UUID) -> Question:

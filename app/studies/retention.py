@@ -8,6 +8,7 @@ from app.accounts.models import Account
 from app.database import Db
 from app.errors import BadInput
 from app.language import _
+from app.studies.clocks import OF_A_SESSION
 from recordings.model import AccountId
 
 
@@ -43,6 +44,12 @@ async def require_within_limit(db: Db, account: AccountId, days: int | None) -> 
     longest = (await db.get_one(Account, account, with_for_update={"read": True})).longest_retention_days
     if exceeds(days, longest):
         raise KeptTooLong(too_long(longest))
+
+
+async def limit_of_kinds(db: Db, account: AccountId) -> dict[str, int]:
+    """Kinds that no study of the account keeps longer, in days."""
+    periods = (await db.get_one(Account, account)).periods
+    return {kind: days for kind, days in periods.items() if kind in OF_A_SESSION}
 
 
 async def limits_of(db: Db, account: AccountId) -> Limits:

@@ -15,7 +15,7 @@ from app.database import Db, now_in
 from app.errors import NotThere
 from app.sealed_columns import SealedColumns
 from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Study
-from app.studies.retention import require_within_limit
+from app.studies.retention import limit_of_kinds, require_within_limit
 from recordings.model import AccountId
 
 
@@ -63,6 +63,7 @@ async def create_study(
         kinds=_in_order(kinds),
         language=language,
         retention_days=retention_days,
+        periods=await limit_of_kinds(db, account),
         questions_words=questions_words,
     )
     db.add(study)

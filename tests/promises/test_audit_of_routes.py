@@ -200,6 +200,8 @@ async def taking_part(story: Story) -> None:
     story.ids |= {"session": anna.lab.session, "token": anna.link.rpartition("/")[2], "participant": anna.person}
     await story.call(world.browser(), "POST /i/{token}", {"name": anna.name, "email": anna.email})
     await story.call(world.browser(), "POST /i/{token}/data")
+    owner, shorter = await world.member(world.lab), {"keep": "days", "days": "20", "days_video": "10"}
+    await story.confirmed(owner, "POST /retention/participants/{participant}", shorter)
     guest = await world.guest(anna, Scope.ROOM)
     kinds = ["video", "audio", "screen", "transcript"]
     await story.call(guest, "POST /take-part/{session}", {"consent": kinds})

@@ -1,0 +1,37 @@
+"""Names and addresses have a clock too: it counts from the last session somebody was invited to, and runs out only
+once nothing else of them is kept. Then the person is erased: ids, dates and consents are left, without a name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from app.audit import SYSTEM
+from app.database import Db
+from app.participants.models import Participant
+from app.privacy.models import ErasureReason
+from app.privacy.service import ask_erasure
+from recordings.model import AccountId, PersonId
+
+AT_ONCE = 500
+
+
+async def erase_contacts(db: Db, *, account: AccountId, people: Collection[UUID], now: datetime) -> int:
+    """Of these people, ask for the erasure of those whose time has come. Returns how many. Safe to run twice."""
+    locked = select(Participant.id).where(Participant.id.in_(people), Participant.erased_at.is_(None))
+    ours = set(await db.scalars(locked.with_for_update(skip_locked=True)))
+    due = await db.execute(text("SELECT * FROM due_contacts(:now, :limit)"), {"now": now, "limit": AT_ONCE})
+    still = sorted(ours & {participant for _, participant in due}, key=str)
+    for person in still:
+        await ask_erasure(
+            db,
+            account=account,
+            person=PersonId(person),
+            reason=ErasureReason.RETENTION,
+            asked_by=SYSTEM,
+            instruction=f"retention policy of account {account}: names and addresses",
+        )
+    return len(still)
