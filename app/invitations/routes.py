@@ -32,6 +32,7 @@ from app.pages import FOR_PARTICIPANTS, page
 from app.participants.service import foot
 from app.security import ANY_ORIGIN
 from app.sessions.listing import recordings_of_session
+from app.sessions.models import SessionState
 from app.sessions.next_step import next_step
 from app.sessions.service import find_session
 from app.studies.service import find_study
@@ -122,7 +123,7 @@ async def _session_page(
         next_step=next_step(row, listing, invited=len(shown)),
         form=form,
         may_change=member.role in (Role.OWNER, Role.RESEARCHER),
-        agreed=await agreement_stands(db),
+        agreed=row.state == SessionState.ENDED or await agreement_stands(db),
     )
 
 
