@@ -115,7 +115,6 @@ def _memory(loads: Sequence[Load], outcomes: Sequence[Outcome]) -> Figure:
 def _figures(load: Load, outcome: Outcome, *, is_crowd: bool) -> list[Figure]:
     alone, who = load.people == 1, f"N = {load.people}"
     sent, kept = outcome.sent, outcome.kept
-    lost = outcome.sent.frames - outcome.kept.frames, outcome.sent.audio_packets - outcome.kept.audio_packets
     return [
         Figure(
             name=f"recording one 720p participant, {who}",
@@ -135,7 +134,7 @@ def _figures(load: Load, outcome: Outcome, *, is_crowd: bool) -> list[Figure]:
         Figure(
             name=f"frames and audio packets not kept, {who}",
             unit="",
-            runs=(float(sum(lost)),),
+            runs=(float(found.missing(sent, kept)),),
             at_most=0.0,
             note=f"{outcome.kept.frames} of {outcome.sent.frames} frames, "
             f"{outcome.kept.audio_packets} of {outcome.sent.audio_packets} packets, byte for byte",

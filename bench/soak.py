@@ -8,6 +8,7 @@ from statistics import linear_regression, median
 
 from bench.capture import Load, published, record
 from bench.figures import Figure
+from bench.plane import found
 from bench.platform import Platform
 
 PEOPLE = 2
@@ -27,7 +28,7 @@ def measure(folder: Path, *, minutes: float = 30.0) -> list[Figure]:
         outcome = asyncio.run(record(platform, load, published(folder)))
     finally:
         platform.stop()
-    lost = outcome.sent.frames - outcome.kept.frames + outcome.sent.audio_packets - outcome.kept.audio_packets
+    lost = found.missing(outcome.sent, outcome.kept)
     first, highest = outcome.media_mb[0], max(outcome.media_mb)
     return [
         Figure(

@@ -60,7 +60,7 @@ class Seen:
 
     @property
     def lost(self) -> int:
-        return self.sent.frames - self.kept.frames + self.sent.audio_packets - self.kept.audio_packets
+        return found.missing(self.sent, self.kept)
 
     @property
     def facts(self) -> dict[str, float]:
@@ -70,6 +70,7 @@ class Seen:
             "frames_kept": self.kept.frames,
             "audio_packets_sent": self.sent.audio_packets,
             "audio_packets_kept": self.kept.audio_packets,
+            "key_frames_sent_on_request": self.sent.rewinds,
         }
 
     @property
@@ -143,18 +144,18 @@ async def of_janus(folder: Path, media: Media, people: int, look: Look) -> Seen:
     return await _seen(percent, sent, found.in_janus_folder, server.recorded, media, look)
 
 
-async def media_recorder(folder: Path, media: Media, seconds: float) -> tuple[float, int]:
-    """Percent of a core it takes for one participant, until the file is finished: live it falls behind. And how many
-    pictures are in the file."""
+async def media_recorder(folder: Path, media: Media, seconds: float) -> tuple[float, int, int]:
+    """Percent of a core it takes for one participant, until the file is finished: live it falls behind. How many
+    pictures are in the file, and how many key frames it asked for and got."""
     file = folder / "stock.webm"
     job = Job(peers=1, seconds=seconds, clips=media.file)
     async with crowd.server("stock", str(file)) as server:
         async with crowd.connected("senders", job, server.answer) as senders:
-            await crowd.all_sent(senders, job)
+            (sent,) = await crowd.all_sent(senders, job)
         used = (await server.finish()).processor_s
     with av.open(str(file), "r") as opened:
         pictures = sum(packet.size > 0 for packet in opened.demux(video=0))
-    return 100 * used / seconds, pictures
+    return 100 * used / seconds, pictures, sent.rewinds
 
 
 async def forwarding(folder: Path, media: Media, look: Look, *, viewers: int = VIEWERS) -> Figure:
@@ -264,17 +265,19 @@ def _ratio_to_janus(ours: Seen, theirs: Seen, version: str) -> Figure:
     )
 
 
-def _of_media_recorder(stock: Sequence[tuple[float, int]], ours: Seen, look: Look) -> list[Figure]:
-    percent = tuple(one for one, _ in stock)
-    pictures, sent = min(number for _, number in stock), round(look.window_s * FRAMES_PER_SECOND)
+def _of_media_recorder(stock: Sequence[tuple[float, int, int]], ours: Seen, look: Look) -> list[Figure]:
+    percent = tuple(one for one, _, _ in stock)
+    pictures, sent = min(number for _, number, _ in stock), round(look.window_s * FRAMES_PER_SECOND)
+    rewinds = max(number for _, _, number in stock)
     ratio = median(percent) / median(ours.percent)
     return [
         Figure(
             name="aiortc MediaRecorder, webm, N = 1",
             unit="% of a core",
             runs=percent,
-            note=f"until its file is finished; {pictures} of {sent} pictures in it, encoded anew",
-            facts={"n": 1, "frames_sent": sent, "frames_kept": pictures},
+            note=f"until its file is finished; {pictures} of {sent} pictures in it, encoded anew; it asked for a key "
+            f"frame and got it {rewinds} times",
+            facts={"n": 1, "frames_sent": sent, "frames_kept": pictures, "key_frames_sent_on_request": rewinds},
         ),
         Figure(
             name=f"capture alone is cheaper than MediaRecorder, N = {ours.people} to 1",

@@ -39,8 +39,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """rewinds: how often pictures went back to their last key frame, because somebody asked for one."""
+
     frames: int
     audio_packets: int
+    rewinds: int = 0
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

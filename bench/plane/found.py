@@ -1,4 +1,8 @@
-"""What of the sent packets a recording holds: each byte for byte and in its order."""
+"""What of the sent packets a recording holds: each byte for byte and in its order.
+
+The order is that of the clip, but for what senders did when they were asked for a key frame: they went back to the last
+one. So often, and not more often, may a recording go back too.
+"""
 
 from __future__ import annotations
 
@@ -40,21 +44,41 @@ def in_janus_folder(folder: Path, clips: tuple[Clip, Clip]) -> list[Sent]:
     return [_kept(video, audio, clips) for video, audio in zip(pictures, sounds, strict=True)]
 
 
-def matching(found: Sequence[bytes], clip: Clip) -> int:
-    """How many of the clip's packets were found, in order; whatever else was found counts against."""
-    matched, at = 0, 0
+def matching(found: Sequence[bytes], clip: Clip) -> tuple[int, int]:
+    """How many of the clip's packets were found, in order, and how often that went back to the last key frame; whatever
+    else was found counts against."""
+    matched = rewinds = at = key = 0
     data = [packet.data for packet in clip.packets]
     for one in found:
-        if one in data[at : at + LOOK_AHEAD]:
-            at = data.index(one, at) + 1
-            matched += 1
+        if one in data[at : at + 1]:
+            place = at
+        elif clip.kind is ClipKind.VIDEO and at and one == data[key]:
+            place = key
+            rewinds += 1
+        elif one in data[at : at + LOOK_AHEAD]:
+            place = data.index(one, at)
         else:
             matched -= 1
-    return matched
+            continue
+        matched += 1
+        at = place + 1
+        if clip.kind is ClipKind.VIDEO:
+            key = max(number for number in range(key, at) if clip.packets[number].is_key)
+    return matched, rewinds
+
+
+def missing(sent: Sent, kept: Sent) -> int:
+    """Frames and packets that were not kept; going back without the senders counts as well."""
+    too_often = max(0, kept.rewinds - sent.rewinds)
+    return sent.frames - kept.frames + sent.audio_packets - kept.audio_packets + too_often
 
 
 def total(counts: Sequence[Sent]) -> Sent:
-    return Sent(frames=sum(one.frames for one in counts), audio_packets=sum(one.audio_packets for one in counts))
+    return Sent(
+        frames=sum(one.frames for one in counts),
+        audio_packets=sum(one.audio_packets for one in counts),
+        rewinds=sum(one.rewinds for one in counts),
+    )
 
 
 def mjr_packets(file: Path) -> Iterator[MediaPacket]:
@@ -80,4 +104,6 @@ def _frames(file: Path) -> Iterator[bytes]:
 
 def _kept(video: Sequence[bytes], audio: Sequence[bytes], clips: tuple[Clip, Clip]) -> Sent:
     by_kind = {clip.kind: clip for clip in clips}
-    return Sent(frames=matching(video, by_kind[ClipKind.VIDEO]), audio_packets=matching(audio, by_kind[ClipKind.AUDIO]))
+    frames, rewinds = matching(video, by_kind[ClipKind.VIDEO])
+    packets, _ = matching(audio, by_kind[ClipKind.AUDIO])
+    return Sent(frames=frames, audio_packets=packets, rewinds=rewinds)

@@ -1,6 +1,8 @@
 """Publishers in a process of their own, so that their cost is not counted: `python -m bench.plane.senders`.
 
-Pictures and sound were encoded before; they go out over real ICE, DTLS and SRTP, in real time. After the last packet
+Pictures and sound were encoded before; they go out over real ICE, DTLS and SRTP, in real time. What was lost is sent
+again (NACK), and who asks for a key frame (PLI) gets one and what refers to it (bench/plane/packets.py), so that no
+recorder is measured while it waits for one in vain. After the last packet
 the connections stay until standard input closes, so that what was lost can still be asked for.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from pathlib import Path
 
 import msgspec
@@ -50,13 +53,15 @@ class Sender:
     @property
     def sent(self) -> Sent:
         video, audio = self.tracks
-        return Sent(frames=video.sent, audio_packets=audio.sent)
+        return Sent(frames=video.sent, audio_packets=audio.sent, rewinds=video.rewinds)
 
     def _feedback(self, packet: bytes) -> None:
         for message in rtcp.read(packet):
-            if isinstance(message, rtcp.Nack):
-                for track in self.tracks:
+            for track in self.tracks:
+                if isinstance(message, rtcp.Nack):
                     track.repair(message)
+                elif isinstance(message, rtcp.KeyFrameRequest):
+                    track.refresh(message, time.monotonic())
 
 
 async def play(senders: list[Sender], clips: tuple[Clip, Clip], stagger_s: float) -> None:
@@ -77,7 +82,7 @@ async def play(senders: list[Sender], clips: tuple[Clip, Clip], stagger_s: float
             report = outgoing.report(now - starts)
             if report is not None:
                 senders[number].send_rtcp(report)
-            outgoing.frame(clip.packets[index])
+            outgoing.frame(clip.packets[index].ticks)
             if index + 1 < len(clip.packets):
                 at = starts + clip.packets[index + 1].ticks / clip.clock_hz
                 heapq.heapreplace(due, (at, number, track, index + 1))

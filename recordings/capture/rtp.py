@@ -116,7 +116,7 @@ class _IncomingTrack:
         self.ticks = TickCount(kind.clock_rate)
         self.received = 0  # on this SSRC: what RTX brought back counts as lost on the way
         self.loudness = loudness  # of sound only
-        self.frames = self.holes = 0
+        self.frames = self.key_frames = self.holes = 0
         self.reported_expected = 0
         self.reported_received = 0
         self.last_report: tuple[int, float] | None = None
@@ -156,6 +156,7 @@ class _IncomingTrack:
         self._hole = False
         self._last_frame = ticks
         self.frames += 1
+        self.key_frames += encoded.key and self.kind.is_video
         self._sink.frame(
             Frame(
                 kind=self.kind,
@@ -226,7 +227,7 @@ class Reception:
         self._bandwidth = Bandwidth(bits_per_second)
         self._reported_at = now()
         self._key_frame_asked_at = float("-inf")
-        self._key_frame_wanted = False
+        self._key_frames_wanted = 0  # that many must have come
         self.taps: list[Tap] = []
         self.ignored = 0
         self._asked = self._bytes = self._bytes_told = self._key_frames_asked = 0
@@ -313,8 +314,8 @@ class Reception:
             self._answer(now)
 
     def request_key_frame(self) -> None:
-        """Remembered until it can be sent: at most every 0.3 s, and only once there is video to ask for."""
-        self._key_frame_wanted = True
+        """Remembered until it can be sent: at most every 0.3 s, and only to video of which no key frame came since."""
+        self._key_frames_wanted = 1 + max((track.key_frames for track in self._tracks.values()), default=0)
         self._ask_for_key_frame(self._now())
 
     def release(self) -> None:
@@ -382,8 +383,9 @@ class Reception:
         if now - self._key_frame_asked_at < KEY_FRAME_PAUSE_S:
             return
         for track in self._tracks.values():
-            if track.kind.is_video and (self._key_frame_wanted or track.assembly.wants_key_frame):
-                self._key_frame_wanted = False
+            came = track.key_frames >= self._key_frames_wanted and not track.assembly.wants_key_frame
+            if track.kind.is_video and not came:
+                self._key_frames_wanted = 0
                 self._key_frame_asked_at = now
                 self._key_frames_asked += 1
                 self._send(rtcp.picture_loss(self._ssrc, track.ssrc))

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.demo import clips
+from app.demo.clips import Clip, ClipKind, EncodedPacket
 from app.demo.figures import word_error_rate
 from bench import __main__ as bench
 from bench import capture, pages, playable, serving, soak, transcripts
@@ -20,8 +21,11 @@ from bench.media import encode_720p, lasting, repeated
 from bench.plane import compare, crowd
 from bench.plane.compare import Look, Media
 from bench.plane.exchange import Sent
-from bench.plane.found import matching
+from bench.plane.found import matching, missing
+from bench.plane.packets import KEY_FRAME_PAUSE_S, OutgoingClip
 from bench.platform import Platform
+from recordings.capture import rtcp
+from recordings.capture.rtp import read_header
 
 
 @pytest.mark.parametrize(
@@ -76,10 +80,51 @@ def test_a_clip_is_repeated_without_a_break():
 def test_what_is_lost_or_foreign_counts_as_not_kept():
     voice = lasting(clips.speech(1), 2)
     data = [packet.data for packet in voice.packets]
-    assert matching(data, voice) == len(data)
-    assert matching(data[:50] + data[51:], voice) == len(data) - 1
-    assert matching([*data, b"not sent"], voice) == len(data) - 1
-    assert matching([], voice) == 0
+    assert matching(data, voice) == (len(data), 0)
+    assert matching(data[:50] + data[51:], voice) == (len(data) - 1, 0)
+    assert matching([*data, b"not sent"], voice) == (len(data) - 1, 0)
+    assert matching([], voice) == (0, 0)
+
+
+def pictures(*keys: bool) -> Clip:
+    """A clip of tiny pictures."""
+    made = [EncodedPacket(data=b"%d" % n, ticks=3_000 * n, is_key=is_key) for n, is_key in enumerate(keys)]
+    return Clip(kind=ClipKind.VIDEO, clock_hz=90_000, packets=tuple(made))
+
+
+def test_a_publisher_who_is_asked_for_a_key_frame_goes_back_to_the_last_one_and_is_found_so():
+    clip, now = pictures(True, False, False, True, False, False), 100.0
+    wire: list[bytes] = []
+    sender = OutgoingClip(clip, ssrc=7, payload_type=96, send=wire.append)
+
+    def shown() -> list[bytes]:
+        return [read_header(packet).payload[4:] for packet in wire]
+
+    def ask(ssrc: int = 7) -> None:
+        sender.refresh(rtcp.KeyFrameRequest(ssrc=ssrc), now)
+
+    ask()  # the first one is a key frame
+    for ticks in (0, 3_000):
+        sender.frame(ticks)
+    ask(ssrc=8)  # of another track
+    ask()
+    sender.frame(6_000)
+    ask()  # too soon again
+    sender.frame(9_000)
+    now += 2 * KEY_FRAME_PAUSE_S
+    for ticks in (12_000, 15_000):
+        sender.frame(ticks)
+    ask()
+    sender.frame(18_000)
+    assert shown() == [b"0", b"1", b"0", b"1", b"2", b"3", b"3"]
+    assert (sender.sent, sender.rewinds) == (7, 2)
+    assert [read_header(packet).timestamp - read_header(wire[0]).timestamp & 0xFFFFFFFF for packet in wire] == [
+        3_000 * number for number in range(7)
+    ]
+    assert matching(shown(), clip) == (7, 2)
+    sent = Sent(frames=7, audio_packets=0, rewinds=1)
+    assert missing(sent, Sent(frames=7, audio_packets=0, rewinds=1)) == 0
+    assert missing(sent, Sent(frames=7, audio_packets=0, rewinds=2)) == 1, "a recorder that doubles is not complete"
 
 
 def test_the_session_that_ended_is_played_from_its_store(tmp_path):

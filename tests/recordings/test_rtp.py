@@ -166,6 +166,8 @@ def test_a_wish_for_a_key_frame_waits_for_the_picture() -> None:
     assert scene.sent == []
     scene.take(rtp(1, payload=KEY))
     scene.pass_time(0.05)
+    assert scene.answers(RtcpPsfbPacket) == []  # there it is
+    scene.reception.request_key_frame()
     assert len(scene.answers(RtcpPsfbPacket)) == 1
     scene.reception.request_key_frame()
     assert len(scene.answers(RtcpPsfbPacket)) == 1  # too soon
