@@ -6,7 +6,7 @@ Names of people are not read here: sessions, dates, counts and kinds are enough 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -21,6 +21,7 @@ from app.privacy.models import SessionDue
 from app.privacy.policy import TRANSCRIPT
 from app.sessions.listing import TRACK_WORDS
 from app.sessions.models import Recording, Session, Track, Transcript, TranscriptState
+from app.sessions.parts import held_parts, parts_due
 from app.sessions.policy import due, is_held
 from app.sessions.service import recording_facts
 from app.studies.models import Study
@@ -172,7 +173,32 @@ async def _lines(db: Db, page: Sequence[Columns], now: datetime) -> list[Line]:
     sessions = [(row.Session, row.Study) for row in page]
     recordings = await _recordings(db, [session.id for session, _ in sessions])
     beside = await beside_recordings(db, sessions, now, days_kept)
-    return [_line(row, recordings.get(row.Session.id, []), beside[row.Session.id], now) for row in page]
+    sooner = await _sooner(db, sessions, recordings, now)
+    return [
+        _line(row, recordings.get(row.Session.id, []), beside[row.Session.id], sooner.get(row.Session.id, []), now)
+        for row in page
+    ]
+
+
+async def _sooner(
+    db: Db, page: Sequence[tuple[Session, Study]], recordings: Mapping[UUID, Sequence[Columns]], now: datetime
+) -> dict[UUID, list[datetime]]:
+    """Dates of what goes before the rest of its recording, by session. Loads recordings of those only that say so."""
+    of_parts = {
+        session.id: (session, study)
+        for session, study in page
+        if study.periods or session.periods or any(one.periods for one in recordings.get(session.id, ()))
+    }
+    if not of_parts:
+        return {}
+    held = select(Recording).where(Recording.session_id.in_(of_parts), Recording.state.not_in(KEPT))
+    rows = (await db.scalars(held)).all()
+    kinds = await held_parts(db, [row.id for row in rows])
+    found: dict[UUID, list[datetime]] = {}
+    for row in rows:
+        dates = parts_due(row, *of_parts[row.session_id], kinds.get(row.id, frozenset()), now)
+        found.setdefault(row.session_id, []).extend(dates.values())
+    return found
 
 
 async def _recordings(db: Db, sessions: Collection[UUID]) -> dict[UUID, list[Columns]]:
@@ -196,12 +222,14 @@ async def _recordings(db: Db, sessions: Collection[UUID]) -> dict[UUID, list[Col
     return found
 
 
-def _line(row: Columns, recordings: Sequence[Columns], beside: Beside, now: datetime) -> Line:
+def _line(
+    row: Columns, recordings: Sequence[Columns], beside: Beside, sooner: Collection[datetime], now: datetime
+) -> Line:
     session: Session = row.Session
     study: Study = row.Study
     facts = [(recording_facts(one, session), one.number) for one in recordings]
     dates = [due(one, study.retention_days, now) for one, _ in facts] + [*beside.notes, *beside.answers]
-    known = [one for one in dates if one is not None]
+    known = [one for one in dates if one is not None] + [*sooner]
     kinds = {*(TRACK_WORDS[kind] for kind in row.tracks or ()), *([TRANSCRIPT] if row.written else ())}
     return Line(
         session=session.id,
@@ -210,7 +238,7 @@ def _line(row: Columns, recordings: Sequence[Columns], beside: Beside, now: date
         study_id=study.id,
         since=min((one.created_at for one in recordings), default=session.ended_at or session.created_at),
         due=min(known, default=None),
-        last_due=max(known, default=None) if len(known) == len(dates) else None,
+        last_due=max(known, default=None) if None not in dates else None,
         people=row.people,
         recordings=sum(number for _, number in facts),
         notes=len(beside.notes),
