@@ -1,14 +1,16 @@
 """A participant's pages in a real Chromium, from the mailed link to the receipt, and the owner's pages of erasures:
-readable for everyone (axe, WCAG 2.2 AA), never wider than a phone, within our own policy, without JavaScript too."""
+readable for everyone (axe, WCAG 2.2 AA), never wider than a phone, within our own policy, leading nowhere else, with
+one cookie at most, without JavaScript too."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 from sqlalchemy import select, update
 
 from app.invitations.models import Invitation
@@ -32,6 +34,14 @@ async def code_of(cast: Cast) -> str:
     return found[1]
 
 
+LEFT_BEHIND = """() => [
+  ...[...document.querySelectorAll('a[href], form[action]')].map(one => new URL(one.href ?? one.action))
+    .filter(to => /^http/.test(to.protocol) && to.origin !== location.origin).map(to => `leads to ${to.host}`),
+  ...Object.keys(localStorage).map(key => `keeps ${key}`), ...Object.keys(sessionStorage).map(key => `keeps ${key}`),
+]"""
+"""Other sites that links and forms lead to, and what is stored in the browser."""
+
+
 class Look:
     """Looks at the page as it stands, light and dark, in both widths, and gathers what is wrong."""
 
@@ -39,8 +49,14 @@ class Look:
         self.page = page
         self.wrong: dict[str, list[str]] = {}
         page.on("console", self._listen)
+        page.on("request", self._asked)
 
     async def at(self, name: str) -> None:
+        if found := await self.page.evaluate(LEFT_BEHIND):
+            self.wrong[f"{name} and others"] = found
+        cookies = [str(cookie.get("name")) for cookie in await self.page.context.cookies()]
+        if cookies not in ([], ["login"]):
+            self.wrong[f"{name} and cookies"] = cookies
         for scheme in SCHEMES:
             await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             for width, height in SIZES.items():
@@ -55,6 +71,11 @@ class Look:
     def _listen(self, message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text:
             self.wrong.setdefault("policy", []).append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        asked = urlsplit(request.url)
+        if asked.scheme in ("http", "https", "ws", "wss") and asked.hostname != "localhost":
+            self.wrong.setdefault("asks others", []).append(request.url)
 
 
 class NarrowLook(Look):
@@ -124,6 +145,8 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.get_by_role("button", name="Take back audio").click()
     await page.get_by_role("button", name="Erase everything about me").click()
     await look.at("erase-me")
+    for told in ("you leave it now", "cannot be undone", "What stays"):  # before it is confirmed
+        await expect(page.get_by_role("main")).to_contain_text(told)
     await page.get_by_role("button", name="Erase everything about me").click()
     await page.wait_for_url(f"{served}/receipt/*")
     await look.at("receipt-waiting")
