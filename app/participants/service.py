@@ -22,8 +22,7 @@ from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_tr
 from app.sealed_columns import SealedColumns
 from app.settings import Settings
 from app.studies.models import ConsentKind, Study
-from app.studies.questions import has_questions
-from app.studies.service import Contact, contact_of, newest_consent_text
+from app.studies.service import Contact, contact_of, what_is_told
 from app.tokens import CODE_LIFE, new_code, same, token_hash
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
@@ -68,7 +67,7 @@ async def register(
 
 async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, study: Study) -> StudyFacts:
     """What the notice tells about a study: its newest consent text, its contact, its kinds and retention."""
-    text = await newest_consent_text(db, study.id)
+    text, asks = await what_is_told(db, study.id)
     contact = _contact(columns, account, study.contact_name, study.contact_email)
     owner = await db.get_one(Account, account)
     return StudyFacts(
@@ -82,7 +81,7 @@ async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, stu
         consent_version=text.version,
         consent_dated=text.created_at.date(),
         consent_language=text.language,
-        has_questions=await has_questions(db, study.id),
+        has_questions=asks,
         periods=tuple(sorted(study.periods.items())),
     )
 

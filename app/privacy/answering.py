@@ -6,13 +6,14 @@ mailed to the registered address (my_data.py), like everything that is stored.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from litestar import Router, get, post
 from litestar.response import Redirect, Template
-from sqlalchemy import func, select
+from sqlalchemy import Select, any_, exists, func, select
 
 from app.accounts.login import Login, SignedIn, require_participant
 from app.accounts.models import Scope
@@ -21,7 +22,6 @@ from app.decisions import Decision
 from app.errors import NotThere
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
-from app.invitations.service import invitation_of
 from app.language import N_, gettext
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.models import Participant
@@ -30,6 +30,7 @@ from app.privacy.models import Erasure, ErasureReason
 from app.privacy.receipts import receipt_token
 from app.privacy.service import ask_erasure
 from app.privacy.take_part import Invited, invited_to
+from app.privacy.where_invited import Place, places_of
 from app.room.models import Presence
 from app.room.rows import PRESENT_FOR
 from app.sessions.answering import AnsweringFacts, ResponseFacts, answers_until, may_answer
@@ -46,7 +47,7 @@ from app.sessions.responses import (
     save_answers,
 )
 from app.studies.models import Question, Study
-from app.studies.service import find_study
+from app.studies.questions import questions_of_study
 from app.wiring import Wiring
 from recordings.model import PersonId
 
@@ -145,45 +146,45 @@ async def erase_answers(db: Db, wiring: Wiring, login: Login, session: UUID) -> 
 
 
 async def may_answer_now(
-    db: Db, *, session: Session, study: Study, participant: PersonId, response: Response | None
-) -> Decision:
-    """The rule over the rows as they are now. response: what this participant answered in this session."""
-    invitation = await invitation_of(db, session=session.id, participant=participant)
-    person = await db.get(Participant, participant)
-    if invitation is None or person is None:
-        raise NotThere
+    db: Db, person: Participant, places: Collection[Place], responses: Mapping[UUID, Response]
+) -> dict[UUID, Decision]:
+    """The rule over the rows as they are now, by session. responses: what this participant answered, by session."""
     now = await now_in(db)
-    return may_answer(
-        AnsweringFacts(
+    seen = {row.session_id: row for row in await db.execute(_seen(person.id, [one.session.id for one in places]))}
+    found = {}
+    for one in places:
+        invitation, session, response = one.invitation, one.session, responses.get(one.session.id)
+        facts = AnsweringFacts(
             state=SessionState(session.state),
             registered=person.registered_at is not None,
             admitted=invitation.admitted_at is not None and invitation.revoked_at is None,
-            inside=await _inside(db, session.id, participant),
-            erased=await _erased(db, session.id, invitation, response),
-            keep_until=_until(session, study, response, person, now),
-        ),
-        now,
-    )
+            inside=seen[session.id].inside,
+            erased=_going(response) if response is not None else bool(seen[session.id].erased),
+            keep_until=_until(session, one.study, response, person, now),
+        )
+        found[session.id] = may_answer(facts, now)
+    return found
 
 
 async def _asked(db: Db, wiring: Wiring, login: SignedIn, session: UUID) -> Asked:
     """Raises NotThere for somebody else's session."""
     invited = await invited_to(db, wiring, login, session)
-    study = await find_study(db, invited.session.study_id)
+    places = await places_of(db, participant=invited.participant, session=session)
+    if not places:
+        raise NotThere
+    study = places[0].study
     response = await response_of(db, session=session, participant=invited.participant)
-    lines = []
+    person, lines = await db.get_one(Participant, invited.participant), []
     if response is not None and invited.proven:
         lines = (await answers_of(db, wiring.columns, [response])).get(response.id, [])
     return Asked(
         invited=invited,
         session=invited.session,
         study=study,
-        questions=await questions_for(db, study.id, lines),
+        questions=questions_for(await questions_of_study(db, study.id), lines),
         response=response,
         shown=lines,
-        decision=await may_answer_now(
-            db, session=invited.session, study=study, participant=invited.participant, response=response
-        ),
+        decision=(await may_answer_now(db, person, places, {session: response} if response else {}))[session],
     )
 
 
@@ -195,30 +196,30 @@ async def _standing(db: Db, session: UUID, participant: PersonId) -> Response:
     return response
 
 
-async def _inside(db: Db, session: UUID, participant: PersonId) -> bool:
-    """Their page of the room is open."""
-    seen = select(Presence.id).where(
-        Presence.session_id == session,
-        Presence.person_id == participant,
+def _going(response: Response) -> bool:
+    return response.hidden_at is not None or response.erased_at is not None
+
+
+def _seen(person: UUID, sessions: Sequence[UUID]) -> Select[UUID, bool, bool | None]:
+    """Of each session. inside: their page of the room is open; erased: every recording of this person goes or went by
+    an erasure of whole recordings, None: there is none. Taking back each kind one by one is not that."""
+    inside = exists().where(
+        Presence.session_id == Invitation.session_id,
+        Presence.person_id == Invitation.participant_id,
         Presence.seen_at > func.clock_timestamp() - PRESENT_FOR,
     )
-    return await db.scalar(seen) is not None
-
-
-async def _erased(db: Db, session: UUID, invitation: Invitation, response: Response | None) -> bool:
-    """Whether what this person left in the session goes or went as a whole: their answers, or every recording by
-    an erasure of whole recordings. Taking back each kind one by one is not that."""
-    if response is not None:
-        return response.hidden_at is not None or response.erased_at is not None
-    person = invitation.participant_id
-    mine = set(
-        await db.scalars(select(Recording.id).where(Recording.session_id == session, Recording.person_id == person))
+    whole = exists().where(
+        Erasure.person_id == Recording.person_id,
+        Erasure.track_kinds.is_(None),
+        Recording.id == any_(Erasure.recording_ids),
     )
-    asked = await db.scalars(
-        select(Erasure.recording_ids).where(Erasure.person_id == person, Erasure.track_kinds.is_(None))
+    erased = (
+        select(func.bool_and(whole))
+        .where(Recording.session_id == Invitation.session_id, Recording.person_id == Invitation.participant_id)
+        .scalar_subquery()
     )
-    gone = {recording for recordings in asked for recording in recordings or ()}
-    return bool(mine) and mine <= gone
+    here = Invitation.participant_id == person, Invitation.session_id.in_(sessions)
+    return select(Invitation.session_id, inside.label("inside"), erased.label("erased")).where(*here)
 
 
 def _until(

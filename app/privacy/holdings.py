@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from app.accounts.models import Member, Role
 from app.database import Db, now_in
-from app.invitations.models import Invitation
 from app.language import N_, NN_, Language, _, ngettext
 from app.participants.consents import consent_log, standing_in
 from app.participants.models import Consent, Participant
@@ -20,13 +19,14 @@ from app.participants.notice import kind_words
 from app.participants.service import EMAIL_FIELD, NAME_FIELD
 from app.privacy.lifeline import Lifeline, lifeline
 from app.privacy.my_answers import HeldAnswers, held_answers
+from app.privacy.where_invited import Place
 from app.sealed_columns import SealedColumns
-from app.sessions.listing import RecordingLine, recordings_of_session
+from app.sessions.listing import RecordingLine, recordings_of_person
 from app.sessions.models import Recording, Session
 from app.sessions.policy import is_held
-from app.sessions.service import find_session, recording_facts
+from app.sessions.service import recording_facts
 from app.studies.models import ConsentKind
-from app.studies.service import contact_of, find_study
+from app.studies.service import contact_of
 from recordings.model import AccountId, PersonId
 
 _WATCHING = {
@@ -84,14 +84,24 @@ class Holdings:
     watchers: str
 
 
-async def holdings(db: Db, columns: SealedColumns, *, account: AccountId, participant: PersonId) -> Holdings:
-    """Everything of one participant in this account."""
-    row = await db.get_one(Participant, participant)
-    invited = await db.scalars(
-        select(Invitation.session_id).where(Invitation.participant_id == participant).order_by(Invitation.created_at)
-    )
+async def holdings(db: Db, columns: SealedColumns, row: Participant, places: Sequence[Place]) -> Holdings:
+    """Everything of one participant in this account; places: all they were invited to."""
+    account, participant = AccountId(row.account_id), PersonId(row.id)
     log = await consent_log(db, participant=participant)
-    sessions = [await _session(db, columns, participant, session, log) for session in invited]
+    here = {place.session.id: (place.session, place.study) for place in places}
+    recordings = await recordings_of_person(db, participant, here)
+    answers = await held_answers(db, columns, row, places)
+    now = await now_in(db)
+    sessions = [
+        _session(
+            columns,
+            place,
+            given=standing_in(entry for entry in log if entry.session_id == place.session.id),
+            recordings=[_recording(*one, place.session, now) for one in recordings.get(place.session.id, ())],
+            answers=answers.get(place.session.id, HeldAnswers()),
+        )
+        for place in places
+    ]
     titles = {session.id: session.study for session in sessions}
     return Holdings(
         name=columns.open(account, participant, NAME_FIELD, row.name),
@@ -103,31 +113,28 @@ async def holdings(db: Db, columns: SealedColumns, *, account: AccountId, partic
     )
 
 
-async def _session(
-    db: Db, columns: SealedColumns, participant: PersonId, session: UUID, log: Sequence[Consent]
+def _session(
+    columns: SealedColumns,
+    place: Place,
+    *,
+    given: Collection[ConsentKind],
+    recordings: Sequence[HeldRecording],
+    answers: HeldAnswers,
 ) -> HeldSession:
-    row = await find_session(db, session)
-    study = await find_study(db, row.study_id)
-    contact = contact_of(columns, study)
-    listing = await recordings_of_session(db, row, study, {participant: "you"})
-    given = standing_in(entry for entry in log if entry.session_id == session)
-    mine = [line for line in listing.lines if line.person == participant]
-    found = await db.scalars(select(Recording).where(Recording.id.in_([line.id for line in mine]))) if mine else ()
-    recordings = {recording.id: recording for recording in found}
-    now = await now_in(db)
+    contact = contact_of(columns, place.study)
     return HeldSession(
-        id=session,
-        title=row.title,
-        study=study.title,
+        id=place.session.id,
+        title=place.session.title,
+        study=place.study.title,
         contact_name=contact.name,
         contact_email=contact.email,
         given=tuple(kind for kind in ConsentKind if kind in given),
-        recordings=tuple(_recording(recordings[line.id], row, line, now) for line in mine),
-        answers=await held_answers(db, columns, session=row, study=study, participant=participant),
+        recordings=tuple(recordings),
+        answers=answers,
     )
 
 
-def _recording(row: Recording, session: Session, line: RecordingLine, now: datetime) -> HeldRecording:
+def _recording(row: Recording, line: RecordingLine, session: Session, now: datetime) -> HeldRecording:
     begun = row.recorded_at or row.created_at
     held = is_held(recording_facts(row, session), now)
     return HeldRecording(

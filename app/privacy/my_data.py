@@ -8,7 +8,7 @@ from uuid import UUID
 
 from litestar import Router, get, post
 from litestar.response import Redirect, Template
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.accounts.login import Login, SignedIn, end_login, require_participant, start_login
 from app.accounts.models import Account, Scope
@@ -31,10 +31,11 @@ from app.privacy.models import Erasure, ErasureReason
 from app.privacy.receipts import receipt_token
 from app.privacy.service import ask_erasure
 from app.privacy.take_part import invited_to
+from app.privacy.where_invited import places_of
 from app.privacy.withdrawal import withdraw
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
-from app.sessions.models import Session
+from app.sessions.models import Recording, Session
 from app.sessions.service import find_session
 from app.studies.clocks import Kind
 from app.studies.models import ConsentKind, Study
@@ -49,11 +50,11 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
     if person.scope is not Scope.DATA:
         return await _code_page(request, db, wiring, person, Form())
     assert person.participant is not None
-    # Held until the page is made, so that what asks for these rows by their ids finds them.
     row = await db.get_one(Participant, person.participant)
+    places = await places_of(db, participant=person.participant)  # kept: the foot asks for these rows too
+    foot = await foot_of(db, wiring, person)
     account = await db.get_one(Account, person.account)
-    _kept = await _session_and_study(db, person)
-    held = await holdings(db, wiring.columns, account=person.account, participant=person.participant)
+    held = await holdings(db, wiring.columns, row, places)
     key = signing_key(wiring.settings.data_dir)
     asked = await db.scalars(
         select(Erasure).where(Erasure.person_id == person.participant).order_by(Erasure.asked_at.desc())
@@ -69,7 +70,7 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         form=Form(),
         requests=await requests_of(db, wiring.columns, person.participant, await now_in(db)),
         restricted=any(one.restricted for session in held.sessions for one in session.recordings),
-        **await foot_of(db, wiring, person),
+        **foot,
     )
 
 
@@ -175,8 +176,7 @@ async def confirm_erase(request: AnyRequest, db: Db, wiring: Wiring, login: Logi
     """Says what will go and asks once."""
     person = require_participant(login, Scope.DATA)
     assert person.participant is not None
-    held = await holdings(db, wiring.columns, account=person.account, participant=person.participant)
-    count = sum(len(session.recordings) for session in held.sessions)
+    count = await db.scalar(select(func.count()).where(Recording.person_id == person.participant))
     return page("privacy/erase_me.html", request, count=count, **await foot_of(db, wiring, person))
 
 

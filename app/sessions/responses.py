@@ -125,10 +125,10 @@ async def answers_of(db: Db, columns: SealedColumns, rows: Iterable[Response]) -
     return lines
 
 
-async def questions_for(db: Db, study: UUID, answered: Sequence[AnswerLine]) -> list[Question]:
-    """What this person is asked: the wordings they answered, and of the rest what is asked now."""
+def questions_for(asked: Iterable[Question], answered: Sequence[AnswerLine]) -> list[Question]:
+    """What this person is asked: the wordings they answered, and of the rest what is `asked` now."""
     known = {line.question.origin_id for line in answered}
-    new = [question for question in await questions_of_study(db, study) if question.origin_id not in known]
+    new = [question for question in asked if question.origin_id not in known]
     return sorted([*(line.question for line in answered), *new], key=lambda one: (one.position, one.created_at))
 
 

@@ -66,7 +66,7 @@ async def find_question(db: Db, *, study: UUID, question: UUID) -> Question:
 
 
 async def has_questions(db: Db, study: UUID) -> bool:
-    """Whether it asks something, or holds answers to what it asked once: then the notice says so."""
+    """Whether it asks something, or holds answers to what it asked once."""
     return await db.scalar(select(Question.id).where(Question.study_id == study).limit(1)) is not None
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
 from app.accounts.service import member_names
 from app.audit import SYSTEM, Action, AuditEvent, record
 from app.database import Db, now_in
 from app.errors import NotThere
 from app.sealed_columns import SealedColumns
-from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Study
+from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Question, Study
 from app.studies.retention import limit_of_kinds, require_within_limit
 from recordings.model import AccountId
 
@@ -158,6 +158,18 @@ async def newest_consent_text(db: Db, study: UUID) -> ConsentText:
         select(ConsentText).where(ConsentText.study_id == study).order_by(ConsentText.version.desc()).limit(1)
     )
     return found.one()
+
+
+async def what_is_told(db: Db, study: UUID) -> tuple[ConsentText, bool]:
+    """The newest consent text, and whether the study asks something or holds answers to what it asked once: then the
+    notice says so."""
+    found = await db.execute(
+        select(ConsentText, exists().where(Question.study_id == ConsentText.study_id))
+        .where(ConsentText.study_id == study)
+        .order_by(ConsentText.version.desc())
+        .limit(1)
+    )
+    return found.one().tuple()
 
 
 async def study_with_text(db: Db, study: UUID) -> tuple[Study, ConsentText]:
