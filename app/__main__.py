@@ -248,13 +248,14 @@ def _told(action: Callable[[], _Result]) -> _Result:
     from app.errors import JunierError
     from app.parent import CannotServe
     from recordings.capture.disk import SpoolTaken
+    from recordings.encryption.keystore import KeyStoreError
     from recordings.storage.regions import PlaceRefused
 
     try:
         return action()
     except PlaceRefused as error:
         raise click.ClickException(f"JUNIER_S3_ENDPOINT and JUNIER_S3_REGION: {error}") from None
-    except (CannotServe, EmbeddedError, JunierError, SettingsError, SpoolTaken) as error:
+    except (CannotServe, EmbeddedError, JunierError, KeyStoreError, SettingsError, SpoolTaken) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -328,11 +329,14 @@ def _wiring(settings: Settings) -> Wiring:
 
 
 async def _catch_up(wiring: Wiring) -> None:
-    """A restored database learns what it forgot before anything is served from it; one without its ledger never is."""
+    """A restored database learns what it forgot before anything is served from it; one without its ledger or its keys
+    never is."""
+    from app.lost_keys import refuse_lost_keys
     from app.privacy.replaying import catch_up
     from app.room.node_client import NodeClient
 
     try:
+        await refuse_lost_keys(wiring)
         await catch_up(wiring, NodeClient(wiring.settings))
     finally:
         await wiring.database.close()  # its connections belong to this event loop

@@ -19,7 +19,7 @@ from litestar.template.config import TemplateConfig
 from markupsafe import Markup, escape
 from sqlalchemy.exc import OperationalError
 
-from app.errors import JunierError, NotThere, Unavailable
+from app.errors import Gone, JunierError, NotThere, Unavailable
 from app.forms import Form
 from app.language import (
     N_,
@@ -38,7 +38,7 @@ from app.sections import section_of
 from app.settings import Settings
 from app.static_files import asset
 from app.whole_loops import WholeLoops
-from recordings.encryption.keystore import KeyStoreError
+from recordings.encryption.keystore import KeyDestroyed, KeyStoreError
 from recordings.encryption.sealed import SealBroken
 from recordings.storage.store import StoreError
 
@@ -285,5 +285,12 @@ def status_and_message(error: Exception) -> tuple[int, str]:
             )
         case StoreError() | KeyStoreError(retry=True) | OperationalError():
             return 503, Unavailable().message
+        case KeyDestroyed():
+            return Gone.status, Gone().message
+        case KeyStoreError():
+            return 503, N_(
+                "The key to what is stored here is missing or damaged, so it cannot be read. Nothing was changed. "
+                "Please tell the account's owner."
+            )
         case _:
             return 500, FAULT

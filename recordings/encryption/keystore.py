@@ -25,7 +25,7 @@ class KeyStoreError(Exception):
     retry = False
 
     def __init__(self, detail: str = "") -> None:
-        super().__init__(" ".join(part for part in (type(self).__doc__, detail) if part))
+        super().__init__(" ".join(f"{type(self).__doc__} {detail}".split()))
 
 
 class KeyMissing(KeyStoreError):

@@ -15,6 +15,7 @@ KNOWN = {field.metadata["variable"] for field in fields(Settings)}
 OF_COMPOSE = {  # of the containers beside ours: roles of the database, coturn; not read by us
     "JUNIER_OWNER_PASSWORD",
     "JUNIER_APP_PASSWORD",
+    "JUNIER_KEYS_PASSWORD",
     "JUNIER_TURN_ADDRESS",
     "JUNIER_TURN_CERTIFICATES",
 }

@@ -195,7 +195,9 @@ def test_a_key_destroyed_on_one_machine_is_closed_on_the_other_at_once(
             keys.unwrap(path)
 
 
-def test_a_machine_without_the_master_key_does_not_make_another(keys: PostgresKeyStore, keys_url: str, master: Path):
+def test_a_machine_without_the_master_key_does_not_make_another(
+    keys: PostgresKeyStore, keys_url: str, master: Path
+) -> None:
     made = tree(keys)
     with pytest.raises(KeyStoreError, match="missing"):
         PostgresKeyStore(keys_url, master.with_name("another.key"))
