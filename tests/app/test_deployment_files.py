@@ -153,7 +153,7 @@ async def test_every_number_is_told_to_operators_with_its_labels(tmp_path: Path)
     told = dict(re.findall(r"^\| `(junier_\w+)` \| ([\w, ]*?) ?\|", NUMBERS.read_text(), re.MULTILINE))
     assert set(told) == await known_numbers(tmp_path)
     labels = {label for some in told.values() for label in some.split(", ") if label}
-    assert labels == {"state", "health", "outcome", "reason", "method", "route", "status", "task"}
+    assert labels == {"state", "health", "outcome", "reason", "method", "route", "status", "task", "kind"}
 
 
 def test_every_alert_is_explained_to_operators() -> None:
