@@ -59,7 +59,7 @@ def frames_of(kind: TrackKind, start: float, seconds: float) -> Iterator[Frame]:
     """VP8 at 30 and Opus at 50 frames per second, with a key frame first."""
     per_second = 30 if kind.is_video else 50
     video, sound = pictures(), sounds()
-    first = round((start % 10_000) * kind.clock_rate)
+    first = round((start % 100_000_000) * kind.clock_rate)
     for number in range(round(seconds * per_second)):
         data, key = video[number % len(video)] if kind.is_video else (sound[number % len(sound)], True)
         yield Frame(
