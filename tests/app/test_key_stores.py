@@ -1,29 +1,39 @@
-"""The drill: a key store that is lost opens nothing, every start and every page says so, and put back it opens all."""
+"""Both key stores under the application. The drill: one that is lost opens nothing, every start and every page says so,
+and put back it opens all. Damaged accounts, backups, the clock of epochs and the doctor."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from click import ClickException
 from sqlalchemy import select
 
+from app import doctor
+from app.__main__ import _catch_up, _told
 from app.audit import SYSTEM, Action, record
+from app.backup import back_up, restore
 from app.database import Database
 from app.embedded_place import installed_programs
+from app.findings import Broken
 from app.lost_keys import Found, KeysLost, are_lost, refuse_lost_keys
 from app.participants.models import Participant
-from app.settings import Settings
+from app.privacy.epochs import renew_keys
+from app.settings import Settings, SettingsError
 from app.wiring import Wiring, open_keys
 from recordings.encryption.keystore import KeyMissing, KeyPath, KeyStore
+from recordings.model import AccountId
 from recordings.storage.memory import MemoryStore
-from tests.fixtures.web import ORIGIN, Cast, Web
+from tests.fixtures.web import ORIGIN, Cast
 
 REASON = "missing or damaged"
 
@@ -89,6 +99,11 @@ def wiring(kept: Keys, database: Database) -> Wiring:
     return Wiring(settings=kept.settings, database=database, keys=kept.opened(), store=MemoryStore())
 
 
+def _alone(wiring: Wiring) -> Wiring:
+    """With connections of its own: for another event loop."""
+    return replace(wiring, database=Database(wiring.database.url))
+
+
 def pages(cast: Cast) -> list[tuple[str, str]]:
     members = (
         "/",
@@ -124,6 +139,8 @@ async def test_a_lost_key_store_opens_nothing_and_says_so_and_put_back_it_opens_
     restarted = replace(cast.wiring, keys=kept.opened())
     with pytest.raises(KeysLost, match="lost for good"):
         await refuse_lost_keys(restarted)
+    with pytest.raises(ClickException, match="opens nothing of this database"):  # what the operator reads
+        await asyncio.to_thread(_told, lambda: asyncio.run(_catch_up(_alone(restarted))))
     restarted.columns.platform_key("limits")  # what is made anew by itself is no sign of life
     with pytest.raises(KeysLost):
         await refuse_lost_keys(restarted)
@@ -140,17 +157,20 @@ async def test_a_lost_key_store_opens_nothing_and_says_so_and_put_back_it_opens_
     assert name
 
 
-async def test_one_account_without_its_key_is_told_and_the_others_go_on(
-    kept: Keys, cast: Cast, web: Web, caplog: pytest.LogCaptureFixture
-) -> None:
+def damage(kept: Keys, account: UUID) -> None:
     if kept.settings.keys_database_url:
         with psycopg.connect(kept.settings.keys_database_url) as connection:
-            connection.execute(
-                "UPDATE junier_keys.wrapped SET wrapped = 'x' WHERE name = 'account' AND account = %s", [cast.account]
-            )
+            query = "UPDATE junier_keys.wrapped SET wrapped = 'x' WHERE name = 'account' AND account = %s"
+            connection.execute(query, [account])
     else:
-        [file] = (kept.settings.keys_folder / str(cast.account)).glob("epoch-*/account")
+        [file] = (kept.settings.keys_folder / str(account)).glob("epoch-*/account")
         file.write_bytes(b"x")
+
+
+async def test_one_account_without_its_key_is_told_and_the_others_go_on(
+    kept: Keys, cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(kept, cast.account)
     other = cast.other_account
     async with cast.wiring.database.transaction(other) as db:  # as `junier account create` does
         await record(db, account=other, actor=SYSTEM, action=Action.ACCOUNT_CREATED, subject=f"account:{other}")
@@ -159,6 +179,78 @@ async def test_one_account_without_its_key_is_told_and_the_others_go_on(
     assert str(cast.account) in caplog.text and str(other) not in caplog.text
     assert 503 in (await statuses(cast)).values()
     assert (await (await cast.browser("other_owner")).get("/")).status_code == 200
+
+
+async def test_a_damaged_account_does_not_make_a_new_epoch_every_ten_minutes(kept: Keys, cast: Cast) -> None:
+    assert not (await asyncio.to_thread(kept.opened().check)).damaged
+    damage(kept, cast.account)
+    now = datetime.now(UTC) + timedelta(hours=24)
+    assert await renew_keys(cast.wiring, now)
+    began = cast.wiring.keys.check().epoch_began
+    assert began is not None and not await renew_keys(cast.wiring, began + timedelta(minutes=10))
+    health = cast.wiring.keys.check()
+    assert health.damaged == (cast.account,) and health.epoch_began == began
+    assert str(cast.account) in str(told(Broken, kept.settings))
+
+
+async def test_a_backup_of_the_database_has_no_key_in_it(
+    kept: Keys, cast: Cast, tmp_path: Path, owner_url: str, empty_urls: dict[str, str]
+) -> None:
+    file = back_up(cast.wiring.keys, owner_url, tmp_path / "backups", days=35, now=datetime.now(UTC))
+    restore(kept.opened(), file, empty_urls["owner"])
+    dump = [str(installed_programs() / "pg_dump"), empty_urls["superuser"]]
+    content = subprocess.run(dump, check=True, capture_output=True, timeout=60).stdout
+    assert str(cast.account).encode() in content and b"junier_keys" not in content
+    if kept.settings.keys_database_url:
+        with psycopg.connect(kept.settings.keys_database_url) as connection:
+            kinds = ("junier_keys.wrapped", "junier_keys.epoch")
+            names = ("wrapped", "sealed")
+            rows = [connection.execute(f"SELECT {n} FROM {k}".encode()) for k, n in zip(kinds, names, strict=True)]
+            keys = [bytes(row[0]) for found in rows for row in found]
+    else:
+        files = [*kept.settings.keys_folder.rglob("*"), *kept.settings.data_dir.glob("master.key.epochs/*")]
+        keys = [one.read_bytes() for one in files if one.is_file() and 61 <= one.stat().st_size <= 125]
+    assert len(keys) > 5
+    assert not any(key.hex().encode() in content for key in [*keys, kept.settings.master_key_path.read_bytes()])
+
+
+def told(kind: type[Exception], settings: Settings) -> Exception:
+    with pytest.raises(kind) as raised:
+        doctor.check_keys(settings)
+    return raised.value
+
+
+def test_the_doctor_says_where_keys_are_and_what_is_wrong(kept: Keys, empty_urls: dict[str, str]) -> None:
+    assert "made at the first start" in doctor.check_keys(kept.settings)
+    kept.opened().create(KeyPath(AccountId(uuid4())))
+    said = doctor.check_keys(kept.settings)
+    assert "Keys are kept in" in said and "1 accounts" in said
+    kept.settings.master_key_path.chmod(0o644)
+    assert "0600" in str(told(Broken, kept.settings))
+    kept.settings.master_key_path.chmod(0o600)
+    unfit = replace(kept.settings, keys_database_url=empty_urls["owner"])
+    assert "wal_level = minimal" in str(told(Broken, unfit))
+    away = replace(kept.settings, keys_database_url="postgresql://junier_keys@127.0.0.1:1/keys")
+    assert "cannot be reached" in str(told(Broken, away))
+
+
+@pytest.mark.parametrize(
+    ("database", "keys", "fits"),
+    [
+        ("postgresql://a@db:5432/junier", "postgresql://k@db/keys", False),
+        ("postgresql://a@db:5432/junier", "postgresql://k@db:5433/keys", True),
+        ("postgresql://a@db/junier", "postgresql://k@keys.internal/keys", True),
+        ("postgresql://a@/junier?host=/run/pg", "postgresql://k@/keys?host=/run/pg", False),
+        ("", "postgresql://k@db/keys", True),
+    ],
+)
+def test_keys_have_a_server_of_their_own(database: str, keys: str, fits: bool) -> None:
+    settings = {"DATABASE_URL": database, "KEYS_DATABASE_URL": keys}
+    if fits:
+        assert Settings.from_env(settings).keys_database_url == keys
+    else:
+        with pytest.raises(SettingsError, match="server of its own"):
+            Settings.from_env(settings)
 
 
 @pytest.mark.parametrize(
