@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from sqlalchemy.exc import OperationalError
 from app.accounts.login import SignedIn, login_of
 from app.database import Db
 from app.errors import JunierError, SignInNeeded
+from app.limited_routes import TOO_MANY
 from app.room.models import Presence
 from app.room.node_client import Node as NodePort
 from app.room.node_client import NodeClient
@@ -37,11 +39,13 @@ from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
 LOOK_SECONDS = 0.7
+LOOK_WITHIN_SECONDS = 5.0  # a connection that died without a word is left, and the next look takes another
 SAY_SECONDS = 4.0  # at least this often, so that a dead connection is noticed (protocol.js)
 HERE_SECONDS = 2.0
 ASK_AGAIN_SECONDS = 15.0  # whether the login still stands
 NOT_YOURS = 4403
 MOST_MESSAGES = 100  # of one connection
+MOST_PAGES = 10  # of one person, open at once
 
 log = logging.getLogger("junier.room")
 
@@ -63,8 +67,10 @@ class Watch:
         self._poke = asyncio.Event()
         self._seen = asyncio.Condition()
         self._names: dict[tuple[PersonId, bytes], str] = {}
+        self._trouble = ""
         self.look: Look | None = None
         self.followers = 0
+        self.pages: Counter[PersonId] = Counter()
 
     def poke(self) -> None:
         """Something changed: look now."""
@@ -79,11 +85,15 @@ class Watch:
 
     async def run(self) -> None:
         while True:
+            look, trouble = None, ""
             try:
-                look = await self._look()
+                async with asyncio.timeout(LOOK_WITHIN_SECONDS):
+                    look = await self._look()
             except Exception as error:  # say nothing rather than something old: silence is noticed by the page
-                log.warning("a room cannot be seen: %s", type(error).__name__)
-                look = None
+                trouble = type(error).__name__
+            if trouble and trouble != self._trouble:
+                log.warning("a room cannot be seen: %s", trouble)
+            self._trouble = trouble
             async with self._seen:
                 self.look = look
                 self._seen.notify_all()
@@ -166,6 +176,10 @@ async def events(socket: WebSocket[Any, Any, Any], wiring: Wiring, node: NodePor
     assert person is not None  # _follower found their seat
     watches = watches_of(socket.app, wiring, node)
     async with watches.follow(login.account, session) as watch:
+        if watch.pages[PersonId(person)] >= MOST_PAGES:
+            await socket.close(code=TOO_MANY, reason="This page is open too often.")
+            return
+        watch.pages[PersonId(person)] += 1
         tasks = [
             asyncio.create_task(one)
             for one in (
@@ -179,8 +193,12 @@ async def events(socket: WebSocket[Any, Any, Any], wiring: Wiring, node: NodePor
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.shield(_gone(wiring, login.account, session, person))
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect):
+                    log.warning("a page is not told any more: %s", type(ended).__name__)
+            watch.pages[PersonId(person)] -= 1
+            if not watch.pages[PersonId(person)]:
+                await asyncio.shield(_gone(wiring, login.account, session, person))
             watch.poke()
     with suppress(Exception):  # the page may have closed it already
         await socket.close()
@@ -228,8 +246,8 @@ async def _stay(socket: WebSocket[Any, Any, Any], wiring: Wiring, login: SignedI
             asked_at = time.monotonic()
             if await login_of(socket, wiring) is None:
                 return
-        with suppress(OperationalError):
-            async with wiring.database.transaction(login.account) as db:
+        with suppress(OperationalError, TimeoutError):
+            async with asyncio.timeout(LOOK_WITHIN_SECONDS), wiring.database.transaction(login.account) as db:
                 await _here(db, login, role, session)
 
 
@@ -240,6 +258,6 @@ async def _here(db: Db, login: SignedIn, role: str, session: UUID) -> None:
 
 
 async def _gone(wiring: Wiring, account: AccountId, session: UUID, person: UUID) -> None:
-    with suppress(OperationalError):
-        async with wiring.database.transaction(account) as db:
+    with suppress(OperationalError, TimeoutError):
+        async with asyncio.timeout(LOOK_WITHIN_SECONDS), wiring.database.transaction(account) as db:
             await db.execute(delete(Presence).where(Presence.session_id == session, Presence.person_id == person))

@@ -163,21 +163,28 @@ async def _tick(rooms: Rooms) -> None:
 
 async def _beat(ledger: Ledger, rooms: Rooms) -> None:
     """Say that we live; the database away: capture ends by itself when permission stops coming."""
+    trouble = ""
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
         try:
             await ledger.beat(rooms.count)
-        except OperationalError as error:
-            log.warning("no heartbeat: %s", type(error).__name__)
+            trouble = ""
+        except (OperationalError, TimeoutError) as error:
+            if type(error).__name__ != trouble:
+                trouble = type(error).__name__
+                log.warning("no heartbeat: %s", trouble)
 
 
 async def _keep(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Storing, finishing and the leases' clock must not stop for one surprise: say its type and go on."""
+    fell = 0
     while True:
         try:
             await loop()
         except Exception as error:
-            log.error("media loop stopped: %s", type(error).__name__)
+            fell += 1
+            if fell & (fell - 1) == 0:  # at 1, 2, 4, 8 …
+                log.error("media loop stopped: %s (%d)", type(error).__name__, fell)
             await asyncio.sleep(1)
 
 

@@ -31,6 +31,8 @@ from recordings.model import (
 )
 
 HEARTBEAT_SECONDS = 2.0
+WRITTEN_WITHIN_SECONDS = 10.0
+"""A connection that died without a word is left, and the next try takes another."""
 _LOOK_SECONDS = 0.1
 _AGAIN_SECONDS = 1.0
 
@@ -70,7 +72,7 @@ class Ledger:
 
     async def beat(self, streams: int) -> None:
         """Still alive, with so many streams."""
-        async with self._database.transaction() as db:
+        async with asyncio.timeout(WRITTEN_WITHIN_SECONDS), self._database.transaction() as db:
             alive = update(Node).where(Node.name == self._name)
             await db.execute(alive.values(streams=streams, heartbeat_at=func.now()))
 
@@ -105,7 +107,7 @@ class Ledger:
         for take in [take for take in self._ends if self._is_stored(take)]:
             try:
                 await self._finish(take)
-            except OperationalError as error:
+            except (OperationalError, TimeoutError) as error:
                 log.warning("a take cannot be finished now: %s", type(error).__name__)
                 await asyncio.sleep(_AGAIN_SECONDS)
                 return
@@ -116,7 +118,7 @@ class Ledger:
             self._ends.remove(take)
 
     async def _finish(self, take: TakeEnd) -> None:
-        async with self._database.transaction(AccountId(take.account)) as db:
+        async with asyncio.timeout(WRITTEN_WITHIN_SECONDS), self._database.transaction(AccountId(take.account)) as db:
             await close_take(
                 db, recording=RecordingId(take.recording), number=take.number, interrupted=take.interrupted
             )

@@ -29,6 +29,9 @@ from recordings.model import AccountId
 PATIENCE_SECONDS = LEASE_SECONDS / 2
 """A media process that does not answer must not let the leases of other rooms run out."""
 
+ASKED_WITHIN_SECONDS = 5.0
+"""A connection to the database that died without a word must not keep permission from every room."""
+
 log = logging.getLogger("junier.room")
 
 
@@ -104,7 +107,7 @@ def push_loop(node: NodeClient, *, every_s: float = PUSH_SECONDS) -> Callable[[W
 async def push_all(wiring: Wiring, node: NodeClient) -> dict[UUID, str]:
     """One round over all live sessions; one that fails or is slow does not keep the others waiting. Returns what went
     wrong, by session."""
-    async with wiring.database.transaction() as db:
+    async with asyncio.timeout(ASKED_WITHIN_SECONDS), wiring.database.transaction() as db:
         live = (await db.execute(text("SELECT account_id, session_id FROM live_sessions()"))).all()
     told = await asyncio.gather(
         *(

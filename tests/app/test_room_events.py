@@ -186,7 +186,7 @@ async def test_changes_reach_everyone_who_follows(database: Database, tmp_path: 
 
 
 async def test_a_room_that_cannot_be_seen_is_not_told_as_it_was(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An indicator that goes on saying what was true before would be a lie; silence is noticed by the page."""
     scene = await stage(database, tmp_path)
@@ -201,9 +201,67 @@ async def test_a_room_that_cannot_be_seen_is_not_told_as_it_was(
             while look is not None:
                 look = await watch.changed(look, 10)
             assert await watch.changed(None, 0.05) is None
+        assert [record.getMessage() for record in caplog.records] == ["a room cannot be seen: RuntimeError"]
         assert await watch.changed(None, 10) is not None, "and it comes back by itself"
     finally:
         running.cancel()
+
+
+async def test_a_look_that_never_ends_is_left_for_another(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection to the database may die without a word."""
+    scene = await stage(database, tmp_path)
+    watch = Watch(scene.wiring, cast(NodeClient, None), scene.account, scene.session)
+    monkeypatch.setattr("app.room.events.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("app.room.events.LOOK_WITHIN_SECONDS", 0.05)
+    really, looked = watch._look, asyncio.Event()
+
+    async def hangs() -> None:
+        looked.set()
+        monkeypatch.setattr(watch, "_look", really)
+        monkeypatch.setattr("app.room.events.LOOK_WITHIN_SECONDS", 10)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(watch, "_look", hangs)
+    running = asyncio.create_task(watch.run())
+    try:
+        async with asyncio.timeout(10):
+            await looked.wait()
+            while await watch.changed(None, 1) is None:
+                pass
+    finally:
+        running.cancel()
+
+
+async def test_a_person_has_some_pages_and_is_here_until_the_last_one_is_closed(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.room.events.MOST_PAGES", 2)
+    monkeypatch.setattr("app.room.events.HERE_SECONDS", 3_600)
+    scene = await stage(database, tmp_path)
+    anna = await scene.participant("Anna", *RECORDED)
+    origin = {"origin": scene.wiring.settings.origin}
+    owner = as_(scene, await scene.cookie(member=scene.owner)) | origin
+    participant = as_(scene, await scene.cookie(participant=anna)) | origin
+    gone: list[object] = []
+    monkeypatch.setattr("app.room.events._gone", AsyncMock(side_effect=lambda *who: gone.append(who[-1])))
+    async with serving(scene), following(scene, owner) as ada:
+        await heard(ada)
+        async with following(scene, participant) as first:
+            await heard(first)
+            async with following(scene, participant) as second:
+                await heard(second)
+                with pytest.raises(ConnectionClosed) as closed:
+                    async with following(scene, participant) as third:
+                        await third.recv()
+                assert closed.value.rcvd is not None and closed.value.rcvd.code == TOO_MANY
+            async with following(scene, participant) as second:
+                await heard(second)
+            assert gone == []
+        async with asyncio.timeout(10):
+            while gone != [anna]:
+                await asyncio.sleep(0.01)
 
 
 async def test_nobody_else_may_follow(database: Database, tmp_path: Path) -> None:
