@@ -178,7 +178,7 @@ def orphans() -> None:
     alone = _told(ask)
     for one in alone:
         since = f"since {one.since:%Y-%m-%d %H:%M} UTC" if one.since else "not noted yet"
-        what = f", {one.things} things, {one.bytes} bytes" if one.things else ""
+        what = f", {one.things} stored, {one.bytes} bytes" if one.things else ""
         click.echo(f"{one.kind}: {one.place} ({since}{what})")
     click.echo(f"{len(alone)} stand alone.")
 

@@ -51,6 +51,11 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         shown = run("erasure", "scan", "-", typed="nobody at all\nKitchen lab\n")
         assert shown.exit_code == 1 and "table public.account: canary 2 as plain" in shown.output
         assert "Kitchen lab" not in shown.output  # an operator's terminal and logs need not repeat it
+        assert run("erasure", "orphans").output == "0 stand alone.\n"
+        (data_dir / "objects" / "elsewhere").mkdir(parents=True)
+        (data_dir / "objects" / "elsewhere" / "made").write_bytes(b"12345")
+        told = "objects of an unknown account: ?elsewhere (not noted yet, 1 stored, 5 bytes)\n1 stand alone.\n"
+        assert run("erasure", "orphans").output == told
         account(run, "Later lab", "later")
         with psycopg.connect(server.superuser_url.replace("/postgres?", "/junier?")) as superuser:
             superuser.execute("ALTER TABLE audit_event DISABLE TRIGGER USER")
