@@ -40,6 +40,9 @@ class Beside:
     answers: tuple[datetime | None, ...]
 
 
+NOTHING_BESIDE = Beside(notes=(), answers=())
+
+
 async def beside_recordings(
     db: Db, sessions: Sequence[tuple[Session, Study]], now: datetime, days: DaysOf
 ) -> dict[UUID, Beside]:

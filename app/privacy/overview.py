@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, select, true
+from sqlalchemy import Select, case, false, func, select, true
 
 from app.database import Columns, Db
 from app.privacy.axis import Span
-from app.privacy.beside import Beside, beside_recordings, days_kept
+from app.privacy.beside import NOTHING_BESIDE, Beside, beside_recordings, days_kept
 from app.privacy.held_in_sql import KEPT
 from app.privacy.models import SessionDue
 from app.privacy.policy import TRANSCRIPT
 from app.sessions.listing import TRACK_WORDS
-from app.sessions.models import Recording, Session, Track, Transcript, TranscriptState
+from app.sessions.models import Note, Recording, Session, Track, Transcript, TranscriptState
 from app.sessions.parts import held_parts, parts_due
 from app.sessions.policy import due, is_held
+from app.sessions.response_models import Response
 from app.sessions.service import recording_facts
 from app.studies.models import Study
 
@@ -125,7 +126,7 @@ async def overview(db: Db, now: datetime, *, limit: int, offset: int) -> Overvie
             ).select_from(SessionDue)
         )
     ).one()
-    page = (await db.execute(_in_order().limit(limit + 1).offset(offset))).all()
+    page = (await db.execute(_in_order(limit + 1, offset))).all()
     lines = await _lines(db, page[:limit], now)
     return Overview(
         groups=_grouped(lines, now),
@@ -137,9 +138,11 @@ async def overview(db: Db, now: datetime, *, limit: int, offset: int) -> Overvie
     )
 
 
-def _in_order() -> Select[Session, Study, int, list[str] | None, bool | None]:
+def _in_order(limit: int, offset: int) -> Select[Session, Study, int, list[str] | None, bool | None, bool]:
     """The sessions of which anything is held, by their first date. What is held is looked up for those only which a
     page shows: as a join PostgreSQL would read all tracks of the account."""
+    by_date = (SessionDue.due, SessionDue.session_id)  # NULL stands last
+    shown = select(*by_date).order_by(*by_date).limit(limit).offset(offset).subquery()
     held = (Recording.session_id == Session.id) & Recording.state.not_in(KEPT)
     people = select(func.count(Recording.person_id.distinct())).where(held, Recording.person_is_member.is_(False))
     tracks = (
@@ -154,6 +157,8 @@ def _in_order() -> Select[Session, Study, int, list[str] | None, bool | None]:
         .where(held, Transcript.state == TranscriptState.READY)
         .limit(1)
     )
+    notes = select(true()).where(Note.session_id == Session.id).limit(1)
+    answers = select(true()).where(Response.session_id == Session.id, Response.erased_at.is_(None)).limit(1)
     return (
         select(
             Session,
@@ -161,21 +166,31 @@ def _in_order() -> Select[Session, Study, int, list[str] | None, bool | None]:
             people.correlate(Session).scalar_subquery().label("people"),
             tracks.correlate(Session).scalar_subquery().label("tracks"),
             written.correlate(Session).scalar_subquery().label("written"),
+            func.coalesce(
+                notes.correlate(Session).scalar_subquery(), answers.correlate(Session).scalar_subquery(), false()
+            ).label("more"),
         )
-        .join(SessionDue, SessionDue.session_id == Session.id)
+        .join(shown, shown.c.session_id == Session.id)
         .join(Study, Study.id == Session.study_id)
-        .order_by(SessionDue.due, SessionDue.session_id)  # NULL stands last
+        .order_by(shown.c.due, shown.c.session_id)
     )
 
 
 async def _lines(db: Db, page: Sequence[Columns], now: datetime) -> list[Line]:
     """page: rows of _in_order()."""
     sessions = [(row.Session, row.Study) for row in page]
-    recordings = await _recordings(db, [session.id for session, _ in sessions])
-    beside = await beside_recordings(db, sessions, now, days_kept)
+    recordings = await _recordings(db, [session for session, _ in sessions])
+    noted = [(row.Session, row.Study) for row in page if row.more]
+    beside = await beside_recordings(db, noted, now, days_kept) if noted else {}
     sooner = await _sooner(db, sessions, recordings, now)
     return [
-        _line(row, recordings.get(row.Session.id, []), beside[row.Session.id], sooner.get(row.Session.id, []), now)
+        _line(
+            row,
+            recordings.get(row.Session.id, []),
+            beside.get(row.Session.id, NOTHING_BESIDE),
+            sooner.get(row.Session.id, []),
+            now,
+        )
         for row in page
     ]
 
@@ -201,10 +216,11 @@ async def _sooner(
     return found
 
 
-async def _recordings(db: Db, sessions: Collection[UUID]) -> dict[UUID, list[Columns]]:
+async def _recordings(db: Db, sessions: Collection[Session]) -> dict[UUID, list[Columns]]:
     """What is held of each session, as rows of how many are alike; of a session that has not ended each date counts
     from its own beginning."""
-    begun = case((Session.ended_at.is_(None), Recording.created_at))
+    going_on = [session.id for session in sessions if session.ended_at is None]
+    begun = case((Recording.session_id.in_(going_on), Recording.created_at))
     alike = (
         select(
             *_ALIKE,
@@ -212,9 +228,8 @@ async def _recordings(db: Db, sessions: Collection[UUID]) -> dict[UUID, list[Col
             func.min(Recording.created_at).label("created_at"),
             func.count().label("number"),
         )
-        .join(Session, Session.id == Recording.session_id)
-        .where(Recording.session_id.in_(sessions), Recording.state.not_in(KEPT))
-        .group_by(*_ALIKE, begun)
+        .where(Recording.session_id.in_([session.id for session in sessions]), Recording.state.not_in(KEPT))
+        .group_by(*_ALIKE, *([begun] if going_on else []))
     )
     found: dict[UUID, list[Columns]] = {}
     for row in await db.execute(alike):
