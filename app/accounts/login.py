@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ from litestar.params import Dependency
 from sqlalchemy import delete, text
 
 from app.accounts.models import Login as LoginRow
-from app.accounts.models import Role, Scope
+from app.accounts.models import Role, Scope, Way
 from app.audit import Action, record
 from app.database import Db, now_in, remember_now, set_account
 from app.errors import Forbidden, SignInNeeded
@@ -24,6 +24,8 @@ from app.wiring import Wiring
 from recordings.model import AccountId, PersonId, SessionId
 
 PURPOSE = "login"
+PASSKEY_ROLES = frozenset({Role.OWNER, Role.RESEARCHER})
+"""Whom an account can ask for a passkey: observers see no recordings."""
 LIFE = {
     Scope.MEMBER: timedelta(hours=12),
     Scope.ROOM: timedelta(hours=12),
@@ -32,11 +34,23 @@ LIFE = {
 DATA_LIFE = timedelta(minutes=10)
 """How long a proven address opens stored data; afterwards the login is one for the room again, so that
 looking at one's data in the middle of a session does not end it."""
+IDLE = timedelta(hours=2)
+"""A member's login that is not used so long ends (ASVS 5.0 V7.3.1). An open page of a live room uses it."""
+NOTED = timedelta(minutes=5)
+"""Use is written down no more often than this."""
+
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class PasskeyNeeded(Forbidden):
+    """Owners and researchers of this account sign in with a passkey; a mailed link alone opens nothing here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignedIn:
-    """Who is behind this browser. Exactly one of member and participant is set; `name` is a member's."""
+    """Who is behind this browser. Exactly one of member and participant is set; `name` is a member's, and so are
+    since (when they proved who they are), way (how) and needs_passkey: their account wants more than that."""
 
     login_id: UUID
     account: AccountId
@@ -46,6 +60,9 @@ class SignedIn:
     role: Role | None = None
     participant: PersonId | None = None
     session: SessionId | None = None
+    since: datetime = LONG_AGO
+    way: Way | None = None
+    needs_passkey: bool = False
 
     @property
     def as_member(self) -> PersonId:
@@ -77,6 +94,7 @@ async def start_login(
     member: PersonId | None = None,
     participant: PersonId | None = None,
     session: SessionId | None = None,
+    way: Way | None = None,
     former: SignedIn | None = None,
 ) -> Cookie:
     """A new login, always with a fresh token; the account is set already. former: the one this browser had, which
@@ -96,6 +114,7 @@ async def start_login(
             member_id=member,
             participant_id=participant,
             session_id=session,
+            way=way,
             expires_at=now + LIFE[scope],
             data_until=now + DATA_LIFE if scope is Scope.DATA else None,
         )
@@ -119,8 +138,9 @@ async def end_logins_of(db: Db, *, person: PersonId) -> None:
     await db.execute(delete(LoginRow).where((LoginRow.member_id == person) | (LoginRow.participant_id == person)))
 
 
-async def find_login(db: Db, columns: SealedColumns, token: str) -> SignedIn | None:
-    """The login of a cookie, and from here on its account is set; None when unknown, ended or expired."""
+async def find_login(db: Db, columns: SealedColumns, token: str, *, used: bool = True) -> SignedIn | None:
+    """The login of a cookie, and from here on its account is set; None when unknown, ended or expired. used: somebody
+    does something with it at this moment."""
     row = (await db.execute(_ENTER, {"token_hash": token_hash(token, PURPOSE)})).first()
     if row is None:
         return None
@@ -128,11 +148,14 @@ async def find_login(db: Db, columns: SealedColumns, token: str) -> SignedIn | N
     remember_now(db, now)
     if row.expires_at <= now:
         return None
-    name, role = "", None
+    name, role, needs_passkey = "", None, False
     if row.member_id is not None:
-        if row.member_role is None or row.removed_at is not None:
+        if row.member_role is None or row.removed_at is not None or now - row.used_at > IDLE:
             return None
+        if used and now - row.used_at > NOTED:
+            await db.execute(_USED, {"login": row.id})
         role = Role(row.member_role)
+        needs_passkey = row.passkeys_needed and role in PASSKEY_ROLES and row.way != Way.PASSKEY
         name = columns.open(account, PersonId(row.member_id), "member.name", row.member_name)
     return SignedIn(
         login_id=row.id,
@@ -143,16 +166,22 @@ async def find_login(db: Db, columns: SealedColumns, token: str) -> SignedIn | N
         member=PersonId(row.member_id) if row.member_id else None,
         participant=PersonId(row.participant_id) if row.participant_id else None,
         session=SessionId(row.session_id) if row.session_id else None,
+        since=row.created_at,
+        way=Way(row.way) if row.way else None,
+        needs_passkey=needs_passkey,
     )
 
 
-async def login_of(connection: ASGIConnection[Any, Any, Any, Any], wiring: Wiring) -> SignedIn | None:
-    """For WebSockets, which hold no transaction: the login of this connection's cookie."""
+async def login_of(
+    connection: ASGIConnection[Any, Any, Any, Any], wiring: Wiring, *, used: bool = True
+) -> SignedIn | None:
+    """For WebSockets, which hold no transaction: the login of this connection's cookie, if it opens pages."""
     token = connection.cookies.get(cookie_name(wiring.settings))
     if not token:
         return None
     async with wiring.database.transaction() as db:
-        return await find_login(db, wiring.columns, token)
+        login = await find_login(db, wiring.columns, token, used=used)
+    return None if login is None or login.needs_passkey else login
 
 
 def require_member(login: SignedIn | None, *roles: Role) -> SignedIn:
@@ -190,10 +219,15 @@ _ENTER = text(
     "FROM (SELECT login_id, set_config('junier.account_id', account_id::text, true) AS entered "
     "FROM find_login(token_hash => :token_hash) OFFSET 0) AS known "
     "CROSS JOIN LATERAL (SELECT login.id, login.account_id, login.scope, login.member_id, login.participant_id, "
-    "login.session_id, login.expires_at, login.data_until, "
-    "member.role AS member_role, member.name AS member_name, member.removed_at "
+    "login.session_id, login.expires_at, login.data_until, login.created_at, login.used_at, login.way, "
+    "account.passkeys_needed, member.role AS member_role, member.name AS member_name, member.removed_at "
     "FROM login LEFT JOIN member ON member.id = login.member_id "
+    "JOIN account ON account.account_id = login.account_id "
     "WHERE login.id = known.login_id AND known.entered <> '' OFFSET 0) AS seen"
 )
 """A login by its token, its account set for this transaction on the way: one question, since every page asks it.
 OFFSET 0 keeps the two parts apart, so that the rows of the account are looked for once it is set."""
+_USED = text(
+    "UPDATE login SET used_at = now() WHERE id IN (SELECT id FROM login WHERE id = :login FOR UPDATE SKIP LOCKED)"
+)
+"""Of two requests at once neither waits for the other."""

@@ -7,10 +7,13 @@ from uuid import UUID
 from litestar import get, post
 from litestar.response import Redirect, Template
 
+from app.accounts.agreement import account_row
+from app.accounts.ceremonies import site_of
 from app.accounts.forms import read_member, read_role
-from app.accounts.login import Login, require_member
+from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.members import LastOwner, change_role, find_member, invite_member, members, remove_member
 from app.accounts.models import Role
+from app.accounts.policy import may_need_passkeys
 from app.accounts.service import AlreadyMember
 from app.database import Db
 from app.forms import Form, read_form
@@ -85,8 +88,18 @@ async def remove(request: AnyRequest, db: Db, wiring: Wiring, login: Login, memb
 
 
 async def _members_page(request: AnyRequest, db: Db, wiring: Wiring, form: Form, status: int = 200) -> Template:
-    listed = await members(db, wiring.columns)
-    return page("accounts/members.html", request, status=status, members=listed, roles=ROLES, form=form)
+    login: SignedIn = request.scope["state"]["login"]
+    return page(
+        "accounts/members.html",
+        request,
+        status=status,
+        members=await members(db, wiring.columns),
+        roles=ROLES,
+        passkeys_needed=(await account_row(db)).passkeys_needed,
+        may_need_passkeys=may_need_passkeys(login.way),
+        site=site_of(wiring.settings),
+        form=form,
+    )
 
 
 async def _member_page(

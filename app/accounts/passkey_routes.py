@@ -1,5 +1,5 @@
-"""A member's passkeys, and signing in with one. Forms are plain; a script asks the browser and puts its answer into
-them (static/js/passkeys.js)."""
+"""A member's passkeys and logins, and signing in with a passkey. Forms are plain; a script asks the browser and puts
+its answer into them (static/js/passkeys.js)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from litestar.response import Redirect, Template
 
 from app.accounts.ceremonies import PasskeyRefused, Site, site_of
 from app.accounts.login import Login, SignedIn, require_member, start_login
-from app.accounts.models import Scope
+from app.accounts.logins import end_other, end_others, logins
+from app.accounts.models import Role, Scope, Way
 from app.accounts.passkeys import (
     TooManyPasskeys,
     add_passkey,
+    may_change,
+    need_passkeys,
     passkeys,
     remove_passkey,
     sign_in_with,
@@ -22,7 +25,7 @@ from app.accounts.passkeys import (
 )
 from app.accounts.policy import safe_next
 from app.database import Db
-from app.errors import JunierError, NotThere
+from app.errors import BadInput, JunierError, NotThere
 from app.forms import Form, read_form
 from app.language import _
 from app.ledger import ledger_of
@@ -31,6 +34,7 @@ from app.settings import Settings
 from app.wiring import Wiring
 
 NAME_LENGTH = 100
+CHANGED = "/passkeys?changed=yes"
 
 
 @get("/passkeys")
@@ -58,13 +62,37 @@ async def add(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Temp
     except (PasskeyRefused, TooManyPasskeys) as error:  # answered, not raised: the challenge stays spent
         form.errors["passkey"] = _(error.message)
         return await _page(request, db, wiring, member, form, status=error.status)
-    return Redirect("/passkeys", status_code=303)
+    return Redirect(CHANGED, status_code=303)
 
 
 @post("/passkeys/{passkey:uuid}/remove")
 async def remove(db: Db, wiring: Wiring, login: Login, passkey: UUID) -> Redirect:
     await remove_passkey(db, ledger_of(wiring.settings), login=require_member(login), passkey=passkey)
-    return Redirect("/passkeys", status_code=303)
+    return Redirect(CHANGED, status_code=303)
+
+
+@post("/logins/{other:uuid}/end")
+async def end_login_elsewhere(db: Db, login: Login, other: UUID) -> Redirect:
+    await end_other(db, login=require_member(login), other=other)
+    return Redirect("/passkeys#logins", status_code=303)
+
+
+@post("/logins/others/end")
+async def end_logins_elsewhere(db: Db, login: Login) -> Redirect:
+    await end_others(db, login=require_member(login))
+    return Redirect("/passkeys#logins", status_code=303)
+
+
+@post("/members/passkeys")
+async def ask_for_passkeys(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Redirect:
+    """needed: yes or no."""
+    owner, _site_there = require_member(login, Role.OWNER), _site(wiring.settings)
+    form = await read_form(request)
+    needed = form.choice("needed", ("yes", "no"))
+    if not form.fine:
+        raise BadInput
+    await need_passkeys(db, ledger_of(wiring.settings), login=owner, needed=needed == "yes")
+    return Redirect("/members#sign-in", status_code=303)
 
 
 @post("/sign-in/passkey/challenge")
@@ -82,7 +110,13 @@ async def sign_in(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> 
     except PasskeyRefused as error:  # answered, not raised: the challenge stays spent
         return _refused(request, wiring.settings, error, next_path)
     cookie = await start_login(
-        db, wiring.settings, account=known.account, scope=Scope.MEMBER, member=known.member, former=login
+        db,
+        wiring.settings,
+        account=known.account,
+        scope=Scope.MEMBER,
+        member=known.member,
+        way=Way.PASSKEY,
+        former=login,
     )
     return Redirect(next_path, status_code=303, cookies=[cookie])
 
@@ -99,7 +133,17 @@ async def _page(
 ) -> Template:
     listed = await passkeys(db, wiring.columns, login=login)
     site = site_of(wiring.settings)
-    return page("accounts/passkeys.html", request, status=status, passkeys=listed, form=form, site=site)
+    return page(
+        "accounts/passkeys.html",
+        request,
+        status=status,
+        passkeys=listed,
+        logins=await logins(db, login=login),
+        decision=await may_change(db, login=login),
+        changed=CHANGED.endswith(request.url.query or " "),
+        form=form,
+        site=site,
+    )
 
 
 def _site(settings: Settings) -> Site:
@@ -113,4 +157,14 @@ def _json(text: str) -> Response[bytes]:
     return Response(text.encode(), status_code=200, media_type=MediaType.JSON)
 
 
-handlers = [show_passkeys, ask_to_add, add, remove, ask_to_sign_in, sign_in]
+handlers = [
+    show_passkeys,
+    ask_to_add,
+    add,
+    remove,
+    end_login_elsewhere,
+    end_logins_elsewhere,
+    ask_for_passkeys,
+    ask_to_sign_in,
+    sign_in,
+]

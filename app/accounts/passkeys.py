@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from webauthn.helpers import generate_challenge
 
@@ -14,14 +14,15 @@ from app.accounts.ceremonies import PasskeyRefused, Site, added, challenge_of_ad
 from app.accounts.ceremonies import shown as read_shown
 from app.accounts.ceremonies import to_add as ask_to_add
 from app.accounts.ceremonies import to_sign_in as ask_to_sign_in
-from app.accounts.login import SignedIn
-from app.accounts.models import Account, Member, Passkey, PasskeyChallenge
-from app.accounts.policy import may_add_passkey
+from app.accounts.login import PASSKEY_ROLES, SignedIn
+from app.accounts.models import Account, Login, Member, Passkey, PasskeyChallenge, Way
+from app.accounts.policy import ProofFacts, may_add_passkey, may_change_passkeys, may_need_passkeys
 from app.accounts.service import EMAIL_FIELD, SignedInMember
 from app.audit import Action, record
 from app.database import Db, door, now_in, set_account
-from app.errors import Conflict, NotThere
-from app.ledger import Ledger, PasskeyRemoved
+from app.decisions import Decision
+from app.errors import Conflict, NotThere, SignInNeeded
+from app.ledger import Ledger, PasskeyRemoved, PasskeysNeeded
 from app.sealed_columns import SealedColumns
 from app.tokens import token_hash
 from recordings.model import AccountId, PersonId
@@ -30,6 +31,14 @@ NAME_FIELD = "passkey.name"
 CHALLENGE_LIFE = timedelta(minutes=5)
 SECONDS = int(CHALLENGE_LIFE.total_seconds())
 SIGN_IN = "passkey-sign-in"
+
+
+class ProofNeeded(SignInNeeded):
+    """To change how you sign in, please sign in again first."""
+
+
+class LockedOut(Conflict):
+    """This would lock you out."""
 
 
 class TooManyPasskeys(Conflict):
@@ -60,7 +69,9 @@ async def passkeys(db: Db, columns: SealedColumns, *, login: SignedIn) -> list[P
 
 
 async def to_add(db: Db, columns: SealedColumns, site: Site, *, login: SignedIn) -> str:
-    """JSON for the browser: make a passkey for this member; its answer counts in this login alone."""
+    """JSON for the browser: make a passkey for this member; its answer counts in this login alone.
+    Raises ProofNeeded."""
+    await _require_proof(db, login)
     member = await db.get_one(Member, login.as_member)
     account = await db.get_one(Account, login.account)
     return ask_to_add(
@@ -75,8 +86,10 @@ async def to_add(db: Db, columns: SealedColumns, site: Site, *, login: SignedIn)
 
 
 async def add_passkey(db: Db, columns: SealedColumns, site: Site, *, login: SignedIn, name: str, answer: str) -> UUID:
-    """Keep the public half of a passkey that was just made. Raises PasskeyRefused, TooManyPasskeys; let what was
-    written before be committed, so that a challenge is spent whatever came of it."""
+    """Keep the public half of a passkey that was just made; whoever made it has unlocked their device, so this login
+    counts as one by passkey. Raises ProofNeeded, PasskeyRefused, TooManyPasskeys; let what was written before be
+    committed, so that a challenge is spent whatever came of it."""
+    await _require_proof(db, login)
     challenge = challenge_of_added(answer)
     await _spend(db, challenge, _adding(login))
     made = added(site, answer=answer, challenge=challenge)
@@ -102,18 +115,50 @@ async def add_passkey(db: Db, columns: SealedColumns, site: Site, *, login: Sign
     )
     if kept is None:  # somebody has a passkey of this id, here or in another account (WebAuthn §7.1 step 26)
         raise PasskeyRefused
+    await db.execute(update(Login).where(Login.id == login.login_id).values(way=Way.PASSKEY))
     await _record(db, login.account, login.as_member, Action.PASSKEY_ADDED, passkey)
     return passkey
 
 
 async def remove_passkey(db: Db, ledger: Ledger, *, login: SignedIn, passkey: UUID) -> None:
-    """It signs nobody in any more. Raises NotThere, for somebody else's too."""
+    """It signs nobody in any more. Raises NotThere, for somebody else's too; ProofNeeded."""
+    await _require_proof(db, login)
     row = await db.get(Passkey, passkey)
     if row is None or row.member_id != login.member:
         raise NotThere
     await ledger.note(PasskeyRemoved(at=await now_in(db), account=login.account, passkey=row.id))
     await db.delete(row)
     await _record(db, login.account, login.as_member, Action.PASSKEY_REMOVED, passkey)
+
+
+async def may_change(db: Db, *, login: SignedIn) -> Decision:
+    """May this browser add or remove passkeys at this moment?"""
+    now = await now_in(db)
+    return may_change_passkeys(
+        ProofFacts(signed_in_at=login.since, needs_passkey=login.needs_passkey, passkeys=len(await _of(db, login))),
+        now,
+    )
+
+
+async def need_passkeys(db: Db, ledger: Ledger, *, login: SignedIn, needed: bool) -> None:
+    """From the next request on owners and researchers of the account need a passkey, or need none. Raises LockedOut."""
+    decision = may_need_passkeys(login.way)
+    if needed and not decision:
+        raise LockedOut(decision.reason)
+    row = await db.get_one(Account, login.account, with_for_update=True)
+    if row.passkeys_needed == needed:
+        return
+    await ledger.note(PasskeysNeeded(at=await now_in(db), account=login.account, needed=needed))
+    row.passkeys_needed = needed
+    action = Action.PASSKEYS_NEEDED if needed else Action.PASSKEYS_NOT_NEEDED
+    await record(db, account=login.account, actor=login.actor, action=action, subject=f"account:{login.account}")
+
+
+async def needs_passkey(db: Db, *, member: PersonId) -> bool:
+    """Does the account ask this member for one? A link alone then leads to the page of passkeys and no further."""
+    row = await db.get_one(Member, member)
+    account = await db.get_one(Account, row.account_id)
+    return account.passkeys_needed and row.role in PASSKEY_ROLES
 
 
 async def to_sign_in(db: Db, site: Site) -> str:
@@ -146,6 +191,12 @@ async def sign_in_with(db: Db, site: Site, *, answer: str) -> SignedInMember:
 async def _of(db: Db, login: SignedIn) -> list[Passkey]:
     mine = select(Passkey).where(Passkey.member_id == login.as_member)
     return list(await db.scalars(mine.order_by(Passkey.created_at, Passkey.id)))
+
+
+async def _require_proof(db: Db, login: SignedIn) -> None:
+    decision = await may_change(db, login=login)
+    if not decision:
+        raise ProofNeeded(decision.reason)
 
 
 def _adding(login: SignedIn) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from app.accounts.models import Role
+from app.accounts.models import Role, Way
 from app.decisions import ALLOWED, Decision, refused
 
 LINKS_AT_ONCE = 3
 """Links of one member that may be valid at the same time: more would let a stranger fill the mailbox."""
 
 
+FRESH = timedelta(minutes=10)
+"""How lately somebody has to have signed in to change how they sign in."""
 PASSKEYS_AT_MOST = 20
 """Of one member: more devices than anybody signs in with."""
 
@@ -47,6 +49,33 @@ def may_add_passkey(having: int) -> Decision:
     """May a member who has so many add one more?"""
     if having >= PASSKEYS_AT_MOST:
         return refused("You have as many passkeys as one person can have here. Please remove one first.")
+    return ALLOWED
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofFacts:
+    """What is known of whoever wants to change their passkeys. needs_passkey: the account asks for one, and this login
+    came without."""
+
+    signed_in_at: datetime
+    needs_passkey: bool
+    passkeys: int
+
+
+def may_change_passkeys(facts: ProofFacts, now: datetime) -> Decision:
+    """May this browser add or remove passkeys now? A login that was left open must not hand the account over, and a
+    mailbox that was broken into must not stand in for a passkey that is there."""
+    if facts.needs_passkey and facts.passkeys:
+        return refused("Please sign in with your passkey first: your account asks for it.")
+    if now - facts.signed_in_at > FRESH:
+        return refused("To change how you sign in, please sign in again first; this shows that it is you.")
+    return ALLOWED
+
+
+def may_need_passkeys(way: Way | None) -> Decision:
+    """May an owner who signed in this way ask everybody for a passkey? Not before they can come in themselves."""
+    if way is not Way.PASSKEY:
+        return refused("Please add a passkey of your own, or sign in with it, so that you cannot lock yourself out.")
     return ALLOWED
 
 

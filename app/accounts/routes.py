@@ -11,20 +11,23 @@ from litestar.response import Redirect, Template
 from app.accounts import agreement_routes, member_routes, passkey_routes
 from app.accounts.ceremonies import site_of
 from app.accounts.login import Login, end_login, start_login
-from app.accounts.models import Scope
+from app.accounts.models import Scope, Way
+from app.accounts.passkeys import needs_passkey
 from app.accounts.policy import safe_next
 from app.accounts.service import ask_sign_in, use_link
 from app.database import Db
 from app.forms import Form, read_form
-from app.pages import page
+from app.language import kept_in_address
+from app.pages import FOR_PARTICIPANTS, page
 from app.wiring import Wiring
 
 
 @get("/sign-in")
 async def show_sign_in(
-    request: Request[Any, Any, Any], wiring: Wiring, login: Login, next: str = "/"
+    request: Request[Any, Any, Any], wiring: Wiring, login: Login, next: str = "/", again: str = ""
 ) -> Template | Redirect:
-    if login is not None and login.member is not None:
+    """again: somebody who is signed in shows once more who they are."""
+    if login is not None and login.member is not None and not again:
         return Redirect(safe_next(next), status_code=303)
     return page("accounts/sign_in.html", request, form=Form(), next=safe_next(next), site=site_of(wiring.settings))
 
@@ -53,15 +56,23 @@ async def sign_in(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login
     form = await read_form(request)
     used = await use_link(db, token=token)
     cookie = await start_login(
-        db, wiring.settings, account=used.account, scope=Scope.MEMBER, member=used.member, former=login
+        db, wiring.settings, account=used.account, scope=Scope.MEMBER, member=used.member, way=Way.LINK, former=login
     )
-    return Redirect(safe_next(form.values.get("next", "/")), status_code=303, cookies=[cookie])
+    where = "/passkeys" if await needs_passkey(db, member=used.member) else safe_next(form.values.get("next", "/"))
+    return Redirect(where, status_code=303, cookies=[cookie])
 
 
-@post("/sign-out")
+@post("/sign-out", opt=FOR_PARTICIPANTS)
 async def sign_out(db: Db, wiring: Wiring, login: Login) -> Redirect:
     cookies = [] if login is None else [await end_login(db, wiring.settings, login)]
-    return Redirect("/sign-in", status_code=303, cookies=cookies, headers={"clear-site-data": '"cache"'})
+    where = f"/signed-out{kept_in_address()}" if login is not None and login.participant else "/sign-in"
+    return Redirect(where, status_code=303, cookies=cookies, headers={"clear-site-data": '"cache"'})
+
+
+@get("/signed-out", opt=FOR_PARTICIPANTS)
+async def show_signed_out(request: Request[Any, Any, Any]) -> Template:
+    """What a participant reads who has signed out."""
+    return page("accounts/signed_out.html", request)
 
 
 async def _ask(wiring: Wiring, email: str, next_path: str) -> None:
@@ -77,6 +88,7 @@ router = Router(
         show_link,
         sign_in,
         sign_out,
+        show_signed_out,
         *member_routes.handlers,
         *agreement_routes.handlers,
         *passkey_routes.handlers,

@@ -62,7 +62,7 @@ async def _events(
                 now = time.monotonic()
                 if now - asked_at >= ASK_AGAIN_SECONDS:
                     asked_at = now
-                    if await login_of(request, wiring) is None:
+                    if await login_of(request, wiring, used=False) is None:
                         break
                 if look is not None and look is not shown:
                     for name, data in changes(request, shown, look):

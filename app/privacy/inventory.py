@@ -44,6 +44,7 @@ class Kept:
 
 
 _PERSON = "until the person is erased"
+_CONTACT = "until the person is erased, or the account's date for names and addresses"
 _SESSION = "as long as recordings of the session may be kept"
 _ACCOUNT = "until the account is closed"
 _PROOF = "stays as proof, in ids, dates and kinds"
@@ -54,7 +55,7 @@ _KEY = "its key is destroyed, which closes every old copy; the row keeps ids and
 INVENTORY: Mapping[str, Kept] = {
     # what participants leave
     "participant": Kept(
-        about=About.PARTICIPANT, purpose="to invite and to answer them", until=_PERSON, goes=_KEY,
+        about=About.PARTICIPANT, purpose="to invite and to answer them", until=_CONTACT, goes=_KEY,
         copied="language periods created_at registered_at erased_at", opened="name email", secret="email_index",
     ),
     "address_change": Kept(

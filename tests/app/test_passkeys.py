@@ -43,7 +43,7 @@ async def add(cast: Cast, who: str, device: Authenticator, name: str = "Laptop")
     browser = await cast.browser(who)
     made = device.make(await asked(browser, "/passkeys/challenge"))
     answer = await browser.post("/passkeys", data={"name": name, "credential": made})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/passkeys")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/passkeys?changed=yes")
     return browser
 
 

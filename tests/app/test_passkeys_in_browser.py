@@ -31,7 +31,7 @@ async def test_a_passkey_is_added_signs_in_and_is_removed(cast: Cast, served: st
     await devices.send("WebAuthn.enable")
     device = (await devices.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE}))["authenticatorId"]
     await sign_in(page, cast, served)
-    await page.get_by_role("link", name="Olga: your passkeys").click()
+    await page.get_by_role("link", name="Olga: how you sign in").click()
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_text("Please fill this in.")).to_be_visible()
     await look.at("passkeys-wrong")

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from app.accounts.ceremonies import site_of
-from app.accounts.models import Account, Member, Passkey, Scope
+from app.accounts.models import Account, Login, Member, Passkey, Scope
 from app.accounts.service import make_link
 from app.audit import AuditEvent, verify
 from app.demo.browser import Browser
@@ -147,7 +147,13 @@ async def passkeys(story: Story) -> None:
         asked = (await world.post(browser, challenge)).json()
         await story.call(browser, route, {"name": "Laptop", "credential": answer(asked)})
     story.ids["passkey"] = await story.newest(Passkey, order=Passkey.created_at)
+    await story.call(owner, "POST /members/passkeys", {"needed": "yes"})
+    await story.call(owner, "POST /members/passkeys", {"needed": "no"})
     await story.call(owner, "POST /passkeys/{passkey}/remove")
+    for route in ("POST /logins/{other}/end", "POST /logins/others/end"):
+        await world.member(world.lab)
+        story.ids["other"] = await story.newest(Login, order=Login.created_at)
+        await story.call(owner, route)
 
 
 async def members(story: Story) -> None:

@@ -28,7 +28,8 @@ from app.studies.questions import QuestionInput, add_question
 from recordings.model import RecordingRef
 from tests.promises.world import World, answer_after_the_session
 
-OPEN_TO_ALL = {"/", "/health", "/promises", "/data-map", "/data-map", "/.well-known/security.txt", "/sign-in", "/sign-out", "/schema"}
+OPEN_TO_ALL = {"/", "/health", "/promises", "/data-map", "/.well-known/security.txt", "/schema"}
+OPEN_TO_ALL |= {"/sign-in", "/sign-out", "/signed-out"}
 """Show nothing of any account (/ sends strangers to the sign-in page)."""
 BY_SECRET = ("/sign-in/", "/i/", "/unsubscribe/", "/receipt/", "/static/", "/outbox")
 """Opened by an unguessable link, static files, and the outbox that exists in development only."""
@@ -80,6 +81,8 @@ async def addresses(world: World) -> list[tuple[str, str]]:
             sign_count=0, name=columns.seal(world.lab.account, owner, "passkey.name", "Laptop"),
         )  # fmt: skip
         db.add(passkey)
+    await world.member_cookie(world.lab)
+    [login, *_] = await world.rows(world.lab, Login)
     ids = {
         "study": world.lab.study,
         "session": world.lab.session,
@@ -99,6 +102,7 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "note": note.id,
         "question": question.id,
         "passkey": passkey.id,
+        "other": login.id,
     }
     found = []
     for method, path in pages(world.app):
@@ -135,7 +139,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
     wrong = {}
     for method, path in await addresses(world):
         ours = [str(i) for i in (world.lab.study, world.lab.session)] + re.findall(r"/recordings/([0-9a-f-]{36})", path)
-        by_their_id = any(part in path for part in ("/erasures/", "/requests/", "/passkeys/"))
+        by_their_id = any(part in path for part in ("/erasures/", "/requests/", "/passkeys/", "/logins/"))
         named = [one for one in UUIDS.findall(path) if one in ours or by_their_id]
         if not named:
             continue
@@ -148,7 +152,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
 
 async def test_j4_08_participants_reach_no_page_of_the_account(world: World):
     for_members = ("/studies", "/sessions", "/recordings", "/erasures", "/requests", "/retention", "/holds")
-    for_members += ("/members", "/agreement", "/passkeys")
+    for_members += ("/members", "/agreement", "/passkeys", "/logins")
     found = [(m, p) for m, p in await addresses(world) if p.startswith(for_members)]
     assert len(found) > 12
     for browser in (await world.guest(world.anna), await world.guest(world.anna, Scope.ROOM)):
