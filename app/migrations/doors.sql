@@ -69,7 +69,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.state <> 'erased'
-      AND due.created_at + make_interval(days => public.kept_days(
+      AND COALESCE(held_in.ended_at, due.created_at) + make_interval(days => public.kept_days(
           'all', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
       AND due.restricted_at IS NULL
@@ -136,7 +136,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT due.account_id, due.id FROM public.note AS due
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
-    WHERE due.at + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
+    WHERE COALESCE(held_in.ended_at, due.at) + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.state <> 'erased'
@@ -153,7 +153,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.erased_at IS NULL AND due.restricted_at IS NULL
-      AND due.answered_at + make_interval(days => public.kept_days(
+      AND COALESCE(held_in.ended_at, due.answered_at) + make_interval(days => public.kept_days(
           'answers', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held

@@ -249,11 +249,6 @@ async def test_j4_21_the_shortest_of_account_study_and_session_counts(world: Wor
     assert acted.status_code == 303 and await status(world, ref) == 404
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a date cannot be set per kind")
-def test_j4_21_a_date_can_be_set_per_kind():
-    assert any("retention" in column.name and "kind" in column.name for column in Study.__table__.columns)
-
-
 async def retain(world: World, days: str) -> str:
     """The study's form; where it leads."""
     owner = await world.member(world.lab)
