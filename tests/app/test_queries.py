@@ -13,7 +13,8 @@ import httpx
 import pytest
 from sqlalchemy import event, select, text, update
 
-from app.accounts.models import Role
+from app.accounts.login import start_login
+from app.accounts.models import Role, Scope
 from app.accounts.service import add_member
 from app.audit import Action, record
 from app.database import now_in
@@ -21,8 +22,10 @@ from app.invitations.service import invite
 from app.privacy.models import ErasureReason
 from app.privacy.service import ask_erasure
 from app.sessions.models import HoldReason, Recording, Session, SessionState, Track, Transcript
+from app.sessions.responses import save_answers
 from app.sessions.service import schedule
-from app.studies.models import ConsentKind
+from app.studies.models import ConsentKind, QuestionKind
+from app.studies.questions import QuestionInput, add_question
 from app.studies.service import create_study
 from recordings.model import AccountId, PersonId, SessionId
 from tests.fixtures.web import Cast
@@ -213,6 +216,57 @@ async def test_the_audit_log(cast: Cast) -> None:
 
 async def test_the_sessions_of_the_account(cast: Cast) -> None:
     await same_for_one_and_fifty(cast, "/sessions", lambda count: add_sessions(cast, count))
+
+
+async def test_what_is_held_about_a_participant_in_many_studies_that_ask_something(cast: Cast) -> None:
+    person = cast.participant.participant
+
+    async def add(count: int) -> None:
+        async with cast.wiring.database.transaction(cast.account) as db:
+            for number in range(count):
+                study = await create_study(
+                    db,
+                    cast.wiring.columns,
+                    account=cast.account,
+                    title=f"Study {number}",
+                    contact_name="Olga",
+                    contact_email="study@lab.example",
+                    consent_text="We watch.",
+                    kinds=list(ConsentKind),
+                )
+                asked = QuestionInput(kind=QuestionKind.TEXT, prompt="What was hard?", required=False)
+                question = await add_question(db, study=study, asked=asked, by="system")
+                session = await schedule(db, account=cast.account, study=study, title=f"S{number}")
+                await invite(
+                    db,
+                    cast.wiring,
+                    account=cast.account,
+                    session=session,
+                    name="Anna",
+                    email="anna@home.example",
+                    by=cast.owner,
+                )
+                await _recorded(db, cast.account, session, person)
+                if number % 2 == 0:
+                    row, values = await db.get_one(Session, session), {question.id: "Nothing."}
+                    await save_answers(db, cast.wiring.columns, session=row, participant=person, values=values)
+
+    async with cast.wiring.database.transaction(cast.account) as db:
+        cookie = await start_login(
+            db,
+            cast.wiring.settings,
+            account=cast.account,
+            scope=Scope.DATA,
+            participant=person,
+            session=cast.session,
+        )
+    browser = await cast.web.browser(cookie.value)
+    await add(1)
+    few = await asked(cast, browser, "/my-data")
+    await add(5)
+    many = await asked(cast, browser, "/my-data")
+    assert len(many) == len(few), "\n".join(sorted(set(many), key=many.count, reverse=True)[:3])
+    assert (await browser.get("/my-data")).text.count("Nothing.") == 4
 
 
 async def test_no_plan_made_for_one_account_serves_another(cast: Cast) -> None:
