@@ -55,11 +55,11 @@ class Item:
     def end(self, kind: str) -> int | None:
         """When nobody may see this kind any more; "all": of everything."""
         session, study = self.session, self.session.study
-        names = ["all", kind] + (["audio"] if kind == "transcript" else [])
-        days = [session.days, study.days]
+        numbers = [days for days in (session.days, study.days) if days is not None]
         for level in (self.periods, session.periods, study.periods):
-            days += [level.get(name) for name in names]
-        numbers = [one for one in days if one is not None]
+            for name, days in level.items():
+                if name in ("all", kind) or (name == "audio" and kind == "transcript"):
+                    numbers.append(days)
         if not numbers:
             return None
         start = self.made if session.ended is None else session.ended
