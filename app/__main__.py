@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
 
 import click
 
@@ -217,6 +218,16 @@ def create(name: str, owner_name: str, owner_email: str) -> None:
     click.echo(link or f"a link was mailed to {owner_email}")
 
 
+@account.command("let-in")
+@click.argument("account_id", type=click.UUID)
+def let_in(account_id: UUID) -> None:
+    """Let a mailed link be enough again for an account that asks for passkeys: its only owner has lost theirs.
+
+    Make sure first, in another way, who is asking. The account's audit log says that the platform did it.
+    """
+    click.echo(_told(lambda: _with_database(_settings(), lambda wiring: _let_in(wiring, account_id))))
+
+
 for command in (backup, restore, audit, erasure, certificate, operator):
     cli.add_command(command)
 
@@ -388,6 +399,18 @@ async def _create(wiring: Wiring, name: str, owner_name: str, owner_email: str) 
             return await make_link(db, wiring.settings, account=made, member=owner)
         await ask_sign_in(db, wiring, email=owner_email)
     return ""
+
+
+async def _let_in(wiring: Wiring, account_id: UUID) -> str:
+    from app.accounts.passkeys import set_passkeys_needed
+    from app.audit import SYSTEM
+    from app.ledger import ledger_of
+    from recordings.model import AccountId
+
+    made = AccountId(account_id)
+    async with wiring.database.transaction(made) as db:
+        await set_passkeys_needed(db, ledger_of(wiring.settings), account=made, needed=False, by=SYSTEM)
+    return "A mailed link is enough again. Its owner removes the lost passkey on the page behind their name."
 
 
 def _say_ready(settings: Settings, urls: Urls, seconds: float) -> None:

@@ -145,13 +145,20 @@ async def need_passkeys(db: Db, ledger: Ledger, *, login: SignedIn, needed: bool
     decision = may_need_passkeys(login.way)
     if needed and not decision:
         raise LockedOut(decision.reason)
-    row = await db.get_one(Account, login.account, with_for_update=True)
+    await set_passkeys_needed(db, ledger, account=login.account, needed=needed, by=login.actor)
+
+
+async def set_passkeys_needed(db: Db, ledger: Ledger, *, account: AccountId, needed: bool, by: str) -> None:
+    """Without asking whether somebody locks themselves out. Safe to run twice. Raises NotThere."""
+    row = await db.get(Account, account, with_for_update=True)
+    if row is None:
+        raise NotThere
     if row.passkeys_needed == needed:
         return
-    await ledger.note(PasskeysNeeded(at=await now_in(db), account=login.account, needed=needed))
+    await ledger.note(PasskeysNeeded(at=await now_in(db), account=account, needed=needed))
     row.passkeys_needed = needed
     action = Action.PASSKEYS_NEEDED if needed else Action.PASSKEYS_NOT_NEEDED
-    await record(db, account=login.account, actor=login.actor, action=action, subject=f"account:{login.account}")
+    await record(db, account=account, actor=by, action=action, subject=f"account:{account}")
 
 
 async def needs_passkey(db: Db, *, member: PersonId) -> bool:

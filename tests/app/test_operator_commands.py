@@ -40,12 +40,18 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         account(run, "Kitchen lab", "kanarienvogel")
         with psycopg.connect(server.urls.owner) as owner:
             owner.execute(SIGNED_IN)
+        with psycopg.connect(server.urls.owner) as owner:  # its only owner lost their passkeys
+            [(lab,)] = owner.execute("UPDATE account SET passkeys_needed = true RETURNING account_id").fetchall()
+        for whose, status in ((lab, 0), ("00000000-0000-0000-0000-000000000001", 1), ("kitchen", 2)):
+            assert run("account", "let-in", str(whose)).exit_code == status
+        with psycopg.connect(server.urls.owner) as owner:
+            assert owner.execute("SELECT passkeys_needed FROM account").fetchall() == [(False,)]
         made = run("backup", str(tmp_path / "backups"))
         assert made.exit_code == 0 and "can be restored until" in made.output
         [file] = (tmp_path / "backups").iterdir()
         refused = run("backup", str(file / "folder"))
         assert refused.exit_code == 1 and refused.output.endswith("Not a directory\n"), refused.output
-        assert run("audit", "verify").output == "Unbroken: 1 events of 1 accounts.\n"
+        assert run("audit", "verify").output == "Unbroken: 2 events of 1 accounts.\n"
         sealed = run("erasure", "scan", "kanarienvogel", "kanarienvogel@lab.example")
         assert sealed.exit_code == 0 and sealed.output.startswith("0 hits in "), sealed.output
         shown = run("erasure", "scan", "-", typed="nobody at all\nKitchen lab\n")
@@ -77,7 +83,7 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         assert names == [("junier",)]
     finally:
         server.stop()
-    assert run("audit", "verify").output == "Unbroken: 2 events of 1 accounts.\n"  # made, restored
+    assert run("audit", "verify").output == "Unbroken: 3 events of 1 accounts.\n"  # made, let in, restored
     ledger = data_dir / "keys" / "ledger" / "erasures.jsonl"
     for lost in (b"", b'{"ledger": "00000000-0000-0000-0000-000000000001", "at": "2026-11-22T08:00:00+00:00"}\n'):
         ledger.unlink()
@@ -87,7 +93,7 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         assert refused.exit_code == 1 and "does not fit this database" in refused.output, refused.output
         ledger.touch()
     ledger.unlink()
-    assert run("audit", "verify").output == "Unbroken: 2 events of 1 accounts.\n"  # what was there is there still
+    assert run("audit", "verify").output == "Unbroken: 3 events of 1 accounts.\n"  # what was there is there still
 
 
 def test_what_is_no_backup_is_refused_in_words(run: Run, tmp_path: Path) -> None:

@@ -77,12 +77,12 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-async def sign_in(page: Page, cast: Cast, served: str) -> None:
+async def sign_in(page: Page, cast: Cast, served: str, *, to: str = "/") -> None:
     async with cast.wiring.database.transaction(cast.account) as db:
         link = await make_link(db, cast.wiring.settings, account=cast.account, member=cast.owner)
     await page.goto(link)
     await page.get_by_role("button", name="Sign in").click()
-    await page.wait_for_url(f"{served}/")
+    await page.wait_for_url(f"{served}{to}")
 
 
 SQUEEZED = """() => [...document.querySelectorAll('main *')].filter(element => {

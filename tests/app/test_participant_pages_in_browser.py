@@ -137,6 +137,7 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.get_by_label("The six digits").fill(await code_of(cast))
     await page.get_by_role("button", name="Show my data").click()
     await look.at("my-data")
+    await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     await corrections(look, served)
     await page.goto(f"{served}/my-data/requests")
     await page.get_by_role("button", name="Send the request").click()
@@ -150,6 +151,8 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.get_by_role("button", name="Erase everything about me").click()
     await page.wait_for_url(f"{served}/receipt/*")
     await look.at("receipt-waiting")
+    await page.goto(f"{served}/signed-out")
+    await look.at("signed-out")
 
 
 async def corrections(look: Look, served: str) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import pytest
 from playwright.async_api import Browser, expect
+from sqlalchemy import func, update
 
+from app.accounts.models import Account, Login
+from app.accounts.policy import FRESH
 from tests.app.test_pages_in_browser import chromium, served, sign_in, wiring
 from tests.app.test_participant_pages_in_browser import NarrowLook
 from tests.fixtures.web import Cast
@@ -38,6 +41,12 @@ async def test_a_passkey_is_added_signs_in_and_is_removed(cast: Cast, served: st
     await page.get_by_label("Name").fill("Work laptop")
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_role("rowheader", name="Work laptop")).to_be_visible()
+    await cast.browser("owner")  # signed in elsewhere too
+    await page.reload()
+    await expect(page.get_by_text("Your passkeys have changed.")).to_be_visible()
+    await look.at("passkeys-changed")
+    await page.get_by_role("button", name="Sign out everywhere else").first.click()
+    await expect(page.get_by_text("Another browser")).to_have_count(0)
     await page.get_by_label("Name").fill("The same laptop")
     await page.get_by_role("button", name="Add a passkey").click()
     await expect(page.get_by_role("alert")).to_contain_text("on this device already")
@@ -47,10 +56,29 @@ async def test_a_passkey_is_added_signs_in_and_is_removed(cast: Cast, served: st
     await page.goto(f"{served}/sign-in?next=/sessions")
     await page.get_by_role("button", name="Sign in with a passkey").click()
     await page.wait_for_url(f"{served}/sessions")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Login).values(created_at=func.now() - FRESH))
+    await page.goto(f"{served}/passkeys")
+    await look.at("passkeys-sign-in-again")
+    await page.get_by_role("link", name="Sign in again").click()
+    await page.get_by_role("button", name="Sign in with a passkey").click()
+    await page.wait_for_url(f"{served}/passkeys")
+    await page.goto(f"{served}/members")
+    await page.get_by_role("button", name="Ask for passkeys").click()
+    await expect(page.get_by_text("Owners and researchers need a passkey.")).to_be_visible()
+    await look.at("members-passkeys")
     await page.goto(f"{served}/passkeys")
     await page.get_by_role("button", name="Remove Work laptop").click()
     await expect(page.get_by_text("You have none yet.")).to_be_visible()
 
+    await page.get_by_role("button", name="Sign out").click()
+    await sign_in(page, cast, served, to="/passkeys")
+    await look.at("passkeys-needed")
+    await page.goto(f"{served}/sessions")
+    await look.at("passkeys-needed-elsewhere")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Account).values(passkeys_needed=False))
+    await page.goto(f"{served}/passkeys")
     await page.get_by_role("button", name="Sign out").click()  # the device still shows it; we do not know it any more
     await page.goto(f"{served}/sign-in")
     await page.get_by_role("button", name="Sign in with a passkey").click()
