@@ -166,7 +166,8 @@ $door$;
 
 -- People of whom no more is held than name and address, and whose account keeps these no longer: days after the last
 -- session they were invited to. Not while one is to come or goes on, and not while a request of theirs is open.
-CREATE FUNCTION due_contacts(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, participant_id uuid)
+-- days_: instead of what the account says, to list what a change would erase.
+CREATE FUNCTION due_contacts(now_ timestamptz, limit_ integer, days_ integer DEFAULT NULL) RETURNS TABLE (account_id uuid, participant_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT due.account_id, due.id FROM public.participant AS due
     JOIN public.account AS owning ON owning.account_id = due.account_id
@@ -178,7 +179,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     ) AS active
     WHERE due.erased_at IS NULL AND NOT active.now
       AND GREATEST(due.created_at, due.registered_at, active.at)
-          + make_interval(days => (owning.periods ->> 'contact')::integer) <= now_
+          + make_interval(days => COALESCE(days_, (owning.periods ->> 'contact')::integer)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held WHERE held.person_id = due.id AND held.state NOT IN ('erased', 'empty'))
       AND NOT EXISTS (SELECT FROM public.response AS held WHERE held.participant_id = due.id AND held.erased_at IS NULL)

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, or_, select, true
 
 from app.database import Db
 from app.privacy.beside import beside_recordings, days_kept
+from app.privacy.contacts import contacts_due
 from app.privacy.held_in_sql import KEPT
 from app.privacy.keeping import Change
 from app.sessions.models import Recording, Session
@@ -41,12 +42,14 @@ class Going:
 @dataclass(frozen=True, kw_only=True)
 class Preview:
     """What a change would do. at_once: erased within a minute of it; sooner: recordings that get an earlier date, or
-    a part of them does; kept: recordings a hold or a restriction keeps; seal: stands for exactly this list."""
+    a part of them does; kept: recordings a hold or a restriction keeps; contacts: people whose name and address go at
+    once; seal: stands for exactly this list."""
 
     at_once: tuple[Going, ...]
     sooner: int
     kept: int
     seal: str
+    contacts: int = 0
 
     @property
     def recordings(self) -> int:
@@ -110,7 +113,11 @@ async def preview(db: Db, change: Change, now: datetime) -> Preview:
         if line.recordings or line.notes or line.answers or line.parts:
             lines.append(line)
             seal.update(repr((session.id, [one.id for one in going], parts, line.notes, line.answers)).encode())
-    return Preview(at_once=tuple(lines), sooner=sooner, kept=kept, seal=seal.hexdigest()[:32])
+    contacts: set[UUID] = set()
+    if change.of_account and Kind.CONTACT in change.periods:
+        contacts = await contacts_due(db, now, change.periods[Kind.CONTACT]) - await contacts_due(db, now)
+        seal.update(repr(sorted(map(str, contacts))).encode())
+    return Preview(at_once=tuple(lines), sooner=sooner, kept=kept, seal=seal.hexdigest()[:32], contacts=len(contacts))
 
 
 def _dates(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.accounts.models import Account, Role, Scope
+from app.invitations.models import Invitation
 from app.participants.models import Participant
 from app.privacy.models import Erasure, ErasureReason, SessionDue
 from app.privacy.overdue import overdue
@@ -270,7 +271,8 @@ async def test_j4_21_names_and_addresses_go_once_nothing_else_is_kept(world: Wor
 
 
 async def test_j4_21_names_and_addresses_stay_before_their_date_and_without_one(world: World):
-    await set_days(world, "/retention/account", "", contact="30")
+    listed = await set_days(world, "/retention/account", "", contact="30")
+    assert "Nothing would be erased now" in listed
     assert await sweep(world.wiring, datetime.now(UTC) + timedelta(days=29)) == 0
     await set_days(world, "/retention/account", "", contact="")
     assert await sweep(world.wiring, datetime.now(UTC) + timedelta(days=3000)) == 0
@@ -287,3 +289,13 @@ async def test_j4_21_an_unfinished_recording_loses_its_kind_too(world: World):
         assert await sweep(world.wiring, datetime.now(UTC)) >= 1
         assert len(await world.rows(world.lab, Erasure)) == number + 1
     assert recording_ref((await world.rows(world.lab, Recording))[0]) == ref
+
+
+async def test_j4_21_names_and_addresses_that_would_go_are_counted_first(world: World):
+    then = datetime.now(UTC) - timedelta(days=90)
+    for guest in (world.anna, world.ben):
+        await world.change(world.lab, Participant, guest.person, created_at=then)
+        await world.change(world.lab, Invitation, guest.invitation, created_at=then, expires_at=then)
+    listed = await set_days(world, "/retention/account", "", contact="60")
+    assert "names and addresses of 2 people go now" in listed
+    assert await sweep(world.wiring, datetime.now(UTC)) == 2
