@@ -34,7 +34,7 @@ from app.security import ANY_ORIGIN
 from app.sessions.listing import recordings_of_session
 from app.sessions.models import SessionState
 from app.sessions.next_step import next_step
-from app.sessions.service import find_session
+from app.sessions.service import find_session, session_with_study
 from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
@@ -105,8 +105,7 @@ async def _session_page(
     form: Form,
     status: int = 200,
 ) -> Template:
-    row = await find_session(db, session)
-    study = await find_study(db, row.study_id)
+    row, study = await session_with_study(db, session)
     guests = await guests_of(db, wiring.columns, await invitations_of_session(db, session=session))
     names = {PersonId(guest.person): guest.name for guest in guests} | await member_names(db, wiring.columns)
     shown = [guest for guest in guests if guest.state != "erased"]

@@ -29,8 +29,7 @@ from app.pages import page
 from app.sessions.again import try_again
 from app.sessions.notes import notes_of_session
 from app.sessions.purposes import PURPOSE_WORDS, Asked, read_purpose
-from app.sessions.service import find_session
-from app.studies.service import find_study
+from app.sessions.service import session_with_study
 from app.wiring import Wiring
 from recordings.playback import View
 
@@ -40,9 +39,8 @@ REVIEWERS = (Role.OWNER, Role.RESEARCHER)
 @get("/sessions/{session:uuid}/review")
 async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login: Login, session: UUID) -> Template:
     member = require_member(login, *REVIEWERS)
-    row = await find_session(db, session)
+    row, study = await session_with_study(db, session)
     await note_read(db, member, Action.SESSION_REVIEWED, f"session:{session}")
-    study = await find_study(db, row.study_id)
     look = await look_at(db, wiring, session)
     shown = await review(db, wiring, row, study, look.names)
     notes = await notes_of_session(db, wiring.columns, session=row, study=study)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -132,7 +132,7 @@ async def written(db: Db, wiring: Wiring, *, recording: UUID, speaker: PersonId 
     """Everything of one transcript; speaker: as readable_recording takes it. Raises NotThere, NotReadable."""
     row, past = await readable_recording(db, recording, speaker)
     shown = {row.id: past}
-    transcript = (await _transcripts_of(db, await _tracks_of(db, shown), shown)).get(row.id)
+    transcript = _ready(await _transcripts_of(db, shown), await _tracks_of(db, shown), shown).get(row.id)
     text = await _read(wiring, row, transcript)
     if transcript is None or text is None:
         raise NotThere("There is no transcript of this recording.")
@@ -160,7 +160,8 @@ async def review(
     zero = min((row.recorded_at for row in rows if row.recorded_at), default=None)
     shown = {row.id: past_kinds(row, session, study, now) for row in rows}
     tracks = await _tracks_of(db, shown)
-    transcripts = await _transcripts_of(db, tracks, shown)
+    found_words = await _transcripts_of(db, shown)
+    transcripts = _ready(found_words, tracks, shown)
     speakers = {transcripts[row.id].id: PersonId(row.person_id) for row in rows if row.id in transcripts}
     corrections = await corrections_of(db, wiring.columns, speakers)
     if names is None:
@@ -181,7 +182,7 @@ async def review(
         duration_ms=max((r.offset_ms + r.duration_ms for r in recordings), default=0),
         recordings=tuple(recordings),
         lines=in_time(lines),
-        transcripts_pending=await _transcripts_pending(db, [row.id for row in rows]),
+        transcripts_pending=any(one.state in _PENDING for one in found_words),
     )
 
 
@@ -268,19 +269,29 @@ async def _tracks_of(db: Db, recordings: Mapping[UUID, frozenset[Kind]]) -> Mapp
     return by_recording
 
 
-async def _transcripts_of(
-    db: Db, tracks: Mapping[UUID, Sequence[Track]], recordings: Mapping[UUID, frozenset[Kind]]
+_PENDING = (TranscriptState.WAITING, TranscriptState.RUNNING)
+
+
+async def _transcripts_of(db: Db, recordings: Collection[UUID]) -> Sequence[Transcript]:
+    """Finished ones, and those being written."""
+    states = (TranscriptState.READY, *_PENDING)
+    found = select(Transcript).where(Transcript.recording_id.in_(recordings), Transcript.state.in_(states))
+    return (await db.scalars(found)).all()
+
+
+def _ready(
+    found: Iterable[Transcript], tracks: Mapping[UUID, Sequence[Track]], recordings: Mapping[UUID, frozenset[Kind]]
 ) -> dict[UUID, Transcript]:
     """Finished transcripts by recording, while the voice they were heard from may still be played."""
-    found = await db.scalars(
-        select(Transcript).where(
-            Transcript.recording_id.in_([one for one in tracks if Kind.TRANSCRIPT not in recordings[one]]),
-            Transcript.track_id.in_([track.id for those in tracks.values() for track in those]),
-            Transcript.state == TranscriptState.READY,
-            Transcript.object_key.is_not(None),
-        )
-    )
-    return {transcript.recording_id: transcript for transcript in found}
+    voices = {track.id for those in tracks.values() for track in those}
+    return {
+        one.recording_id: one
+        for one in found
+        if one.state == TranscriptState.READY
+        and one.object_key is not None
+        and one.track_id in voices
+        and Kind.TRANSCRIPT not in recordings[one.recording_id]
+    }
 
 
 async def _read(wiring: Wiring, row: Recording, transcript: Transcript | None) -> TranscriptText | None:
@@ -293,11 +304,3 @@ async def _read(wiring: Wiring, row: Recording, transcript: Transcript | None) -
         )
     except (KeyDestroyed, ObjectMissing):
         return None
-
-
-async def _transcripts_pending(db: Db, recordings: Sequence[UUID]) -> bool:
-    waiting = select(Transcript.id).where(
-        Transcript.recording_id.in_(recordings),
-        Transcript.state.in_((TranscriptState.WAITING, TranscriptState.RUNNING)),
-    )
-    return await db.scalar(waiting.limit(1)) is not None

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
-from app.database import Db, now_in
+from app.database import Columns, Db, now_in
 from app.language import N_, _, gettext
 from app.sessions.again import Failed, what_failed
 from app.sessions.models import (
@@ -101,10 +101,10 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
         )
     ).all()
     ids = [row.id for row in rows]
-    tracks: dict[UUID, list[Track]] = {}
-    for track in await db.scalars(select(Track).where(Track.recording_id.in_(ids)).order_by(Track.created_at)):
+    tracks: dict[UUID, list[Columns]] = {}
+    for track in await db.execute(select(*_OF_TRACK).where(Track.recording_id.in_(ids)).order_by(Track.created_at)):
         tracks.setdefault(track.recording_id, []).append(track)
-    found = await db.scalars(select(Transcript).where(Transcript.recording_id.in_(ids)))
+    found = await db.execute(select(*_OF_TRANSCRIPT).where(Transcript.recording_id.in_(ids)))
     transcripts = {transcript.recording_id: transcript for transcript in found}
     now = await now_in(db)
     lines = tuple(
@@ -120,6 +120,19 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
         for row in rows
     )
     return Listing(session=session.id, lines=lines, live=session.state == SessionState.LIVE)
+
+
+_OF_TRACK = (Track.recording_id, Track.kind, Track.frames, Track.bytes, Track.erased_at)
+_OF_TRANSCRIPT = (
+    Transcript.recording_id,
+    Transcript.state,
+    Transcript.failure_reason,
+    Transcript.progress,
+    Transcript.began_at,
+    Transcript.coverage,
+    Transcript.words,
+)
+"""Columns, not rows of the mapping: a session of many has hundreds."""
 
 
 async def recordings_of_person(
@@ -169,8 +182,8 @@ def _line(
     session: Session,
     study: Study,
     name: str,
-    tracks: Sequence[Track],
-    transcript: Transcript | None,
+    tracks: Sequence[Track | Columns],
+    transcript: Transcript | Columns | None,
     now: datetime,
 ) -> RecordingLine:
     facts = recording_facts(row, session)
@@ -212,7 +225,7 @@ def _sooner(
     row: Recording,
     session: Session,
     study: Study,
-    tracks: Sequence[Track],
+    tracks: Sequence[Track | Columns],
     transcript: TranscriptState | None,
     now: datetime,
 ) -> tuple[tuple[str, datetime], ...]:

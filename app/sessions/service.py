@@ -102,6 +102,15 @@ async def find_session(db: Db, session: UUID) -> Session:
     return row
 
 
+async def session_with_study(db: Db, session: UUID) -> tuple[Session, Study]:
+    """Both in one question. Raises NotThere."""
+    of_study = select(Session, Study).join(Study, Study.id == Session.study_id).where(Session.id == session)
+    found = (await db.execute(of_study)).tuples().first()
+    if found is None:
+        raise NotThere
+    return found
+
+
 async def open_room(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
     """People may come in from now on. Raises NotNow."""
     row = await _step(db, session, Step.OPEN, by)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from math import ceil, floor
 
+from app.database import Columns
 from app.decisions import Decision
 from app.language import N_, _, gettext, ngettext
 from app.sessions.models import Recording, RecordingState, Transcript, TranscriptState
@@ -47,7 +48,7 @@ def missing_words(kinds: Collection[str]) -> tuple[str, ...]:
     return tuple(gettext(MISSING_WORDS[kind]) for kind in kinds if kind in MISSING_WORDS)
 
 
-def transcript_words(transcript: Transcript | None, now: datetime) -> str:
+def transcript_words(transcript: Transcript | Columns | None, now: datetime) -> str:
     """ "" when none was asked for."""
     if transcript is None:
         return ""
