@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -24,8 +25,9 @@ from app.audit_heads import (
 from app.database import Database, Db
 from recordings.model import AccountId
 from tests.fixtures.web import Cast
+from tests.hostile import trial
 
-SEED = 20261122
+SEED = int(os.environ.get("TRIAL_SEED", "20261122"))
 TAMPERINGS = 1000
 EVENTS = 12
 
@@ -137,6 +139,7 @@ async def test_a_thousand_random_tamperings_are_found(database: Database, superu
             await db.rollback()
     finally:
         await almighty.close()
+    trial.note("audit tamperings", seed=SEED, tamperings=TAMPERINGS, missed=len(missed), forged_alone=forged_alone)
     assert missed == [], f"seed {SEED}"
     assert forged_alone > 150, "a chain alone does not see these"
 

@@ -118,7 +118,7 @@ class Arena:
         """Invited and registered, with these consents given on the consent page."""
         person = await self.stage.participant(name)
         self._cookies[person] = as_(self.stage, await self.stage.cookie(participant=person))
-        self.oracle.settling = [self.oracle.now.changed(person)]
+        self.oracle.settling = [wills.changed(person) for wills in self.oracle.settling]
         for kind in kinds:
             await self.agree(person, kind)
         if admitted:
@@ -162,8 +162,7 @@ class Arena:
         """The connection breaks."""
         if line := self.media.lines.pop(person, None):
             line.end(peer.Ended.LOST)
-        self.oracle.settling.append(self.oracle.now.changed(person, lines=frozenset()))
-        self.oracle.settle()
+        self.oracle.settling = [wills.changed(person, lines=frozenset()) for wills in self.oracle.settling]
 
     async def new_text(self, words: str) -> None:
         """The study asks for something else: nobody has agreed to that. Pushed with the next round."""
@@ -237,7 +236,7 @@ class Arena:
             await asyncio.sleep(0.001)
         answer = task.result()
         assert answer.status_code < 500, answer.text
-        if not self.wire.cut:
+        if answer.is_success and not self.wire.cut:  # what was refused is not pushed
             self.oracle.settle()
         return answer
 
