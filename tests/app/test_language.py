@@ -32,6 +32,7 @@ MEMBERS_ONLY = (
     "app/backup.py",
     "app/library/",
     "app/studies/",
+    "app/invitations/guests.py",
     "app/invitations/invite_list.py",
     "app/invitations/list_routes.py",
     "app/invitations/people_list.py",
