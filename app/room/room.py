@@ -14,6 +14,7 @@ from uuid import UUID
 from app.decisions import ALLOWED, Decision, refused
 from app.language import N_
 from app.room.node_messages import Permission
+from app.room.sdp import split
 from app.sessions.models import SessionState
 from app.sessions.policy import JoinFacts, Switch, allowed_kinds, consented_tracks, may_join, may_publish
 from app.studies.models import ConsentKind
@@ -22,7 +23,7 @@ from recordings.model import STREAM_TRACKS, AccountId, PersonId, RecordingId, Se
 OBSERVER = "observer"
 PARTICIPANT = "participant"
 
-_MEDIA = re.compile(r"^m=(audio|video) (\d+) ", re.MULTILINE)
+_MEDIA = re.compile(r"m=(audio|video) (\d+) ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,9 +122,15 @@ def may_see(facts: RoomFacts, viewer: Person, publisher: Person | None) -> Decis
 
 
 def offered_kinds(sdp: str, stream: StreamKind) -> frozenset[TrackKind]:
-    """What an offer wants to send, by its media lines (RFC 8866 §5.14; port 0 is a line switched off)."""
+    """What an offer wants to send, by its media lines (RFC 8866 §5.14). Port 0 is a line switched off, unless it only
+    says that it shares the port of another (bundle-only, RFC 9143 §6), as Firefox does."""
     video, sound = STREAM_TRACKS[stream]
-    return frozenset(video if media == "video" else sound for media, port in _MEDIA.findall(sdp) if port != "0")
+    kinds = set()
+    for lines in split(sdp)[1]:
+        found = _MEDIA.match(lines[0])
+        if found and (found[2] != "0" or "a=bundle-only" in lines):
+            kinds.add(video if found[1] == "video" else sound)
+    return frozenset(kinds)
 
 
 def permission(facts: RoomFacts) -> Permission:

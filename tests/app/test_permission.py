@@ -216,7 +216,14 @@ def test_media_lines_switched_off_are_not_offered() -> None:
     sdp = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nm=video 0 UDP/TLS/RTP/SAVPF 96\r\nm=application 9 x\r\n"
     assert offered_kinds(sdp, StreamKind.CAMERA) == {TrackKind.VOICE}
     assert offered_kinds(sdp, StreamKind.SCREEN) == {TrackKind.SCREEN_SOUND}
-    assert offered_kinds("no sdp at all", StreamKind.CAMERA) == frozenset()
+    for none in ("no sdp at all", "", "m=video", "v=0\r\nm=video x RTP\r\n"):
+        assert offered_kinds(none, StreamKind.CAMERA) == frozenset()
+
+
+def test_media_lines_that_share_the_port_of_another_are_offered() -> None:
+    """Firefox writes 0 there with max-bundle (RFC 9143 §6)."""
+    sdp = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nm=video 0 UDP/TLS/RTP/SAVPF 96\r\na=bundle-only\r\n"
+    assert offered_kinds(sdp, StreamKind.CAMERA) == {TrackKind.CAMERA, TrackKind.VOICE}
 
 
 async def test_rows_become_facts_and_a_withdrawn_track_never_comes_back(database: Database, tmp_path: Path) -> None:
