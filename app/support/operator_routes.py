@@ -61,10 +61,10 @@ async def grant_to_other(request: AnyRequest, db: Db, wiring: Wiring, support: U
     """As the second operator."""
     operator = await require_operator(request, db, wiring)
     form = await read_form(request)
+    await enter_to_answer(db, operator=operator, request=support)
     minutes = read_minutes(form)
     if minutes is None:
         return await _page(request, db, wiring, operator, form, status=422)
-    await enter_to_answer(db, operator=operator, request=support)
     await grant(db, wiring, request=support, minutes=minutes, by=operator.actor)
     return Redirect("/support", status_code=303)
 

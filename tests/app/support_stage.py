@@ -12,7 +12,7 @@ import httpx
 from sqlalchemy import select
 
 from app.mail.models import OutgoingMail
-from app.mail.service import open_mail
+from app.mail.service import MailContent, open_mail
 from app.sealed_columns import PLATFORM
 from app.support.models import SupportRequest
 from app.support.operators import AlreadyOperator, add_operator
@@ -47,18 +47,23 @@ class OperatorAtWork:
 
     async def follow_link(self) -> httpx.Response:
         """Asks for a link, and uses the one that was mailed."""
+        return await self.post(await self.link())
+
+    async def link(self) -> str:
         assert (await self.post("/support/sign-in", {"email": self.email})).status_code == 200
-        async with self.wiring.database.transaction(PLATFORM) as db:
-            rows = await db.scalars(
-                select(OutgoingMail)
-                .where(OutgoingMail.template == "operator_sign_in")
-                .order_by(OutgoingMail.created_at.desc())
-            )
-            mails = [open_mail(self.wiring.columns, row) for row in rows]
-        text = next(mail.text for mail in mails if mail and mail.to == self.email)
-        link = re.search(r"/support/sign-in/[\w-]+", text)
+        link = re.search(r"/support/sign-in/[\w-]+", (await self._mails("operator_sign_in"))[-1].text)
         assert link is not None
-        return await self.post(link[0])
+        return link[0]
+
+    async def mailed(self, template: str) -> list[str]:
+        """Subjects of the mails to this operator, in order."""
+        return [mail.subject for mail in await self._mails(template)]
+
+    async def _mails(self, template: str) -> list[MailContent]:
+        async with self.wiring.database.transaction(PLATFORM) as db:
+            found = select(OutgoingMail).where(OutgoingMail.template == template).order_by(OutgoingMail.created_at)
+            mails = [open_mail(self.wiring.columns, row) for row in await db.scalars(found)]
+        return [mail for mail in mails if mail is not None and mail.to == self.email]
 
     async def show_passkey(self) -> httpx.Response:
         """Makes the first one, shows it from then on."""

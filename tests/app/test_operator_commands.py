@@ -33,6 +33,21 @@ def account(run: Run, name: str, owner: str) -> None:
     assert made.exit_code == 0, made.output
 
 
+def operators(run: Run) -> None:
+    """Added, listed and removed again; what was said of them is in the platform's own log."""
+    words = ("operator", "add", "omar@platform.example", "--name", "Omar")
+    added = run(*words)
+    assert added.exit_code == 0 and added.output.rstrip().endswith("/support/sign-in"), added.output
+    again, wrong = run(*words), run("operator", "add", "omar", "--name", "Omar")
+    assert again.exit_code == 1 and "belongs to an operator already" in again.output
+    assert wrong.exit_code == 2 and "does not look like an e-mail address" in wrong.output
+    assert "Omar  omar@platform.example  0 passkeys" in run("operator", "list").output
+    assert run("operator", "remove", "omar@platform.example").exit_code == 0
+    assert run("operator", "list").output == "There is no operator.\n"
+    assert run("operator", "remove", "omar@platform.example").exit_code == 1
+    assert "of 2 accounts" in run("audit", "verify").output
+
+
 def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     server.start()
@@ -57,6 +72,7 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         shown = run("erasure", "scan", "-", typed="nobody at all\nKitchen lab\n")
         assert shown.exit_code == 1 and "table public.account: canary 2 as plain" in shown.output
         assert "Kitchen lab" not in shown.output  # an operator's terminal and logs need not repeat it
+        operators(run)
         assert run("erasure", "orphans").output == "0 stand alone.\n"
         (data_dir / "objects" / "elsewhere").mkdir(parents=True)
         (data_dir / "objects" / "elsewhere" / "made").write_bytes(b"12345")
@@ -68,7 +84,7 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
             superuser.execute("UPDATE audit_event SET subject = subject || 'x' WHERE facts IS NOT NULL")
             superuser.execute("ALTER TABLE audit_event ENABLE TRIGGER USER")
         broken = run("audit", "verify")
-        assert broken.exit_code == 1 and broken.output.count("at event 1") == 2 and broken.output.count("\n") == 1
+        assert broken.exit_code == 1 and broken.output.count("at event 1") == 3 and broken.output.count("\n") == 1
         refused = run("restore", str(file))
         assert refused.exit_code == 1 and "Another Junier" in refused.output
     finally:

@@ -22,7 +22,9 @@ from app.participants.models import AddressChange, DataCode
 from app.privacy.models import DataRequest, RequestKind
 from app.sessions.models import Note, Recording, RecordingState, Transcript
 from app.studies.models import Question
+from app.support.models import SupportRequest
 from app.tokens import token_hash
+from tests.app.support_stage import OperatorAtWork
 from tests.fixtures.authenticator import Authenticator
 from tests.promises.sources import Listener
 from tests.promises.test_j4_access import pages
@@ -34,6 +36,11 @@ WITHOUT: Mapping[str, str] = {
     "POST /sign-in": "nobody is known yet, and the answer is the same for everybody; using the link is logged",
     "POST /sign-in/passkey/challenge": "nobody is known yet; signing in with the answer is logged",
     "POST /passkeys/challenge": "something to sign, which ends by itself; adding the passkey is logged",
+    "POST /support/sign-in": "as POST /sign-in; what operators do to sign in is in the platform's own log",
+    "POST /support/sign-in/{token}": "in the platform's own log (tests/app/test_support_operators.py)",
+    "POST /support/sign-out": "in the platform's own log",
+    "POST /support/passkey/challenge": "something to sign, which ends by itself",
+    "POST /support/passkey": "in the platform's own log",
     "POST /language": "a choice of how pages read",
     "POST /studies/{study}/questions/{question}/move": "the order of questions; what they ask is logged",
     "POST /whip": "the take says who published what, when and where; starting to record is logged",
@@ -113,6 +120,7 @@ async def test_j4_09_every_change_leaves_a_line(world: World) -> None:
         live,
         afterwards,
         corrected,
+        support,
         erased_by_the_owner,
         requests,
         erasing,
@@ -281,6 +289,29 @@ async def corrected(story: Story) -> None:
     known = token_hash("123456", f"address-code:{world.anna.person}")
     await world.change(world.lab, AddressChange, change.id, code_hash=known)
     await story.call(guest, "POST /my-data/address/confirm", {"code": "123456"})
+
+
+async def support(story: Story) -> None:
+    """Two operators and the owner: a grant of the second operator is given back, one of the owner's is ended."""
+    world, owner = story.world, await story.world.member(story.world.lab)
+    at_work = []
+    for name in ("Omar", "Oda"):
+        browser = world.browser()
+        at_work.append(browser)
+        await OperatorAtWork(world.wiring, browser.http, name, f"{name.lower()}@platform.example").sign_in()
+    omar, oda = at_work
+    form = {"account": str(world.lab.account), "kind": "session", "object": str(world.lab.session)}
+    await story.call(owner, "POST /support-access/second-operator", {"second_operator": "yes"})
+    for browser, steps in (
+        (oda, ("POST /support/requests/{support}/refuse",)),
+        (oda, ("POST /support/requests/{support}/grant", "POST /support/grants/{support}/end")),
+        (owner, ("POST /support-access/{support}/refuse",)),
+        (owner, ("POST /support-access/{support}/grant", "POST /support-access/{support}/revoke")),
+    ):
+        await story.call(omar, "POST /support/requests", form | {"reason": "Ticket 17: no picture."})
+        story.ids["support"] = await story.newest(SupportRequest, order=SupportRequest.asked_at)
+        for step in steps:
+            await story.call(omar if step.endswith("/end") else browser, step, {"minutes": "15"})
 
 
 async def erased_by_the_owner(story: Story) -> None:

@@ -25,13 +25,15 @@ from app.sessions.models import Recording
 from app.sessions.notes import write_note
 from app.studies.models import QuestionKind
 from app.studies.questions import QuestionInput, add_question
+from app.support.models import Operator, SupportRequest
 from recordings.model import RecordingRef
+from tests.app.support_stage import OperatorAtWork
 from tests.promises.world import World, answer_after_the_session
 
 OPEN_TO_ALL = {"/", "/health", "/promises", "/data-map", "/.well-known/security.txt", "/schema"}
-OPEN_TO_ALL |= {"/sign-in", "/sign-out", "/signed-out"}
-"""Show nothing of any account (/ sends strangers to the sign-in page)."""
-BY_SECRET = ("/sign-in/", "/i/", "/unsubscribe/", "/receipt/", "/static/", "/outbox")
+OPEN_TO_ALL |= {"/sign-in", "/sign-out", "/signed-out", "/support", "/support/sign-in", "/support/sign-out"}
+"""Show nothing of any account (/ and /support send strangers to a sign-in page)."""
+BY_SECRET = ("/sign-in/", "/support/sign-in/", "/i/", "/unsubscribe/", "/receipt/", "/static/", "/outbox")
 """Opened by an unguessable link, static files, and the outbox that exists in development only."""
 
 
@@ -80,7 +82,13 @@ async def addresses(world: World) -> list[tuple[str, str]]:
             account_id=world.lab.account, member_id=owner, credential_hash=b"-", credential_id=b"-", public_key=b"-",
             sign_count=0, name=columns.seal(world.lab.account, owner, "passkey.name", "Laptop"),
         )  # fmt: skip
-        db.add(passkey)
+        support = SupportRequest(
+            account_id=world.lab.account, operator_id=uuid4(), operator_name=b"-", object_kind="recording",
+            object_id=ref.recording, reason=b"-",
+        )  # fmt: skip
+        support.operator_name = columns.seal(world.lab.account, None, "support.operator", "Oda")
+        support.reason = columns.seal(world.lab.account, None, "support.reason", "Ticket 1")
+        db.add_all([passkey, support])
     await world.member_cookie(world.lab)
     [login, *_] = await world.rows(world.lab, Login)
     ids = {
@@ -103,6 +111,7 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "question": question.id,
         "passkey": passkey.id,
         "other": login.id,
+        "support": support.id,
     }
     found = []
     for method, path in pages(world.app):
@@ -139,7 +148,8 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
     wrong = {}
     for method, path in await addresses(world):
         ours = [str(i) for i in (world.lab.study, world.lab.session)] + re.findall(r"/recordings/([0-9a-f-]{36})", path)
-        by_their_id = any(part in path for part in ("/erasures/", "/requests/", "/passkeys/", "/logins/"))
+        theirs = ("/erasures/", "/requests/", "/passkeys/", "/logins/", "/support-access/")
+        by_their_id = any(part in path for part in theirs)
         named = [one for one in UUIDS.findall(path) if one in ours or by_their_id]
         if not named:
             continue
@@ -152,7 +162,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
 
 async def test_j4_08_participants_reach_no_page_of_the_account(world: World):
     for_members = ("/studies", "/sessions", "/recordings", "/erasures", "/requests", "/retention", "/holds")
-    for_members += ("/members", "/agreement", "/passkeys", "/logins")
+    for_members += ("/members", "/agreement", "/passkeys", "/logins", "/support-access", "/support/")
     found = [(m, p) for m, p in await addresses(world) if p.startswith(for_members)]
     assert len(found) > 12
     for browser in (await world.guest(world.anna), await world.guest(world.anna, Scope.ROOM)):
@@ -239,24 +249,119 @@ async def test_j4_08_a_download_asks_what_it_is_for(world: World):
 
 
 async def test_j4_09_there_is_no_way_in_for_support(world: World):
-    """No role above the accounts, no login without one, and no page for staff."""
+    """No role above the accounts, and no page for operators but those that a grant stands before."""
     assert set(Role) == {"owner", "researcher", "observer"}
-    assert not [path for _, path in pages(world.app) if re.search(r"support|admin|staff|operator", path)]
+    found = [path for _, path in pages(world.app) if re.search(r"support|admin|staff|operator", path)]
+    assert {path for path in found if not path.startswith(("/support", "/support-access"))} == set()
     async with world.wiring.database.transaction() as db:  # as the application, with no account set
-        for model in (Participant, Recording, Login):
+        for model in (Participant, Recording, Login, Operator, SupportRequest):
             assert (await db.scalars(select(model))).all() == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="support access (a grant by the owner, one object, 60 minutes, every read in the log) is not built",
-)
-async def test_j4_09_support_asks_the_owner_grants_one_object_for_an_hour(world: World):
+async def an_operator(world: World) -> OperatorAtWork:
+    """Signed in, with a passkey shown."""
+    return await OperatorAtWork(world.wiring, world.browser().http).sign_in()
+
+
+async def granted(world: World, operator: OperatorAtWork, recording: UUID, minutes: int = 60) -> UUID:
+    """An open grant of the lab's owner for one recording."""
+    assert (await operator.ask(world.lab.account, "recording", recording)).status_code == 303
+    request = await operator.newest(world.lab.account)
     owner = await world.member(world.lab)
-    answer = await owner.http.get("/support")
-    assert answer.status_code == 200
-    assert {"support:grant:asked", "support:grant:given", "support:object:read"} <= set(Action)
+    answer = await world.post(owner, f"/support-access/{request}/grant", {"minutes": str(minutes)})
+    assert answer.status_code == 303
+    return request
+
+
+async def opened(world: World, grant: UUID, recording: UUID) -> list[str]:
+    """Every address that a grant opens for reading."""
+    paths = [path for method, path in pages(world.app) if method == "GET" and path.startswith("/support/grants/")]
+    assert len(paths) == 3
+    return [
+        re.sub(r"{(\w+)(?::\w+)?}", lambda m: str({"support": grant, "recording": recording}[m[1]]), path)
+        for path in paths
+    ]
+
+
+async def test_j4_09_an_operator_is_a_stranger_to_every_page_with_and_without_a_grant(world: World):
+    found = [(m, path) for m, path in await addresses(world) if not path.startswith("/support/grants/")]
+    [ref] = await world.rows(world.lab, Recording)
+    stranger, operator = world.browser(), await an_operator(world)
+    at_work = world.browser()
+    at_work.http.cookies = operator.http.cookies
+    for grant in (None, await granted(world, operator, ref.id)):
+        wrong = {}
+        for method, path in found:
+            got, expected = await ask(at_work, method, path), await ask(stranger, method, path)
+            theirs = path in ("/support/passkey", "/support/passkey/challenge", "/support/requests")
+            if got != expected and not theirs:
+                wrong[f"{method} {path}"] = (got, expected)
+        assert wrong == {}, grant
+    assert (await operator.get("/support")).status_code == 200  # still signed in: that was no accident
+
+
+async def test_j4_09_a_grant_opens_its_pages_for_its_operator_and_nobody_else(world: World):
+    ref = (await world.transcribed(world.anna)).recording_id
+    operator = await an_operator(world)
+    grant = await granted(world, operator, ref)
+    paths = await opened(world, grant, ref)
+    cast = {role: await world.member(world.lab, role) for role in Role}
+    others = [
+        *cast.values(),
+        await world.member(world.other),
+        await world.guest(world.anna),
+        await world.guest(world.anna, Scope.ROOM),
+        await world.guest(world.ben),
+        world.browser(),
+    ]
+    for path in paths:
+        assert {await ask(browser, "GET", path) for browser in others} == {404}, path
+        assert (await operator.get(path)).status_code == 200, path
+    for path in await opened(world, grant, uuid4()) + await opened(world, uuid4(), ref):
+        if path != f"/support/grants/{grant}":
+            assert (await operator.get(path)).status_code == 404, path
+    await world.change(world.lab, SupportRequest, grant, ends_at=datetime.now(UTC) - timedelta(seconds=1))
+    for path in paths:
+        assert (await operator.get(path)).status_code == 404, path
+
+
+async def test_j4_09_support_asks_the_owner_grants_one_object_for_an_hour(world: World):
+    ref = await recorded(world)
+    operator, owner = await an_operator(world), await world.member(world.lab)
+    assert (await operator.ask(world.lab.account, "recording", ref.recording)).status_code == 303
+    request = await operator.newest(world.lab.account)
+    for minutes in (0, 61, 90, 24 * 60):
+        answer = await world.post(owner, f"/support-access/{request}/grant", {"minutes": str(minutes)})
+        assert answer.status_code == 422, minutes
+    media = f"/support/grants/{request}/recordings/{ref.recording}/media"
+    assert (await operator.get(media)).status_code == 404
+    answer = await world.post(owner, f"/support-access/{request}/grant", {"minutes": "60"})
+    assert answer.status_code == 303
+    assert (await operator.get(media, Range="bytes=0-99")).status_code == 206
+    [row] = await world.rows(world.lab, SupportRequest)
+    assert row.ends_at - row.answered_at == timedelta(hours=1)
+    events = await world.rows(world.lab, AuditEvent, AuditEvent.action.startswith("support:"), order=AuditEvent.number)
+    assert [event.action for event in events] == ["support:grant:asked", "support:grant:given", "support:object:read"]
+    assert events[-1].subject == f"recording:{ref.recording}" and events[-1].facts["grant"] == str(request)
+    told = [mail.subject for mail in await world.mails(world.lab, person=world.lab.owner)]
+    assert len([subject for subject in told if "the platform asks" in subject or "support access" in subject]) == 3
+    await world.change(world.lab, SupportRequest, request, ends_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert (await operator.get(media, Range="bytes=100-199")).status_code == 404
+
+
+async def test_j4_09_no_grant_deletes_changes_or_hides_a_line_of_the_log(world: World):
+    ref = await recorded(world)
+    operator = await an_operator(world)
+    grant = await granted(world, operator, ref.recording)
+    await operator.get(f"/support/grants/{grant}")
+    before = len(await world.rows(world.lab, AuditEvent))
+    for path in await opened(world, grant, ref.recording):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            answer = await operator.http.request(method, path, headers={"Origin": world.settings.origin})
+            assert answer.status_code == 405, (method, path)
+    assert len(await world.rows(world.lab, AuditEvent)) == before
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        assert (await verify(db, world.lab.account)).intact
 
 
 async def test_j4_09_the_log_of_reads_can_neither_be_edited_nor_cut(world: World, superuser_url: str, owner_url: str):

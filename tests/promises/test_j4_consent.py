@@ -37,6 +37,7 @@ SEALED = {
     "answer.value", "member.name", "member.email", "note.text", "outgoing_mail.content", "recording.held_words",
     "data_request.words", "data_request.answer", "participant.name", "participant.email",
     "study.contact_name", "study.contact_email",
+    "operator.name", "operator.email", "support_request.operator_name", "support_request.reason",
 }  # fmt: skip
 """What is collected of people in the database: name, address, mails to them, what they answer, and notes of members
 about a session; always sealed, under a key of theirs or, for notes, the account's."""
@@ -45,6 +46,8 @@ KEYED = {
     "invitation.token_hash", "invitation.unsubscribe_hash", "login.token_hash", "sign_in_link.token_hash",
     "data_code.code_hash", "address_change.code_hash",
     "passkey.credential_hash", "passkey.credential_id", "passkey.public_key", "passkey_challenge.challenge_hash",
+    "operator.email_index", "operator_link.token_hash", "operator_login.token_hash", "operator_login.challenge_hash",
+    "operator_passkey.credential_hash", "operator_passkey.credential_id", "operator_passkey.public_key",
     "consent.text_hash", "audit_event.hash", "audit_event.previous_hash",
     "rate.key",
     "certificate.signature", "certificate.public_key",
@@ -63,7 +66,8 @@ TECHNICAL = {
     "presence.role", "question.highest_label", "question.kind", "question.lowest_label", "question.options",
     "question.prompt", "recording.failure_reason", "recording.gaps", "recording.held_reason", "recording.index_key",
     "recording.state", "recording.stream", "session.node", "session.recording", "session.state", "session.time_zone",
-    "session.title", "study.kinds", "study.language", "study.questions_words", "study.title", "take.node",
+    "session.title", "support_request.answered_by", "support_request.object_kind", "support_request.revoked_by",
+    "support_rule.set_by", "study.kinds", "study.language", "study.questions_words", "study.title", "take.node",
     "take.resource", "task_done.task", "track.kind", "transcript.failure_reason", "transcript.language",
     "transcript.model", "transcript.object_key", "transcript.state",
 }  # fmt: skip
