@@ -83,11 +83,10 @@ async def addresses(world: World) -> list[tuple[str, str]]:
             sign_count=0, name=columns.seal(world.lab.account, owner, "passkey.name", "Laptop"),
         )  # fmt: skip
         support = SupportRequest(
-            account_id=world.lab.account, operator_id=uuid4(), operator_name=b"-", object_kind="recording",
-            object_id=ref.recording, reason=b"-",
+            account_id=world.lab.account, operator_id=uuid4(), object_kind="recording", object_id=ref.recording,
+            operator_name=columns.seal(world.lab.account, None, "support.operator", "Oda"),
+            reason=columns.seal(world.lab.account, None, "support.reason", "Ticket 1"),
         )  # fmt: skip
-        support.operator_name = columns.seal(world.lab.account, None, "support.operator", "Oda")
-        support.reason = columns.seal(world.lab.account, None, "support.reason", "Ticket 1")
         db.add_all([passkey, support])
     await world.member_cookie(world.lab)
     [login, *_] = await world.rows(world.lab, Login)
@@ -148,8 +147,8 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
     wrong = {}
     for method, path in await addresses(world):
         ours = [str(i) for i in (world.lab.study, world.lab.session)] + re.findall(r"/recordings/([0-9a-f-]{36})", path)
-        theirs = ("/erasures/", "/requests/", "/passkeys/", "/logins/", "/support-access/")
-        by_their_id = any(part in path for part in theirs)
+        by_id = ("/erasures/", "/requests/", "/passkeys/", "/logins/", "/support-access/")
+        by_their_id = any(part in path for part in by_id)
         named = [one for one in UUIDS.findall(path) if one in ours or by_their_id]
         if not named:
             continue
