@@ -46,7 +46,10 @@ async def _candidates(database: Database, now: datetime) -> dict[AccountId, list
     found: dict[AccountId, list[UUID]] = defaultdict(list)
     async with database.transaction() as db:
         values = {"now": now, "limit": LOOKED_AT}
-        for function in ("due_recordings(:now, :limit)", "due_parts(:now, :limit, true)"):
-            for account, one in await db.execute(text(f"SELECT * FROM {function}"), values):
+        for door in (
+            text("SELECT * FROM due_recordings(:now, :limit)"),
+            text("SELECT * FROM due_parts(:now, :limit, true)"),
+        ):
+            for account, one in await db.execute(door, values):
                 found[AccountId(account)].append(one)
     return found
