@@ -52,8 +52,8 @@ TRACK_OF = {ConsentKind.VIDEO: CAMERA, ConsentKind.AUDIO: VOICE}
 STEP_S = {CAMERA: 0.1, VOICE: 0.02}
 ON_ITS_WAY_S = 0.5
 """Media that passes at most while a click is answered; what it needs beyond that is the test's own slowness."""
-HELD = 12
-"""So many frames wait for a lost packet."""
+HELD = 45
+"""So many frames wait for a lost packet: longer than a click is on its way, so that some were sent before it."""
 PUSH_EVERY_S = 0.5
 """Whatever was lost on the way is pushed again after so long: a second in all."""
 _MARK = re.compile(rb"<[0-9a-f]{12}>")
@@ -252,7 +252,7 @@ class Arena:
         self.media.rooms.tick()
 
     def _frame(self, person: PersonId, line: Line, kind: TrackKind) -> None:
-        if self.chance.random() < 0.02:
+        if self.chance.random() < 0.01:
             self._held[person] = HELD
         held = self._held[person] = max(0, self._held.get(person, 0) - 1)
         mark, late = b"<%012x>" % len(self.oracle.sent), held > 0
