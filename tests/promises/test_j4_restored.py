@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -67,8 +67,14 @@ async def a_passkey(world: World, member: PersonId) -> Passkey:
 
 
 def login_of(world: World, member: PersonId) -> SignedIn:
+    """Just signed in."""
     return SignedIn(
-        login_id=uuid4(), account=world.lab.account, scope=Scope.MEMBER, member=member, role=Role.RESEARCHER
+        login_id=uuid4(),
+        account=world.lab.account,
+        scope=Scope.MEMBER,
+        member=member,
+        role=Role.RESEARCHER,
+        since=datetime.now(UTC),
     )
 
 
