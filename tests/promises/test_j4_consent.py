@@ -70,6 +70,8 @@ TECHNICAL = {
     "support_rule.set_by", "study.kinds", "study.language", "study.questions_words", "study.title", "take.node",
     "take.resource", "task_done.task", "track.kind", "transcript.failure_reason", "transcript.language",
     "transcript.model", "transcript.object_key", "transcript.state",
+    "account.periods", "study.periods", "session.periods", "participant.periods", "recording.periods",
+    "response.periods",
 }  # fmt: skip
 """Texts of the account itself, ids, states and reasons: nothing a participant gives us."""
 
