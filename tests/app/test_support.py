@@ -14,6 +14,7 @@ from app.audit import AuditEvent, verify
 from app.demo.browser import Browser
 from app.models import metadata
 from app.participants.models import Participant
+from app.restoring import begin_anew
 from app.sessions.models import Recording, Session
 from app.support.login import SignedInOperator
 from app.support.models import SupportRequest
@@ -314,6 +315,16 @@ async def test_what_cannot_be_logged_is_not_shown(world: World, superuser_url: s
         answer = await omar.get(path)
         assert answer.status_code == 500 and "webm" not in answer.headers["content-type"]
         assert str(ref.recording) not in answer.text
+
+
+async def test_a_restored_backup_brings_no_grant_and_no_operator_back_in(world: World, owner_url: str) -> None:
+    ref, omar = await recorded(world, world.anna), await operator(world)
+    grant = await granted(world, omar, world.lab, "recording", ref.recording)
+    begin_anew(owner_url)
+    assert (await omar.get("/support")).headers["location"] == "/support/sign-in"
+    await omar.sign_in()
+    assert (await omar.get(media(grant, ref.recording))).status_code == 404
+    assert "ended early" in (await omar.get("/support")).text
 
 
 async def test_no_mail_names_a_session_a_person_or_the_reason(world: World) -> None:
