@@ -58,6 +58,7 @@ MEMBERS_ONLY = (
     "app/static/js/review",
     "app/static/room/health",
     "app/static/room/member",
+    "app/support/",
     "app/templates/accounts/",
     "app/templates/counted.html",
     "app/templates/invitations/list.html",
@@ -75,6 +76,7 @@ MEMBERS_ONLY = (
     "app/templates/room/member.html",
     "app/templates/sessions/",
     "app/templates/studies/",
+    "app/templates/support/",
 )
 """Places that only members read. Whatever is marked anywhere else is a participant's text and needs its German."""
 

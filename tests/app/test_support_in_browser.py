@@ -21,6 +21,12 @@ pytestmark = pytest.mark.browser
 __all__ = ["chromium", "served", "wiring"]  # fixtures used here
 
 
+class OperatorsLook(Look):
+    """An operator has a cookie of their own, beside that of a member they may be, too."""
+
+    cookies = frozenset({"login", "operator"})
+
+
 async def test_an_operator_asks_and_the_owner_watches_over_it(
     cast: Cast, served: str, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -29,7 +35,7 @@ async def test_an_operator_asks_and_the_owner_watches_over_it(
         await add_operator(db, cast.wiring.columns, name="Omar", email="omar@platform.example")
     context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
     page = await context.new_page()
-    look = Look(page)
+    look = OperatorsLook(page)
     devices = await context.new_cdp_session(page)
     await devices.send("WebAuthn.enable")
     await devices.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
