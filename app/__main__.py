@@ -16,10 +16,11 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from uuid import UUID
 
 import click
 
+from app.account_commands import account
+from app.command_line import settings_here, told
 from app.operator_commands import audit, backup, certificate, erasure, operator, restore
 from app.settings import Settings, SettingsError
 
@@ -51,18 +52,18 @@ def serve() -> None:
     from app.third_parties import check_third_parties
     from app.wiring import place_of_store
 
-    settings = _settings()
+    settings = settings_here()
     _start_log(settings)
-    _told(lambda: place_of_store(settings))  # before anything is made or started
-    _told(lambda: check_third_parties(settings))
-    _told(lambda: parent.serve(settings, started=lambda urls, seconds: _say_ready(settings, urls, seconds)))
+    told(lambda: place_of_store(settings))  # before anything is made or started
+    told(lambda: check_third_parties(settings))
+    told(lambda: parent.serve(settings, started=lambda urls, seconds: _say_ready(settings, urls, seconds)))
 
 
 @cli.command()
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input closes.")
 def web(with_parent: bool) -> None:
     """Start the web process alone: pages, API and, unless JUNIER_WORKER_IN_WEB=false, the light worker."""
-    settings = _settings()
+    settings = settings_here()
     _start_log(settings)
     if with_parent:
         _end_with_parent()
@@ -103,7 +104,7 @@ def web(with_parent: bool) -> None:
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input closes.")
 def media(with_parent: bool) -> None:
     """Start a media process alone: receives, seals and stores the streams of its rooms."""
-    settings = _settings()
+    settings = settings_here()
     _start_log(settings)
     if with_parent:
         _end_with_parent()
@@ -111,7 +112,7 @@ def media(with_parent: bool) -> None:
 
     wiring = _wiring(settings)
     ports = _private(wiring)
-    _told(lambda: asyncio.run(_beside(run(wiring), wiring, *ports)))
+    told(lambda: asyncio.run(_beside(run(wiring), wiring, *ports)))
 
 
 @cli.command()
@@ -124,7 +125,7 @@ def media(with_parent: bool) -> None:
 @click.option("--until-idle", is_flag=True, help="Stop when no job is left.")
 def worker(queues: str, until_idle: bool) -> None:
     """Start a worker on any machine that reaches the database and the object store."""
-    settings = _settings()
+    settings = settings_here()
     _start_log(settings)
     chosen = [queue.strip() for queue in queues.split(",") if queue.strip()]
     from app.jobs import Queue
@@ -144,7 +145,7 @@ def migrate() -> None:
     from app.embedded import database_urls
     from app.migrations import run
 
-    settings = _settings()
+    settings = settings_here()
     if settings.database_url and not settings.migration_database_url:
         raise click.ClickException("Set MIGRATION_DATABASE_URL to the database as role junier_owner.")
 
@@ -152,7 +153,7 @@ def migrate() -> None:
         with database_urls(settings) as urls:
             return "brought to" if run.upgrade(urls.owner) else "already at"
 
-    click.echo(f"The database was {_told(upgrade)} revision {run.head()}.")
+    click.echo(f"The database was {told(upgrade)} revision {run.head()}.")
 
 
 @cli.command()
@@ -171,7 +172,7 @@ def doctor(as_json: bool) -> None:
     from app.findings import State
     from workers.whisper import model_place
 
-    settings = _settings()
+    settings = settings_here()
     findings = examine(settings, speech_model=lambda: model_place(settings.speech_model))
     if as_json:
         found = list(findings)
@@ -191,44 +192,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(1 if broken else 0)
 
 
-@cli.group()
-def account() -> None:
-    """Accounts: the customers of this installation."""
-
-
-@account.command("create")
-@click.option("--name", required=True, help='Name of the account, such as "User research, Example Ltd".')
-@click.option("--owner-name", required=True, help="First name and surname of its owner.")
-@click.option("--owner-email", required=True, help="E-mail address the owner signs in with.")
-def create(name: str, owner_name: str, owner_email: str) -> None:
-    """Create an account and its owner.
-
-    In development the owner's sign-in link is printed (it works once, for 10 minutes, while `junier serve` runs);
-    in production it is mailed.
-    """
-    from email_validator import EmailNotValidError, validate_email
-
-    settings = _settings()
-    try:
-        validate_email(owner_email, check_deliverability=False, test_environment=settings.development)
-    except EmailNotValidError as error:
-        raise click.BadParameter(str(error), param_hint="--owner-email") from None
-    link = _told(lambda: _with_database(settings, lambda wiring: _create(wiring, name, owner_name, owner_email)))
-    click.echo(f"Account {name} is there. Sign in as {owner_name}:")
-    click.echo(link or f"a link was mailed to {owner_email}")
-
-
-@account.command("let-in")
-@click.argument("account_id", type=click.UUID)
-def let_in(account_id: UUID) -> None:
-    """Let a mailed link be enough again for an account that asks for passkeys: its only owner has lost theirs.
-
-    Make sure first, in another way, who is asking. The account's audit log says that the platform did it.
-    """
-    click.echo(_told(lambda: _with_database(_settings(), lambda wiring: _let_in(wiring, account_id))))
-
-
-for command in (backup, restore, audit, erasure, certificate, operator):
+for command in (account, backup, restore, audit, erasure, certificate, operator):
     cli.add_command(command)
 
 
@@ -244,30 +208,6 @@ def demo(leave: bool, as_json: bool) -> None:
     from app.demo.run import run
 
     sys.exit(run(stay=not leave, as_json=as_json))
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_env()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
-
-
-def _told(action: Callable[[], _Result]) -> _Result:
-    """Faults the operator can mend become one sentence instead of a traceback."""
-    from app.embedded_place import EmbeddedError
-    from app.errors import JunierError
-    from app.parent import CannotServe
-    from recordings.capture.disk import SpoolTaken
-    from recordings.encryption.keystore import KeyStoreError
-    from recordings.storage.regions import PlaceRefused
-
-    try:
-        return action()
-    except PlaceRefused as error:
-        raise click.ClickException(f"JUNIER_S3_ENDPOINT and JUNIER_S3_REGION: {error}") from None
-    except (CannotServe, EmbeddedError, JunierError, KeyStoreError, SettingsError, SpoolTaken) as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _start_log(settings: Settings) -> None:
@@ -329,13 +269,13 @@ def _wiring(settings: Settings) -> Wiring:
     from app.third_parties import check_third_parties
     from app.wiring import open_wiring
 
-    _told(lambda: check_third_parties(settings))
+    told(lambda: check_third_parties(settings))
     url = _await_database(settings)
     found = run.current(url)
     if not run.serves(found):
         raise click.ClickException(f"The database is at {found}, needed is {run.head()}; run: junier migrate")
-    wiring = _told(lambda: open_wiring(settings, url))
-    _told(lambda: asyncio.run(_catch_up(wiring)))
+    wiring = told(lambda: open_wiring(settings, url))
+    told(lambda: asyncio.run(_catch_up(wiring)))
     return wiring
 
 
@@ -371,46 +311,6 @@ def _await_database(settings: Settings) -> str:
             pass
         time.sleep(0.1)
     raise click.ClickException("The database cannot be reached; junier doctor tells more.")
-
-
-def _with_database(settings: Settings, action: Callable[[Wiring], Coroutine[None, None, str]]) -> str:
-    """Run `action` on the database of these settings, started for it when it does not run."""
-    from app.embedded import database_urls
-    from app.migrations import run
-    from app.wiring import open_wiring
-
-    with database_urls(settings) as urls:
-        if urls.owner:
-            run.upgrade(urls.owner)
-        return asyncio.run(action(open_wiring(settings, urls.app)))
-
-
-async def _create(wiring: Wiring, name: str, owner_name: str, owner_email: str) -> str:
-    """The sign-in link in development, "" when it was mailed."""
-    from app.accounts.service import ask_sign_in, create_account, make_link
-    from app.audit import SYSTEM, Action, record
-
-    async with wiring.database.transaction() as db:
-        made, owner = await create_account(
-            db, wiring.columns, name=name, owner_name=owner_name, owner_email=owner_email
-        )
-        await record(db, account=made, actor=SYSTEM, action=Action.ACCOUNT_CREATED, subject=f"account:{made}")
-        if wiring.settings.development:
-            return await make_link(db, wiring.settings, account=made, member=owner)
-        await ask_sign_in(db, wiring, email=owner_email)
-    return ""
-
-
-async def _let_in(wiring: Wiring, account_id: UUID) -> str:
-    from app.accounts.passkeys import set_passkeys_needed
-    from app.audit import SYSTEM
-    from app.ledger import ledger_of
-    from recordings.model import AccountId
-
-    made = AccountId(account_id)
-    async with wiring.database.transaction(made) as db:
-        await set_passkeys_needed(db, ledger_of(wiring.settings), account=made, needed=False, by=SYSTEM)
-    return "A mailed link is enough again. Its owner removes the lost passkey on the page behind their name."
 
 
 def _say_ready(settings: Settings, urls: Urls, seconds: float) -> None:

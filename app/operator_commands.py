@@ -11,10 +11,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from app.command_line import told_here
 from app.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from app.byte_scan import Scanned
     from app.database import Db
     from app.wiring import Wiring
-
-_Result = TypeVar("_Result")
 
 
 @click.command()
@@ -45,7 +44,7 @@ def backup(folder: Path) -> None:
             asyncio.run(_know_the_ledger(wiring))
             return back_up(wiring.keys, urls.owner, folder, days=settings.backup_days, now=datetime.now(UTC))
 
-    file = _told(make)
+    file = told_here(make)
     click.echo(f"{file} ({file.stat().st_size} bytes) can be restored until {read_header(file).opens_until}.")
 
 
@@ -70,7 +69,7 @@ def restore(file: Path) -> None:
     """
     from app.restoring import restore_here
 
-    done = _told(lambda settings: restore_here(settings, file))
+    done = told_here(lambda settings: restore_here(settings, file))
     click.echo(f"Restored the database of {done.header.made_at:%Y-%m-%d %H:%M} UTC.")
     again = done.replayed
     click.echo(f"From the ledger: {again.erasures} erasures done again, {again.addresses} addresses suppressed again.")
@@ -86,6 +85,10 @@ def restore(file: Path) -> None:
         click.echo(f"Missing in the object store: recording {missing}")
     for unknown in done.unknown:
         click.echo(f"Made after the backup, not in it: {unknown}/")
+    if done.unknown:
+        click.echo(
+            "No consent is known for these any more: after a day they are erased, unless a newer backup is restored."
+        )
 
 
 @click.group()
@@ -113,7 +116,7 @@ def verify_audit() -> None:
         with database_urls(settings) as urls:
             return asyncio.run(walk(settings, urls.app))
 
-    verdicts = _told(look)
+    verdicts = told_here(look)
     events = sum(verdict.events for verdict in verdicts.values())
     broken = [f"{account} at event {v.broken_at}" for account, v in verdicts.items() if not v.intact]
     if broken:
@@ -143,7 +146,7 @@ def scan(canaries: tuple[str, ...], also: tuple[Path, ...]) -> None:
     A CANARY of "-" reads them from standard input, one a line. Exit status 1 when one is found.
     """
     words = [w for c in canaries for w in (sys.stdin.read().splitlines() if c == "-" else [c]) if w]
-    done = _told(lambda settings: _scan(settings, words, also))
+    done = told_here(lambda settings: _scan(settings, words, also))
     for hit in done.hits:
         click.echo(f"{hit.where}: canary {hit.canary + 1} as {hit.spelling} at byte {hit.at}")
     for unread in done.unread:
@@ -175,7 +178,7 @@ def orphans() -> None:
         with database_urls(settings) as urls:
             return asyncio.run(find(settings, urls.app))
 
-    alone = _told(ask)
+    alone = told_here(ask)
     for one in alone:
         since = f"since {one.since:%Y-%m-%d %H:%M} UTC" if one.since else "not noted yet"
         what = f", {one.things} stored, {one.bytes} bytes" if one.things else ""
@@ -245,7 +248,7 @@ def add(mail: str, name: str) -> None:
         await add_operator(db, wiring.columns, name=name.strip(), email=mail)
         return f"{wiring.settings.public_url.rstrip('/')}/support/sign-in"
 
-    address = _told(lambda settings: _in_database(settings, act))
+    address = told_here(lambda settings: _in_database(settings, act))
     click.echo(f"{name.strip()} is an operator and signs in at {address}")
 
 
@@ -258,7 +261,7 @@ def remove(mail: str) -> None:
     async def act(db: Db, wiring: Wiring) -> str:
         return str(await remove_operator(db, wiring.columns, email=mail))
 
-    click.echo(f"Removed: operator {_told(lambda settings: _in_database(settings, act))}.")
+    click.echo(f"Removed: operator {told_here(lambda settings: _in_database(settings, act))}.")
 
 
 @operator.command("list")
@@ -271,7 +274,7 @@ def list_() -> None:
         lines = [f"{one.id}  {one.name}  {one.email}  {one.passkeys} passkeys" for one in found]
         return "\n".join(lines) or "There is no operator."
 
-    click.echo(_told(lambda settings: _in_database(settings, act)))
+    click.echo(told_here(lambda settings: _in_database(settings, act)))
 
 
 def _in_database(settings: Settings, act: Callable[[Db, Wiring], Awaitable[str]]) -> str:
@@ -288,22 +291,3 @@ def _in_database(settings: Settings, act: Callable[[Db, Wiring], Awaitable[str]]
 
     with database_urls(settings) as urls:
         return asyncio.run(run(open_wiring(settings, urls.app)))
-
-
-def _told(action: Callable[[Settings], _Result]) -> _Result:
-    """Faults the operator can mend become one sentence instead of a traceback."""
-    from psycopg import OperationalError
-
-    from app.embedded_place import EmbeddedError
-    from app.errors import JunierError
-    from recordings.encryption.keystore import KeyStoreError
-    from recordings.storage.store import StoreError
-
-    try:
-        return action(Settings.from_env())
-    except (SettingsError, EmbeddedError, JunierError, KeyStoreError, StoreError) as error:
-        raise click.ClickException(str(error)) from None
-    except OperationalError as error:
-        raise click.ClickException(f"The database cannot be reached: {error}") from None
-    except OSError as error:  # a full disk, a folder that may not be written
-        raise click.ClickException(f"{error.filename or 'The file'}: {error.strerror}") from None

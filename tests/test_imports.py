@@ -35,6 +35,8 @@ COMPOSITION = {
     "app/doctor.py",
     "app/doctor_running.py",
     "app/parent.py",
+    "app/account_commands.py",
+    "app/command_line.py",
     "app/operator_commands.py",
     "app/restoring.py",
 }

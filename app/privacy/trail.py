@@ -193,7 +193,9 @@ async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -
     names |= {f"erasure:{one}": (_("erasure"), f"/erasures/{one}") for one in ids.get("erasure", ())}
     names |= {f"request:{one}": (_("request"), f"/requests/{one}") for one in ids.get("request", ())}
     names |= {f"support:{one}": (_("request for support"), "/support-access") for one in ids.get("support", ())}
-    names |= {f"operator:{one}": (_("an operator of the platform"), "/support-access") for one in ids.get("operator", ())}
+    names |= {
+        f"operator:{one}": (_("an operator of the platform"), "/support-access") for one in ids.get("operator", ())
+    }
     return names
 
 

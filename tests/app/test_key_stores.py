@@ -19,9 +19,10 @@ from click import ClickException
 from sqlalchemy import select
 
 from app import doctor
-from app.__main__ import _catch_up, _told
+from app.__main__ import _catch_up
 from app.audit import SYSTEM, Action, record
 from app.backup import back_up, restore
+from app.command_line import told as told_plainly
 from app.database import Database
 from app.embedded_place import installed_programs
 from app.findings import Broken
@@ -140,7 +141,7 @@ async def test_a_lost_key_store_opens_nothing_and_says_so_and_put_back_it_opens_
     with pytest.raises(KeysLost, match="lost for good"):
         await refuse_lost_keys(restarted)
     with pytest.raises(ClickException, match="opens nothing of this database"):  # what the operator reads
-        await asyncio.to_thread(_told, lambda: asyncio.run(_catch_up(_alone(restarted))))
+        await asyncio.to_thread(told_plainly, lambda: asyncio.run(_catch_up(_alone(restarted))))
     restarted.columns.platform_key("limits")  # what is made anew by itself is no sign of life
     with pytest.raises(KeysLost):
         await refuse_lost_keys(restarted)

@@ -13,7 +13,16 @@ from app.database import Base, Database
 from app.models import accounts, metadata, studies
 from recordings.model import AccountId
 
-WITHOUT_ACCOUNT = {"alembic_version", "job_failure", "ledger_mark", "node", "orphan", "passkey_challenge", "rate", "task_done"}
+WITHOUT_ACCOUNT = {
+    "alembic_version",
+    "job_failure",
+    "ledger_mark",
+    "node",
+    "orphan",
+    "passkey_challenge",
+    "rate",
+    "task_done",
+}
 """Tables of the platform: no personal data, no account. Every addition must be argued for here."""
 
 ACCOUNT_COLUMN = """
