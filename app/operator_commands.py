@@ -157,33 +157,47 @@ def scan(canaries: tuple[str, ...], also: tuple[Path, ...]) -> None:
 
 
 @erasure.command()
-def orphans() -> None:
-    """List objects without a row and rows without their objects, and since when; changes nothing.
+@click.option("--erase", is_flag=True, help="Erase what has stood alone for a day, however many they are.")
+def orphans(erase: bool) -> None:
+    """List objects without a row and rows without their objects, and since when; changes nothing without --erase.
 
-    A light worker looks every four hours: what has stood alone for a day is erased, or told on its page. What belongs
-    to an account that this database does not know is never touched.
+    A light worker looks every four hours: what has stood alone for a day is erased, or told on its page. Where more
+    than half of what an account has would go, it waits for --erase: then the database is rather wrong, for example
+    restored from a backup that is far too old. What belongs to an account that this database does not know is never
+    touched.
     """
     from app.embedded import database_urls
-    from app.privacy.orphans import Alone, look
+    from app.privacy.orphans import Alone, look, reap
     from app.wiring import open_wiring
 
-    async def find(settings: Settings, url: str) -> tuple[Alone, ...]:
-        wiring = open_wiring(settings, url)
+    async def find(settings: Settings, url: str, erases: bool) -> tuple[tuple[Alone, ...], int]:
+        wiring, now, gone = open_wiring(settings, url), datetime.now(UTC), 0
         try:
-            return (await look(wiring, datetime.now(UTC))).alone
+            while erases and (done := await reap(wiring, now, even_many=True)).erased:  # some hundred each time
+                gone += done.erased
+            return (await look(wiring, now)).alone, gone
         finally:
             await wiring.database.close()
 
-    def ask(settings: Settings) -> tuple[Alone, ...]:
-        with database_urls(settings) as urls:
-            return asyncio.run(find(settings, urls.app))
+    def ask(erases: bool) -> tuple[tuple[Alone, ...], int]:
+        def here(settings: Settings) -> tuple[tuple[Alone, ...], int]:
+            with database_urls(settings) as urls:
+                return asyncio.run(find(settings, urls.app, erases))
 
-    alone = told_here(ask)
+        return told_here(here)
+
+    alone, _ = ask(False)
     for one in alone:
         since = f"since {one.since:%Y-%m-%d %H:%M} UTC" if one.since else "not noted yet"
         what = f", {one.things} stored, {one.bytes} bytes" if one.things else ""
         click.echo(f"{one.kind}: {one.place} ({since}{what})")
     click.echo(f"{len(alone)} stand alone.")
+    if erase:
+        click.confirm(
+            "Erase every object without a row that has stood alone for a day? No backup opens it again", abort=True
+        )
+        left, gone = ask(True)
+        click.echo(f"{gone} erased with their keys, {len(left)} stand alone.")
 
 
 def _scan(settings: Settings, words: list[str], also: tuple[Path, ...]) -> Scanned:

@@ -13,7 +13,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from app.accounts.models import Account
 from app.database import Database
+from app.sealed_columns import PLATFORM
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript, TranscriptState
 from app.sessions.words import FILE_MISSING
 from recordings.model import AccountId
@@ -22,6 +24,10 @@ from recordings.storage.store import ObjectStore, Stored
 
 ELSEWHERE = "?"
 """In front of the first step of keys that were not made here."""
+
+
+class NotShown(Exception):
+    """The database shows nothing of an account that it knows, so its rows prove nothing."""
 
 
 @dataclass(slots=True)
@@ -79,8 +85,10 @@ def _place(thing: Stored) -> str:
 
 
 async def standing(database: Database, account: AccountId, before: datetime) -> Standing:
-    """before: what was made later may still be on its way and needs nothing yet."""
+    """before: what was made later may still be on its way and needs nothing yet. Raises NotShown."""
     async with database.transaction(account) as db:
+        if account != PLATFORM and await db.scalar(select(Account.account_id)) != account:
+            raise NotShown
         recordings = (await db.execute(_RECORDINGS)).all()
         tracks = (await db.execute(_TRACKS)).all()
         transcripts = (await db.execute(_TRANSCRIPTS)).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from app.__main__ import cli
 from app.embedded import EmbeddedPostgres
+from app.privacy.orphans import Kind
 
 Run = Callable[..., Result]
 SIGNED_IN = (
@@ -48,6 +50,23 @@ def operators(run: Run) -> None:
     assert "of 2 accounts" in run("audit", "verify").output
 
 
+def orphans_go_when_an_operator_says_so(run: Run, owner_url: str, objects: Path, account: UUID) -> None:
+    place = f"{account}/{uuid4()}/{uuid4()}/{uuid4()}/index-"
+    file = objects / f"{place}00001"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"sealed")
+    words = ("erasure", "orphans", "--erase")
+    assert "0 erased with their keys, 2 stand alone." in run(*words, typed="y\n").output  # noted now
+    with psycopg.connect(owner_url) as owner:
+        noted = "UPDATE orphan SET seen_at = now() - interval '2 days', kind = %s WHERE place = %s"
+        owner.execute(noted, [Kind.TOO_MANY, place])
+    refused = run(*words, typed="n\n")
+    assert refused.exit_code == 1 and f"too many to go by themselves: {place} (since" in refused.output
+    assert file.exists()
+    assert "1 erased with their keys, 1 stand alone." in run(*words, typed="y\n").output
+    assert not file.exists()
+
+
 def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     server.start()
@@ -78,6 +97,7 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         (data_dir / "objects" / "elsewhere" / "made").write_bytes(b"12345")
         told = "objects of an unknown account: ?elsewhere (not noted yet, 1 stored, 5 bytes)\n1 stand alone.\n"
         assert run("erasure", "orphans").output == told
+        orphans_go_when_an_operator_says_so(run, server.urls.owner, data_dir / "objects", lab)
         account(run, "Later lab", "later")
         with psycopg.connect(server.superuser_url.replace("/postgres?", "/junier?")) as superuser:
             superuser.execute("ALTER TABLE audit_event DISABLE TRIGGER USER")

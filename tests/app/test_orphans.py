@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import delete, select, update
 
 from app.audit import Action, AuditEvent
-from app.privacy.orphans import SAFE_AGE, Kind, Look, Reaped, look, reap
+from app.privacy.orphans import MANY, SAFE_AGE, Kind, Look, Reaped, look, reap
+from app.privacy.standing import NotShown
+from app.restoring import begin_anew
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Take, Track, Transcript
 from app.sessions.service import recording_ref, track_ref
 from recordings.model import RecordingId, TrackRef
@@ -234,6 +237,76 @@ async def test_a_store_that_cannot_be_asked_proves_nothing(place: Place) -> None
         with pytest.raises(StoreUnavailable):
             await reap(silent, now)
     assert (await place.row(place.kept)).state == RecordingState.STORED
+
+
+def strangers(place: Place, count: int) -> list[str]:
+    """Objects of the account that no row knows, each under a root of its own; returns their keys."""
+    keys = [f"{place.cast.account}/{uuid4()}/{uuid4()}/{uuid4()}/index-00001" for _ in range(count)]
+    for key in keys:
+        place.wiring.store.put(key, b"sealed")
+    return keys
+
+
+def there(place: Place, keys: list[str]) -> set[str]:
+    return {thing.key for thing in place.wiring.store.list(f"{place.cast.account}/")} & set(keys)
+
+
+async def test_where_most_of_an_account_seems_alone_nothing_goes_until_somebody_says_so(place: Place, caplog) -> None:
+    """A backup that is far too old, or a database that shows too little, makes living recordings look alone."""
+    keys = strangers(place, MANY + 1)
+    assert set((await place.alone()).values()) == {Kind.OBJECTS}
+    with caplog.at_level(logging.ERROR):
+        assert await place.reap(NOW) == Reaped(waiting=MANY + 1)
+    assert "junier erasure orphans" in caplog.text and str(place.cast.account) in caplog.text
+    assert await place.reap(NEXT_DAY) == Reaped(waiting=MANY + 1)
+    assert there(place, keys) == set(keys)
+    assert set((await place.alone()).values()) == {Kind.TOO_MANY}
+
+    place.wiring.store.delete([thing for key in keys[:3] for thing in place.wiring.store.remains(key)])
+    assert await place.reap(NEXT_DAY + SAFE_AGE) == Reaped(waiting=MANY - 2), "fewer by now, and it still waits"
+    assert there(place, keys) == set(keys[3:])
+    assert await reap(place.wiring, NEXT_DAY + SAFE_AGE, even_many=True) == Reaped(erased=MANY - 2)
+    assert there(place, keys) == set()
+    assert (await place.row(place.kept)).state == RecordingState.STORED
+    assert await place.alone() == {}
+
+
+async def test_many_among_many_more_go_by_themselves(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.privacy.orphans.MANY", 2)
+    keys = strangers(place, 3)
+    await place.reap(NOW)
+    assert await place.reap(NEXT_DAY) == Reaped(erased=3), "of eleven roots"
+    assert there(place, keys) == set()
+
+
+async def test_who_says_so_still_waits_a_day(place: Place) -> None:
+    keys = strangers(place, MANY + 1)
+    await place.reap(NOW)
+    assert (await reap(place.wiring, NEXT_DAY - timedelta(seconds=1), even_many=True)).erased == 0
+    assert there(place, keys) == set(keys)
+
+
+async def test_a_database_that_shows_nothing_of_an_account_it_knows_proves_nothing(
+    place: Place, superuser_url: str
+) -> None:
+    """Row-level security that hides too much: every object would seem to stand alone."""
+    with psycopg.connect(superuser_url) as connection:
+        connection.execute("DROP POLICY own_account ON account")
+        connection.execute("DROP POLICY own_account ON recording")
+    for now in (NOW, NEXT_DAY):
+        with pytest.raises(NotShown):
+            await place.reap(now)
+    with psycopg.connect(superuser_url) as connection:
+        assert connection.execute("SELECT count(*) FROM orphan").fetchone() == (0,)
+
+
+async def test_a_restored_backup_gives_its_day_again(place: Place, owner_url: str) -> None:
+    """What was alone for a moment when the backup was made must not go at the first look after it came back."""
+    await place.forget(place.lost)
+    await place.reap(NOW)
+    begin_anew(owner_url)
+    assert await place.reap(NEXT_DAY) == Reaped()
+    assert (await place.reap(NEXT_DAY + SAFE_AGE)).erased == 4
 
 
 @pytest.mark.parametrize(
