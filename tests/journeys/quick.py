@@ -41,9 +41,9 @@ async def recording_room(folder: Path, **settings: object) -> AsyncIterator[tupl
 
 
 async def stored(owner: Owner) -> bool:
-    """Five seconds after the start are stored, as the room tells its researcher."""
+    """Five seconds after the start are stored of everyone recorded, as the room tells its researcher."""
     room = await owner.room()
-    begun = min((one["stored_up_to"] or "" for one in room["streams"]), default="")
+    begun = min((one["stored_up_to"] or "" for one in room["streams"] if one["recorded"]), default="")
     return bool(begun) and datetime.fromisoformat(begun) > datetime.fromisoformat(room["recording_since"]) + STORED
 
 

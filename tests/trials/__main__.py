@@ -1,4 +1,4 @@
-"""`make trials`: the long form of the crash, loss, fuzz and storage suites; figures go to bench/trials.json.
+"""`make trials`: the crash, loss, fuzz and storage suites in their long form, and Firefox; figures: bench/trials.json.
 
     python -m tests.trials                      all of it, about an hour
     python -m tests.trials --short              the same parts, a minute or two each, to see that they work
@@ -26,6 +26,7 @@ PARTS = {
         short={"FAULT_SECONDS": "20"},
     ),
     "full disk and two nodes": Part(tests=("tests/hostile/test_disk_full.py", "tests/hostile/test_two_nodes.py")),
+    "firefox": Part(tests=("tests/trials/firefox.py",)),
 }
 
 if __name__ == "__main__":
