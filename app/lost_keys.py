@@ -41,8 +41,8 @@ async def refuse_lost_keys(wiring: Wiring) -> None:
     if are_lost(found):
         raise KeysLost
     lost = [str(account) for account, state in found.items() if state in (Found.MISSING, Found.DAMAGED)]
-    if lost:
-        log.error("accounts of which nothing can be read, because their key is missing or damaged: %s", ", ".join(lost))
+    if damaged := ", ".join(lost):
+        log.error("accounts of which nothing can be read, because their key is missing or damaged: %s", damaged)
 
 
 def are_lost(found: Mapping[UUID, Found]) -> bool:

@@ -33,7 +33,8 @@ async def renew_keys(wiring: Wiring, now: datetime) -> bool:
     if not is_due(health.epoch_began, settings.key_epoch_hours, now):
         return False
     if health.damaged:
-        log.error("keys of accounts that do not open: %s", ", ".join(map(str, health.damaged)))
+        damaged = ", ".join(map(str, health.damaged))
+        log.error("keys of accounts that do not open: %s", damaged)
     accounts = await asyncio.to_thread(keys.rotate)
     log.info("a new key epoch for %s accounts", accounts)
     return True

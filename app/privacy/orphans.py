@@ -167,10 +167,9 @@ def _braked(seen: Look) -> Sequence[Alone]:
     wrong = {account for account, count in alone.items() if everywhere or implausible(count, seen.roots[account])}
     for account in sorted(wrong):
         log.error(
-            "%s of %s places of account %s have no row, so none is erased; see: junier erasure orphans",
-            alone[account],
-            seen.roots[account],
+            "account %s: of %s places too many have no row, so none is erased; see: junier erasure orphans",
             account,
+            round(seen.roots[account]),
         )
     return [
         replace(one, kind=Kind.TOO_MANY) if one.kind is Kind.OBJECTS and _account(one.place) in wrong else one
@@ -206,7 +205,8 @@ async def _erase(wiring: Wiring, account: AccountId, objects: Iterable[Alone], n
         if done.verified:
             gone.append(one)
         else:
-            log.error("could not be erased: %s: %s", one.place, "; ".join(done.reasons))
+            reasons = "; ".join(done.reasons)
+            log.error("could not be erased: %s: %s", one.place, reasons)
     if gone:
         things, size = sum(one.things for one in gone), sum(one.bytes for one in gone)
         async with wiring.database.transaction(account) as db:

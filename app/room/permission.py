@@ -63,7 +63,8 @@ async def push_session(wiring: Wiring, node: NodeClient, *, account: AccountId, 
     try:
         await _push(wiring, node, account=account, session=session)
     except NotDelivered as error:
-        log.warning("permission not delivered: %s", error)
+        trouble = str(error)  # a type
+        log.warning("permission not delivered: %s", trouble)
         return False
     return True
 

@@ -61,7 +61,7 @@ def rotate(store: Rotating) -> int:
         found = {_standing(store, account) for account in store.accounts()}
         if not found:  # nothing was ever kept here
             return 0
-        if found <= {Standing.DAMAGED, Standing.UNREADABLE}:
+        if not found & OPENS and found - {Standing.CLOSED}:  # closed accounts vouch for nothing: anybody's would do
             raise KeyDamaged("No account key opens, so this is not the store of these epoch keys; nothing was changed.")
         if store.epochs() < MOST_EPOCHS:
             store.begin()

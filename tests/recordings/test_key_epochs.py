@@ -320,6 +320,31 @@ def test_a_store_of_which_nothing_opens_ends_no_epoch(place: Path) -> None:
     assert {path: open_store(place).unwrap(path) for path in made} == made
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_store_of_which_nothing_opens_ends_no_epoch_though_accounts_of_it_are_closed(
+    place: Path, closed: bool
+) -> None:
+    """An account that was erased in the strange folder, or left a folder without a key, vouches for nothing."""
+    keys = open_store(place)
+    made = family(keys)
+    (place / "keys").rename(place / "true")
+    strange = open_store(place.parent / "strange")
+    family(strange)
+    gone = KeyPath(AccountId(uuid4()))
+    if closed:
+        strange.create(gone)
+        strange.destroy(gone)
+    else:
+        (place.parent / "strange" / "keys" / str(gone.account)).mkdir()
+    shutil.copytree(place.parent / "strange" / "keys", place / "keys")
+    with pytest.raises(KeyStoreError):
+        open_store(place).rotate()
+    assert epoch_keys(place) == ["00001"]
+    shutil.rmtree(place / "keys")
+    (place / "true").rename(place / "keys")
+    assert {path: open_store(place).unwrap(path) for path in made} == made
+
+
 def test_a_folder_that_went_away_while_the_program_runs_ends_no_epoch(place: Path) -> None:
     keys = open_store(place)
     family(keys)
