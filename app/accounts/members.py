@@ -15,7 +15,7 @@ from app.accounts.service import EMAIL_FIELD, NAME_FIELD, add_member
 from app.audit import SYSTEM, Action, record
 from app.database import Db, now_in
 from app.errors import Conflict, NotThere
-from app.ledger import Ledger, MemberIs, ledger_of
+from app.ledger import Ledger, MemberIs, PasskeyRemoved, ledger_of
 from app.mail.service import queue
 from app.sealed_columns import SealedColumns
 from app.wiring import Wiring
@@ -113,6 +113,9 @@ async def remove_member(db: Db, ledger: Ledger, *, member: UUID, by: str = SYSTE
     row = await _row(db, member, lock=True)
     _keep_an_owner(row, owners)
     await _tell_ledger(db, ledger, row.account_id, row.id, None)
+    mine = select(Passkey.id).where(Passkey.member_id == row.id)
+    for passkey in await db.scalars(mine):  # said of each: who is added again is a member by the last word on them
+        await ledger.note(PasskeyRemoved(at=await now_in(db), account=row.account_id, passkey=passkey))
     await shut_out(db, row)
     await record(db, account=row.account_id, actor=by, action=Action.MEMBER_REMOVED, subject=f"member:{member}")
 

@@ -61,6 +61,14 @@ async def start_login(db: Db, settings: Settings, *, operator: PersonId) -> Cook
     return _cookie(settings, token, int(LIFE.total_seconds()))
 
 
+async def renew_login(db: Db, settings: Settings, login: SignedInOperator) -> Cookie:
+    """After a passkey was shown: a fresh token (ASVS 5.0 V7.2.4), so that who read the cookie before has nothing."""
+    token = new_token()
+    row = await db.get_one(OperatorLogin, login.login_id, with_for_update=True)
+    row.token_hash = token_hash(token, PURPOSE)
+    return _cookie(settings, token, int((row.expires_at - await now_in(db)).total_seconds()))
+
+
 async def end_login(db: Db, settings: Settings, login: SignedInOperator) -> Cookie:
     """Forget this browser. Returns the cookie that clears the other one."""
     await db.execute(delete(OperatorLogin).where(OperatorLogin.id == login.login_id))

@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from app.audit import Action, record
 from app.database import Database, Db, door, now_in, set_account
 from app.errors import NotThere
+from app.sealed_columns import PLATFORM
 from app.sessions.models import Recording
 from app.support.login import SignedInOperator
-from app.support.models import ObjectKind, SupportRequest
+from app.support.models import ObjectKind, OperatorLogin, SupportRequest
 from app.support.telling import tell_of_reading
 from app.wiring import Wiring
 
@@ -80,8 +81,11 @@ async def granted(db: Db, grant: SupportRequest, recording: UUID) -> Recording:
 
 
 async def lasts(database: Database, operator: SignedInOperator, grant: UUID) -> bool:
-    """Whether the grant still opens anything, by the database's clock now."""
-    async with database.transaction() as db:
+    """Whether the grant still opens anything and they are still signed in, by the database's clock now."""
+    async with database.transaction(PLATFORM) as db:
+        mine = OperatorLogin.id == operator.login_id, OperatorLogin.expires_at > func.now()
+        if await db.scalar(select(OperatorLogin.id).where(*mine)) is None:
+            return False
         return await door(db, "support_grant", request=grant, operator=operator.operator) is not None
 
 

@@ -16,7 +16,7 @@ from app.sealed_columns import SealedColumns
 from app.sessions.models import Recording, Session
 from app.support.login import SignedInOperator
 from app.support.models import ObjectKind, SupportRequest, SupportRule
-from app.support.policy import RequestFacts, grant_end, may_answer, may_ask, may_revoke
+from app.support.policy import ANSWER_WITHIN, RequestFacts, grant_end, may_answer, may_ask, may_revoke
 from app.support.telling import tell_of_answer, tell_of_request
 from app.wiring import Wiring
 from recordings.model import AccountId
@@ -50,8 +50,9 @@ async def ask(
     there = await db.scalar(select(table.id).where(table.id == object_id))
     if there is None or await db.get(Account, account) is None:
         raise NoSuchObject
-    mine = SupportRequest.operator_id == operator.operator
-    waiting = await db.scalar(select(func.count()).where(mine, SupportRequest.answered_at.is_(None)))
+    mine, now = SupportRequest.operator_id == operator.operator, await now_in(db)
+    unanswered = SupportRequest.answered_at.is_(None), SupportRequest.asked_at > now - ANSWER_WITHIN
+    waiting = await db.scalar(select(func.count()).where(mine, *unanswered))
     decision = may_ask(waiting or 0)
     if not decision:
         raise NotNow(decision.reason)
@@ -63,7 +64,7 @@ async def ask(
         object_kind=kind,
         object_id=object_id,
         reason=wiring.columns.seal(account, None, REASON_FIELD, reason),
-        asked_at=await now_in(db),
+        asked_at=now,
     )
     db.add(row)
     await db.flush()

@@ -13,7 +13,7 @@ from app.forms import Form, read_form
 from app.language import _
 from app.pages import AnyRequest, page
 from app.settings import Settings
-from app.support.login import SignedInOperator, end_login, operator_of, start_login
+from app.support.login import SignedInOperator, end_login, operator_of, renew_login, start_login
 from app.support.operators import ask_sign_in, use_link
 from app.support.passkeys import ask_passkey, has_passkey, make_passkey, show_passkey
 from app.wiring import Wiring
@@ -79,7 +79,7 @@ async def take_passkey(request: AnyRequest, db: Db, wiring: Wiring) -> Template 
     except PasskeyRefused as error:  # answered, not raised: the challenge stays spent
         form.errors["passkey"] = _(error.message)
         return await _page(request, db, wiring, operator, form, status=error.status)
-    return Redirect("/support", status_code=303)
+    return Redirect("/support", status_code=303, cookies=[await renew_login(db, wiring.settings, operator)])
 
 
 async def _page(

@@ -15,11 +15,13 @@ from app.demo.browser import Browser
 from app.models import metadata
 from app.participants.models import Participant
 from app.restoring import begin_anew
+from app.sealed_columns import PLATFORM
 from app.sessions.models import Recording, Session
 from app.support.login import SignedInOperator
-from app.support.models import SupportRequest
+from app.support.models import OperatorLogin, SupportRequest
 from app.support.policy import ANSWER_WITHIN, WAITING_AT_MOST
 from app.support.reading import enter, lasts, note_reading
+from app.support.requests import second_operator
 from recordings.model import RecordingRef
 from tests.app.support_stage import REASON, OperatorAtWork
 from tests.promises.conftest import world
@@ -269,6 +271,10 @@ async def test_a_request_that_does_not_fit_says_why_and_keeps_what_was_typed(wor
     answer = await omar.ask(world.lab.account, "session", world.lab.session)
     assert answer.status_code == 409 and "wait in this account already" in answer.text
     assert (await omar.ask(world.other.account, "session", world.other.session)).status_code == 303
+    for row in await world.rows(world.lab, SupportRequest):
+        await world.change(world.lab, SupportRequest, row.id, asked_at=func.now() - ANSWER_WITHIN)
+    answer = await omar.ask(world.lab.account, "session", world.lab.session)
+    assert answer.status_code == 303, "what nobody answered in time waits no longer"
 
 
 async def test_while_an_operator_reads_the_database_shows_recordings_and_no_people(world: World) -> None:
@@ -300,9 +306,15 @@ async def test_a_long_answer_ends_with_the_grant(world: World) -> None:
     ref, omar = await recorded(world, world.anna), await operator(world)
     grant = await granted(world, omar, world.lab, "recording", ref.recording)
     [row] = await world.rows(world.lab, SupportRequest)
-    signed_in = SignedInOperator(login_id=uuid4(), operator=row.operator_id, name="Omar", proven=True)
+    async with world.wiring.database.transaction(PLATFORM) as db:
+        login = (await db.scalars(select(OperatorLogin.id))).one()
+    signed_in = SignedInOperator(login_id=login, operator=row.operator_id, name="Omar", proven=True)
     assert await lasts(world.wiring.database, signed_in, grant)
     assert await answered(world, await world.member(world.lab), grant, "revoke") == 303
+    assert not await lasts(world.wiring.database, signed_in, grant)
+    await world.change(world.lab, SupportRequest, grant, revoked_at=None)
+    assert await lasts(world.wiring.database, signed_in, grant)
+    await omar.post("/support/sign-out")  # as when the operator is removed
     assert not await lasts(world.wiring.database, signed_in, grant)
 
 
@@ -320,7 +332,11 @@ async def test_what_cannot_be_logged_is_not_shown(world: World, superuser_url: s
 async def test_a_restored_backup_brings_no_grant_and_no_operator_back_in(world: World, owner_url: str) -> None:
     ref, omar = await recorded(world, world.anna), await operator(world)
     grant = await granted(world, omar, world.lab, "recording", ref.recording)
+    owner = await world.member(world.lab)
+    assert (await world.post(owner, "/support-access/second-operator", {"second_operator": "yes"})).status_code == 303
     begin_anew(owner_url)
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        assert not await second_operator(db)  # the owner may have taken it back since
     assert (await omar.get("/support")).headers["location"] == "/support/sign-in"
     await omar.sign_in()
     assert (await omar.get(media(grant, ref.recording))).status_code == 404

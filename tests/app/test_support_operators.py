@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 from app.accounts.models import Passkey
 from app.audit import AuditEvent, verify
 from app.sealed_columns import PLATFORM
+from app.support.login import cookie_name
 from app.support.models import Operator, OperatorLink, OperatorLogin, OperatorPasskey
 from app.support.operators import AlreadyOperator, NoOperator, add_operator, operators, remove_operator
 from recordings.encryption.keystore import KeyPath
@@ -47,8 +48,12 @@ async def test_the_first_link_asks_for_a_first_passkey_and_later_ones_for_that_o
     assert "Make a passkey" in (await omar.get("/support/passkey")).text
     assert not await is_in(omar)
     assert (await omar.get("/support")).headers["location"] == "/support/passkey"
+    name = cookie_name(cast.wiring.settings)
+    before = omar.http.cookies[name]
     assert (await omar.show_passkey()).status_code == 303
     assert await is_in(omar)
+    reader = await another(cast, omar)  # somebody who read the cookie before the passkey was shown
+    assert (await reader.get("/support", Cookie=f"{name}={before}")).headers["location"] == "/support/sign-in"
 
     later = await another(cast, omar)
     await later.follow_link()

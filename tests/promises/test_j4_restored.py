@@ -129,6 +129,24 @@ async def test_j4_08_a_member_who_was_added_again_is_not_taken_out_by_an_old_lin
     assert await catch_up(world.wiring, world.node) == Replayed()
 
 
+async def test_j4_08_what_a_member_who_was_taken_out_signed_in_with_stays_gone_though_they_were_added_again(
+    world: World, tmp_path: Path, owner_url: str, empty_urls: dict[str, str]
+):
+    """Owners do it in this order when a device was stolen."""
+    rita = await a_member(world, Role.RESEARCHER)
+    await a_passkey(world, rita)
+    file = await backed_up(world, owner_url, tmp_path)
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        await remove_member(db, ledger_of(world.settings), member=rita)
+    form = {"name": "Rita", "email": "researcher@lab.example", "role": "researcher"}
+    assert (await world.post(await world.member(world.lab), "/members", form)).status_code == 303
+    async with restored(world, file, empty_urls) as (then, replayed):
+        assert await then.rows(then.lab, Passkey) == []
+        [row] = await then.rows(then.lab, Member, Member.id == rita)
+        assert (row.role, row.removed_at) == (Role.RESEARCHER, None)
+        assert replayed == Replayed(others=1)
+
+
 async def test_j4_19c_what_participants_took_back_after_a_backup_stays_taken_back(
     world: World, tmp_path: Path, owner_url: str, empty_urls: dict[str, str]
 ):
