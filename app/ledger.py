@@ -25,9 +25,16 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from app.errors import JunierError
 from app.settings import Settings
 
 FIRST_LINE_BYTES = 4096  # at most
+
+
+class LedgerUnread(JunierError):
+    """A line of the ledger of erasures cannot be understood: it was changed, or a newer version of Junier wrote it. It
+    may be about somebody who was erased, so nothing is served. Start that version, or put back the folder ledger/ of
+    the key store."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -178,7 +185,10 @@ class Ledger:
             return None
         with self.path.open("rb") as file:
             fields = _json(file.readline())
-        return UUID(fields["ledger"]) if fields and "ledger" in fields else None
+        try:
+            return UUID(str(fields["ledger"])) if fields and "ledger" in fields else None
+        except ValueError:
+            return None
 
     def start(self) -> UUID:
         """The identity of this ledger, begun if there is none."""
@@ -193,7 +203,7 @@ class Ledger:
 
     def lines(self, after: int = 0) -> Iterator[Line]:
         """Whole lines that begin at or after byte `after`, oldest first; a torn one is left out: what it announced had
-        not begun. Raises msgspec.ValidationError for a line that a newer program wrote."""
+        not begun. Raises LedgerUnread for a line that a newer program wrote."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
@@ -203,7 +213,7 @@ class Ledger:
                 at += len(line)
                 fields = _json(line)
                 if fields and "ledger" not in fields:
-                    yield Line(entry=_READ.decode(line), end=at)
+                    yield Line(entry=_entry(line), end=at)
 
     def entries(self) -> Iterator[Erased]:
         """The erasures."""
@@ -237,6 +247,14 @@ class Ledger:
 def ledger_of(settings: Settings) -> Ledger:
     """It lies with the keys: every process that erases reaches them, and whoever kept one has kept the other."""
     return Ledger(settings.keys_folder / "ledger" / "erasures.jsonl")
+
+
+def _entry(line: bytes) -> Entry:
+    try:
+        entry: AnyEntry = _READ.decode(line)
+        return entry
+    except msgspec.DecodeError as error:
+        raise LedgerUnread from error
 
 
 def _json(line: bytes) -> Mapping[str, Any] | None:

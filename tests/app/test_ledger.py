@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.ledger import Erased, ErasureBegun, ErasureComplete, Ledger, Suppressed, ledger_of
+from app.ledger import Erased, ErasureBegun, ErasureComplete, Ledger, LedgerUnread, Suppressed, ledger_of
 from app.mail.service import is_suppressed
 from app.privacy.models import LedgerMark
 from app.privacy.replaying import LedgerLost, Replayed, catch_up, settle
@@ -120,6 +120,27 @@ async def test_what_belongs_to_an_account_the_database_does_not_know_is_left(cas
     for entry in (suppressed(), erased(ErasureComplete)):
         ledger.append(entry)
     assert await catch_up(cast.wiring, nodes) == Replayed()
+
+
+@pytest.mark.parametrize("line", [b'{"event": "of tomorrow", "at": "2026-11-22T08:00:00Z"}', b'{"event": "begun"}'])
+async def test_a_line_that_says_nothing_known_stops_the_start_in_words(
+    cast: Cast, nodes: SpyNodes, line: bytes
+) -> None:
+    """It may be what was erased; whoever starts the program reads what to do, not where it fell."""
+    await catch_up(cast.wiring, nodes)
+    with ledger_of(cast.wiring.settings).path.open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(LedgerUnread):
+        await catch_up(cast.wiring, nodes)
+
+
+@pytest.mark.parametrize("first", [b'{"ledger": "none"}', b'{"ledger": 5}', b'{"ledger": null}'])
+async def test_a_first_line_that_was_changed_is_another_ledger(cast: Cast, nodes: SpyNodes, first: bytes) -> None:
+    await catch_up(cast.wiring, nodes)
+    ledger = ledger_of(cast.wiring.settings)
+    ledger.path.write_bytes(first.ljust(ledger.size() - 1) + b"\n")
+    with pytest.raises(LedgerLost):
+        await catch_up(cast.wiring, nodes)
 
 
 async def test_a_ledger_of_another_installation_stops_the_start(cast: Cast, nodes: SpyNodes) -> None:
