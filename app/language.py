@@ -212,15 +212,25 @@ def install(environment: Environment) -> None:
 
 def say_day(at: date, zone: str = "UTC") -> str:
     """3 May 2027, 3. Mai 2027; a moment is shown as the day it falls on in `zone`."""
-    local = at.astimezone(ZoneInfo(zone)).date() if isinstance(at, datetime) else at
-    return _say(local, _DAY[spoken()], spoken())
+    return _day_of(at, zone, spoken()) if isinstance(at, datetime) else _say(at, _DAY[spoken()], spoken())
 
 
 def say_moment(at: datetime, zone: str = "UTC", *, weekday: bool = False) -> str:
     """3 May 2027, 14:32 (Europe/Berlin); the zone is always named."""
+    return _moment(at, zone, weekday, spoken())
+
+
+@lru_cache(maxsize=4000)
+def _moment(at: datetime, zone: str, weekday: bool, language: Language) -> str:
+    """The lines of a page share few moments too."""
     local = at.astimezone(ZoneInfo(zone))
-    day = _say(local.date(), ("EEEE, " if weekday else "") + _DAY[spoken()], spoken())
+    day = _say(local.date(), ("EEEE, " if weekday else "") + _DAY[language], language)
     return f"{day}, {local:%H:%M} ({zone})"
+
+
+@lru_cache(maxsize=4000)
+def _day_of(at: datetime, zone: str, language: Language) -> str:
+    return _say(at.astimezone(ZoneInfo(zone)).date(), _DAY[language], language)
 
 
 @lru_cache(maxsize=4000)

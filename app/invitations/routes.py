@@ -21,7 +21,6 @@ from app.invitations.guests import guests_of
 from app.invitations.service import (
     count_against_limit,
     find_unsubscribe,
-    invitations_of_session,
     invite,
     revoke,
     unsubscribe,
@@ -106,7 +105,7 @@ async def _session_page(
     status: int = 200,
 ) -> Template:
     row, study = await session_with_study(db, session)
-    guests = await guests_of(db, wiring.columns, await invitations_of_session(db, session=session))
+    guests = await guests_of(db, wiring.columns, member.account, session)
     names = {PersonId(guest.person): guest.name for guest in guests} | await member_names(db, wiring.columns)
     shown = [guest for guest in guests if guest.state != "erased"]
     listing = await recordings_of_session(db, row, study, names)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import ScalarSelect, SQLColumnExpression, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.database import Db, now_in
@@ -138,16 +138,15 @@ async def is_suppressed(db: Db, *, address_index: bytes) -> bool:
     return await db.scalar(select(Suppression.id).where(Suppression.address_index == address_index)) is not None
 
 
-async def not_sent(db: Db, *, persons: Collection[PersonId]) -> dict[UUID, MailState]:
-    """Those of these people whom the newest invitation never reached: refused for good, or stopped by a restore."""
-    newest = await db.execute(
-        select(OutgoingMail.person_id, OutgoingMail.state)
-        .distinct(OutgoingMail.person_id)
-        .where(OutgoingMail.person_id.in_(persons), OutgoingMail.optional)
-        .order_by(OutgoingMail.person_id, OutgoingMail.created_at.desc())
+def state_of_newest(person: SQLColumnExpression[UUID]) -> ScalarSelect[str]:
+    """What became of the newest invitation mailed to `person`, a column of the question around it; NULL: none was."""
+    return (
+        select(OutgoingMail.state)
+        .where(OutgoingMail.person_id == person, OutgoingMail.optional)
+        .order_by(OutgoingMail.created_at.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    wrong = (MailState.FAILED, MailState.NOT_SENT)
-    return {person: MailState(state) for person, state in newest if state in wrong}
 
 
 async def stop_waiting(db: Db, *, person: PersonId, key: str | None = None) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from app.database import Db
+from app.database import Columns, Db
 from app.sessions.models import Recording, Session, Track, Transcript, TranscriptState
 from app.sessions.policy import due, keep_until
 from app.sessions.service import recording_facts
@@ -17,12 +17,12 @@ from app.studies.clocks import KIND_OF_TRACK, PARTS, Kind, days_of
 from app.studies.models import Study
 
 
-def in_parts(row: Recording, session: Session, study: Study) -> bool:
+def in_parts(row: Recording | Columns, session: Session, study: Study) -> bool:
     """Does any level say something of a kind? Otherwise a recording goes as a whole."""
     return bool(row.periods or session.periods or study.periods)
 
 
-def past_kinds(row: Recording, session: Session, study: Study, now: datetime) -> frozenset[Kind]:
+def past_kinds(row: Recording | Columns, session: Session, study: Study, now: datetime) -> frozenset[Kind]:
     """What of a recording nobody may see any more, though the rest may be seen."""
     if not in_parts(row, session, study):
         return frozenset()
@@ -32,7 +32,7 @@ def past_kinds(row: Recording, session: Session, study: Study, now: datetime) ->
 
 
 def parts_due(
-    row: Recording, session: Session, study: Study, held: Collection[Kind], now: datetime
+    row: Recording | Columns, session: Session, study: Study, held: Collection[Kind], now: datetime
 ) -> dict[Kind, datetime]:
     """When those of these kinds are erased by themselves that go before the rest of the recording, as due() says."""
     if not in_parts(row, session, study):
@@ -43,7 +43,7 @@ def parts_due(
     return {kind: at for kind, at in dates.items() if at is not None and (whole is None or at < whole)}
 
 
-def part_days(kind: Kind, row: Recording, session: Session, study: Study) -> int | None:
+def part_days(kind: Kind, row: Recording | Columns, session: Session, study: Study) -> int | None:
     """The shortest of all levels, in days."""
     days = study.retention_days
     return days_of(kind, days, study.periods, session.periods, row.periods)

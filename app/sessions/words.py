@@ -26,7 +26,9 @@ LEAST_SHARE = 0.04
 LEAST_RUN = timedelta(seconds=4)
 
 
-def recording_words(row: Recording, decision: Decision, *, something_erased: bool, was_recording: bool) -> str:
+def recording_words(
+    row: Recording | Columns, decision: Decision, *, something_erased: bool, was_recording: bool
+) -> str:
     """decision: whether it may be seen, with its reason; was_recording: the session was recorded at all."""
     state = RecordingState(row.state)
     if decision:
