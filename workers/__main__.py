@@ -20,6 +20,7 @@ from procrastinate.retry import RetryDecision
 
 from app import metrics
 from app.audit_heads import heads_of, keep_verdicts, note_heads, verify_all
+from app.database import now_in
 from app.jobs import TASKS, JobFailure, Queue, note_done
 from app.privacy.epochs import renew_keys
 from app.privacy.orphans import reap
@@ -198,6 +199,12 @@ async def _note_failure(wiring: Wiring, context: JobContext, error: Exception) -
         )
 
 
+async def _now(wiring: Wiring) -> datetime:
+    """The earlier of this machine's clock and the database's: one that ran ahead alone destroys nothing."""
+    async with wiring.database.transaction() as db:
+        return min(await now_in(db), datetime.now(UTC))
+
+
 def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     light = Queue.LIGHT.value
 
@@ -207,7 +214,7 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
         try:
             await close_forsaken(wiring.database)
         finally:  # what is due goes, whatever became of open takes
-            await sweep(wiring, datetime.now(UTC))
+            await sweep(wiring, await _now(wiring))
             await note_heads(wiring.database, heads_of(wiring.settings))
         async with wiring.database.transaction() as db:
             await note_done(db, "sweep")
@@ -215,7 +222,7 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     @engine.periodic(cron=ROTATE_EVERY)
     @engine.task(name="rotate", queue=light, queueing_lock="rotate")
     async def run_rotate(timestamp: int) -> None:
-        await renew_keys(wiring, datetime.now(UTC))
+        await renew_keys(wiring, await _now(wiring))
         await settle(wiring, NodeClient(wiring.settings))
         async with wiring.database.transaction() as db:
             await note_done(db, "rotate")
@@ -233,7 +240,7 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     @engine.periodic(cron=ORPHANS_EVERY)
     @engine.task(name="find_orphans", queue=light, queueing_lock="find_orphans")
     async def run_find_orphans(timestamp: int) -> None:
-        await reap(wiring, datetime.now(UTC))
+        await reap(wiring, await _now(wiring))
         async with wiring.database.transaction() as db:
             await note_done(db, "find_orphans")
 

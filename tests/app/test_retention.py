@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, text, update
 
 from app.accounts.models import Member
+from app.backup import key_name
 from app.database import now_in
-from app.privacy.models import Erasure, ErasureReason, ErasureState
+from app.privacy.models import Erasure, ErasureReason, ErasureState, Orphan
+from app.privacy.orphans import Kind
 from app.privacy.policy import LONGEST_PAUSE, due_again
 from app.privacy.retention import sweep
 from app.privacy.service import run_erasure
+from app.sealed_columns import PLATFORM
 from app.sessions.models import Note, Recording, Session, SessionState
 from app.studies.models import Study
-from recordings.encryption.keystore import KeyMissing
+from recordings.encryption.keystore import KeyMissing, KeyPath
 from recordings.model import RecordingId, StreamKind
 from tests.fixtures.erasing import SpyNodes, ask
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
+from workers.__main__ import build
 
 DAYS = timedelta(days=180)
 
@@ -50,6 +55,30 @@ async def end_session(cast: Cast, *, ago: timedelta) -> datetime:
 async def erasures(cast: Cast) -> list[Erasure]:
     async with cast.wiring.database.transaction(cast.account) as db:
         return list(await db.scalars(select(Erasure).order_by(Erasure.asked_at)))
+
+
+@pytest.mark.parametrize("task", ["sweep", "rotate", "find_orphans"])
+async def test_a_machine_whose_clock_ran_ahead_erases_nothing_and_ends_no_key(
+    cast: Cast, recordings: list[RecordingId], task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's clock is not the database's, which says what is still readable."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=500)
+
+    backup = KeyPath(PLATFORM, item=key_name(datetime.now(UTC).date()))
+    cast.wiring.keys.create(backup)
+    alone = f"{cast.account}/{uuid4()}/{uuid4()}/{uuid4()}/index-"
+    cast.wiring.store.put(f"{alone}00001", b"sealed")
+    async with cast.wiring.database.transaction() as db:
+        db.add(Orphan(place=alone, kind=Kind.OBJECTS, seen_at=datetime.now(UTC)))
+    monkeypatch.setattr("workers.__main__.datetime", Ahead)
+    await build(cast.wiring).tasks[task].func(0)
+    assert await erasures(cast) == []
+    assert cast.wiring.keys.exists(backup)
+    assert list(cast.wiring.store.list(alone))
 
 
 async def test_nothing_goes_a_second_early_and_everything_when_due(cast: Cast, recordings: list[RecordingId]) -> None:
