@@ -58,7 +58,8 @@ class Rotating(Protocol):
 def rotate(store: Rotating) -> int:
     """How many accounts have a new key. Raises KeyStoreError when the former epoch has to go on."""
     with store.no_new_accounts():
-        found = {_standing(store, account) for account in store.accounts()}
+        before = store.accounts()
+        found = {_standing(store, account) for account in before}
         if not found:  # nothing was ever kept here
             return 0
         if not found & OPENS and found - {Standing.CLOSED}:  # closed accounts vouch for nothing: anybody's would do
@@ -76,7 +77,8 @@ def rotate(store: Rotating) -> int:
             troubles.append(f"{account}: {error}")
     with store.no_new_accounts():
         waiting = {Standing.FORMER, Standing.UNREADABLE}
-        left = [account for account in store.accounts() if _standing(store, account) in waiting]
+        known = dict.fromkeys((*before, *store.accounts()))  # one that is not listed any more may be away, not gone
+        left = [account for account in known if _standing(store, account) in waiting]
         if left:
             raise KeyStoreError(
                 "Some account keys could not be wrapped anew, so the former epoch goes on. "

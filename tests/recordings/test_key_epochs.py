@@ -357,6 +357,33 @@ def test_a_folder_that_went_away_while_the_program_runs_ends_no_epoch(place: Pat
     assert epoch_keys(place) == ["00001"]
 
 
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_folder_that_goes_away_while_a_rotation_runs_ends_no_epoch(
+    place: Path, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk is unmounted after so many accounts: the empty folder beneath it has no account that waits."""
+    keys = open_store(place)
+    made = family(keys) | family(keys)
+    renew, turns = FolderRotation.renew, []
+
+    def and_away(self: FolderRotation, account: AccountId) -> None:
+        if len(turns) == after:
+            (place / "keys").rename(place / "true")
+            (place / "keys").mkdir()
+        turns.append(account)
+        renew(self, account)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderRotation, "renew", and_away)
+        with pytest.raises(KeyStoreError):
+            keys.rotate()
+    assert epoch_keys(place) == ["00001", "00002"]
+    shutil.rmtree(place / "keys")
+    (place / "true").rename(place / "keys")
+    again = open_store(place)
+    assert {path: again.unwrap(path) for path in made if path.parent} == {p: k for p, k in made.items() if p.parent}
+
+
 def test_a_store_from_before_epochs_is_taken_along(place: Path) -> None:
     """Its account keys were wrapped by the master key, its items by the key of their person."""
     keys = open_store(place)
