@@ -22,9 +22,9 @@ from sqlalchemy import text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.errors import JunierError
-from app.ledger import Erased, Line, Suppressed, ledger_of
+from app.ledger import ConsentWithdrawn, Erased, Line, Suppressed, ledger_of
 from app.privacy.models import ErasureState, LedgerMark
-from app.privacy.replays import Found, do_again
+from app.privacy.replays import Found, do_again, erase_withdrawn
 from app.privacy.service import Nodes, run_erasure
 from app.wiring import Wiring
 from recordings.model import AccountId
@@ -101,6 +101,10 @@ async def _replay(wiring: Wiring, nodes: Nodes, lines: Sequence[Line], known: Se
             addresses += found is Found.DONE
         else:
             others += found is Found.DONE
+    for line in lines:
+        if isinstance(line.entry, ConsentWithdrawn) and last[line.entry.about] == line.end:
+            async with wiring.database.transaction(AccountId(line.entry.account)) as db:
+                await erase_withdrawn(db, line.entry)
     for entry in forgotten:  # all are hidden by now; what follows destroys, closes the rows and certifies
         outcome = await run_erasure(wiring, AccountId(entry.account), entry.erasure, nodes=nodes)
         unfinished += outcome.state is not ErasureState.COMPLETE

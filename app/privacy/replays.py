@@ -36,12 +36,14 @@ from app.ledger import (
 from app.mail.service import is_suppressed, stop_waiting, suppress
 from app.participants.models import AddressChange, Consent, ConsentPurpose, DataCode, Participant
 from app.privacy.erase_job import enqueue_erasure
-from app.privacy.models import DataRequest, Erasure, ErasureState, RequestKind, RequestState
+from app.privacy.models import DataRequest, Erasure, ErasureReason, ErasureState, RequestKind, RequestState
+from app.privacy.policy import OPEN_STATES, TRANSCRIPT, kinds_withdrawn
 from app.privacy.requests import UNANSWERED, note_request, restrict
 from app.privacy.rows import hide
 from app.privacy.scope import plan_erasure
-from app.privacy.service import close_kinds
-from app.sessions.models import Recording
+from app.privacy.service import ask_erasure, close_kinds
+from app.sessions.models import Recording, Track, Transcript, TranscriptState
+from app.studies.models import ConsentKind
 from recordings.model import AccountId, PersonId
 
 
@@ -139,7 +141,43 @@ async def _withdraw(db: Db, entry: ConsentWithdrawn) -> Found:
             language=last.language,
         )
     )
+    recorded = select(Recording.id).where(Recording.person_id == entry.person, Recording.session_id == entry.session)
+    closed = Erasure(
+        person_id=entry.person,
+        recording_ids=list(await db.scalars(recorded)),
+        track_kinds=sorted(kinds_withdrawn(ConsentKind(entry.kind))),
+    )
+    await close_kinds(db, closed, await now_in(db))
     return Found.DONE
+
+
+async def erase_withdrawn(db: Db, entry: ConsentWithdrawn) -> None:
+    """What was closed by a withdrawal and is in no erasure: it was asked for and had not begun when the database was
+    lost, so no line of its own tells of it. Asked for anew; called when all lines are done again."""
+    kinds = kinds_withdrawn(ConsentKind(entry.kind))
+    mine = Recording.person_id == entry.person, Recording.session_id == entry.session
+    tracks = select(Track.recording_id).join(Recording, Recording.id == Track.recording_id).where(*mine)
+    tracks = tracks.where(Track.kind.in_(kinds), Track.closed_at.is_not(None), Track.erased_at.is_(None))
+    left = set(await db.scalars(tracks))
+    if TRANSCRIPT in kinds:
+        words = select(Transcript.recording_id).join(Recording, Recording.id == Transcript.recording_id).where(*mine)
+        gone = Transcript.state == TranscriptState.ERASED, Transcript.erased_at.is_(None)
+        left |= set(await db.scalars(words.where(*gone)))
+    underway = select(Erasure).where(Erasure.person_id == entry.person, Erasure.state.in_(OPEN_STATES))
+    for erasure in await db.scalars(underway):
+        if erasure.track_kinds is None or kinds & set(erasure.track_kinds):
+            left -= left if erasure.recording_ids is None else set(erasure.recording_ids)
+    if left:
+        await ask_erasure(
+            db,
+            account=AccountId(entry.account),
+            person=PersonId(entry.person),
+            reason=ErasureReason.WITHDRAWAL,
+            asked_by=f"participant:{entry.person}",
+            instruction=f"consent to {entry.kind} withdrawn",
+            recordings=left,
+            kinds=kinds,
+        )
 
 
 async def _restrict(db: Db, entry: Restricted) -> Found:

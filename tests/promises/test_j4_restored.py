@@ -26,11 +26,11 @@ from app.participants.consents import standing_consents
 from app.participants.service import study_notice
 from app.privacy.address import ask_address, confirm_address
 from app.privacy.lifting import lift_when_told
-from app.privacy.models import DataRequest, RequestKind, RequestState
+from app.privacy.models import DataRequest, Erasure, RequestKind, RequestState
 from app.privacy.replaying import Replayed, catch_up, settle
 from app.privacy.requests import ask, lift
 from app.privacy.withdrawal import withdraw
-from app.sessions.models import Recording
+from app.sessions.models import Recording, Track
 from app.studies.models import ConsentKind, Study
 from recordings.model import PersonId
 from tests.promises.drill import backed_up, restored
@@ -150,7 +150,7 @@ async def test_j4_08_what_a_member_who_was_taken_out_signed_in_with_stays_gone_t
 async def test_j4_19c_what_participants_took_back_after_a_backup_stays_taken_back(
     world: World, tmp_path: Path, owner_url: str, empty_urls: dict[str, str]
 ):
-    """A consent before anything was recorded, a restriction, and an address."""
+    """A consent before anything was recorded, one whose erasure had not begun, a restriction, and an address."""
     ledger, account = ledger_of(world.settings), world.lab.account
     anna, ben = await world.registered(world.anna), await world.registered(world.ben)
     ref = await world.record(ben)
@@ -158,28 +158,35 @@ async def test_j4_19c_what_participants_took_back_after_a_backup_stays_taken_bac
     async with world.wiring.database.transaction(account) as db:
         study = await db.get_one(Study, world.lab.study)
         _, shown = await study_notice(db, world.wiring.columns, world.settings, account=account, study=study)
-        await withdraw(
-            db,
-            ledger,
-            account=account,
-            participant=anna.person,
-            session=world.lab.session,
-            kind=ConsentKind.VIDEO,
-            shown=shown,
-        )
+        for person in (anna.person, ben.person):
+            await withdraw(
+                db,
+                ledger,
+                account=account,
+                participant=person,
+                session=world.lab.session,
+                kind=ConsentKind.VIDEO,
+                shown=shown,
+            )
         first = await ask(db, world.wiring, account=account, participant=ben.person, kind=RequestKind.RESTRICTION)
     await move(world, anna, CORRECTED)
     async with restored(world, file, empty_urls) as (then, replayed):
-        assert replayed == Replayed(others=3)
+        assert replayed == Replayed(others=4)
+        tracks = await then.rows(then.lab, Track, Track.recording_id == ref.recording)
+        assert {row.kind for row in tracks if row.closed_at is not None} == {"camera"}
+        assert {row.kind for row in tracks if row.closed_at is None} == {"voice"}
+        [erasure] = await then.rows(then.lab, Erasure)  # asked for anew, for the workers that start now
+        assert (erasure.recording_ids, erasure.track_kinds) == ([ref.recording], ["camera"])
         async with then.wiring.database.transaction(account) as db:
             standing = await standing_consents(db, session=then.lab.session, participant=anna.person)
         assert ConsentKind.VIDEO not in standing and ConsentKind.AUDIO in standing
         owner = await then.member(then.lab)
-        [request] = await then.rows(then.lab, DataRequest)
+        [request] = await then.rows(then.lab, DataRequest, DataRequest.erasure_id.is_(None))
         assert (request.id, request.state, request.receipt) == (first.id, RequestState.IN_FORCE, first.receipt)
         assert (await owner.http.get(f"/recordings/{ref.recording}/media")).status_code in (403, 404, 409)
         await the_old_address_is_nobody(then, anna)
         assert await catch_up(then.wiring, then.node) == Replayed()
+        assert len(await then.rows(then.lab, Erasure)) == 1
 
 
 async def the_old_address_is_nobody(then: World, anna: Guest) -> None:
