@@ -52,6 +52,7 @@ class Database:
             sqlalchemy_url(url),
             pool_size=10,
             max_overflow=10,
+            pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
             connect_args={"options": f"-c search_path=public,jobs -c timezone=UTC {PLANS}"},
         )
         ping = self.engine.dialect.do_ping

@@ -25,7 +25,9 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from app.escaping import as_text
 
 FOLDER = Path(__file__).parent / "translations"
 ROOM_TEXTS = "app/static/"  # texts with this place in the catalogue are sent to the page's modules
@@ -190,7 +192,7 @@ def install(environment: Environment) -> None:
         """Each value escaped; Markup's own % wraps every one of them in an object first."""
         if not environment.autoescape:
             return message % values
-        return text(str.__mod__(message, {name: escape(value) for name, value in values.items()}))
+        return text(str.__mod__(message, {name: as_text(value) for name, value in values.items()}))
 
     def one(message: str, /, **values: object) -> str:
         found = known(spoken(), message)

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def template_config(settings: Settings) -> TemplateConfig[JinjaTemplateEngine]:
     environment.code_generator_class = WholeLoops
     install(environment)
     environment.globals |= {"settings": settings, "asset": asset, "section_of": section_of}
+    environment.globals["once"] = cache  # of a macro: the same for what is given alike, as long as it is kept
     environment.filters |= {
         "moment": moment,
         "day": day,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
 
 from app.accounts.service import member_names
 from app.audit import Action, record
@@ -177,12 +177,15 @@ async def holds(db: Db, columns: SealedColumns, now: datetime, *, limit: int, of
     ]
 
 
-async def reviews_due(db: Db, now: datetime) -> int:
+def reviews_soon(now: ColumnElement[datetime]) -> ScalarSelect[int]:
     """How many holds are to be looked at again within two weeks."""
-    found = select(Recording.id).where(
-        Recording.held_until <= now + REVIEW_SOON, Recording.held_reason.is_not(None), Recording.erased_at.is_(None)
+    return (
+        select(func.count())
+        .where(
+            Recording.held_until <= now + REVIEW_SOON, Recording.held_reason.is_not(None), Recording.erased_at.is_(None)
+        )
+        .scalar_subquery()
     )
-    return len((await db.scalars(found)).all())
 
 
 def _review_date(form: Form, now: datetime) -> datetime | None:

@@ -18,7 +18,6 @@ from app.forms import Form, read_form
 from app.pages import AnyRequest, page
 from app.privacy.axis import axis_over
 from app.privacy.dry_run import Preview, preview
-from app.privacy.holds import reviews_due
 from app.privacy.keeping import Change, keep, stands
 from app.privacy.keeping_forms import People, kinds_of, people_of, place_of, read_periods
 from app.privacy.overview import overview
@@ -39,7 +38,7 @@ async def show_retention(
 ) -> Template:
     member = require_member(login, Role.OWNER, Role.RESEARCHER)
     now = await now_in(db)
-    shown = await overview(db, now, limit=PAGE_ROWS, offset=(number - 1) * PAGE_ROWS)
+    shown = await overview(db, member.account, now, limit=PAGE_ROWS, offset=(number - 1) * PAGE_ROWS)
     return page(
         "privacy/retention.html",
         request,
@@ -48,8 +47,8 @@ async def show_retention(
         number=number,
         more=shown.more,
         owner=member.role is Role.OWNER,
-        reviews=await reviews_due(db, now),
-        account=await db.get_one(Account, member.account),
+        reviews=shown.reviews,
+        account=shown.account,
     )
 
 

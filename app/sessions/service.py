@@ -236,8 +236,8 @@ def track_ref(recording: RecordingRef, row: Track) -> TrackRef:
     return TrackRef(of=recording, track=TrackId(row.id), kind=TrackKind(row.kind))
 
 
-def recording_facts(row: Recording | Columns, session: Session) -> RecordingFacts:
-    """What the rules readable() and due() look at. row: or columns of one, by their names."""
+def recording_facts(row: Recording | Columns, session: Session | Columns) -> RecordingFacts:
+    """What the rules readable() and due() look at. Both: or columns of one, by their names."""
     return RecordingFacts(
         state=RecordingState(row.state),
         created_at=row.created_at,

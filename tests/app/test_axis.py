@@ -48,4 +48,4 @@ def test_an_axis_without_length_still_has_today(lines: list[Span]) -> None:
     ],
 )
 def test_every_line_stands_in_words_too(line: Span, words: str) -> None:
-    assert line.words == words
+    assert axis_over([line], NOW).drawn(line).words == words
