@@ -30,6 +30,7 @@ from app.privacy.standing import ELSEWHERE, Standing, lying, standing
 from app.sessions.models import Recording, RecordingState, Transcript, TranscriptState
 from app.sessions.words import FILE_MISSING
 from app.wiring import Wiring
+from recordings.encryption.keystore import KeyDestroyed, KeyPath, KeyStoreError
 from recordings.erase import erase
 from recordings.model import AccountId
 from recordings.storage.layout import root_key_path
@@ -198,6 +199,14 @@ async def _erase(wiring: Wiring, account: AccountId, objects: Iterable[Alone], n
     """Those that still stand alone, with their keys; returns how many are seen to be gone."""
     rows = await standing(wiring.database, account, now)
     gone: list[Alone] = []
+    try:
+        await asyncio.to_thread(wiring.keys.unwrap, KeyPath(account))
+    except KeyDestroyed:  # the account is closed, and everything beneath it
+        pass
+    except KeyStoreError as error:  # a store that never had it says of every other key, too, that it is gone
+        why = type(error).__name__
+        log.error("the key store does not know an account, so nothing of it is erased: %s: %s", account, why)
+        return 0
     for one in objects:
         if rows.knows(one.place):
             continue

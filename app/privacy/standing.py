@@ -103,7 +103,7 @@ async def standing(database: Database, account: AccountId, before: datetime) -> 
         if row.hidden_at is None and row.created_at < before and _is_ready(row, RecordingState.STORED)
     }
     for row in tracks:
-        if row.recording_id in ready and row.frames:
+        if row.recording_id in ready and row.frames and row.closed_at is None:  # else it is being erased
             ready[row.recording_id].add(media[row.id])
     written = {
         row.id: frozenset({words[row.id]})
@@ -128,7 +128,7 @@ _RECORDINGS = select(
     Recording.hidden_at,
     Recording.created_at,
 ).where(Recording.erased_at.is_(None))
-_TRACKS = select(Track.id, Track.recording_id, Track.frames).where(Track.erased_at.is_(None))
+_TRACKS = select(Track.id, Track.recording_id, Track.frames, Track.closed_at).where(Track.erased_at.is_(None))
 _TRANSCRIPTS = select(
     Transcript.id, Transcript.recording_id, Transcript.state, Transcript.failure_reason, Transcript.created_at
 ).where(Transcript.state != TranscriptState.ERASED)

@@ -90,7 +90,7 @@ SAFE_NAMES = {
     "account", "damaged", "place", "session",  # ids, and prefixes of object keys made of them
     "kind", "since",  # of what stands alone
     "reasons",  # of a store, with object keys
-    "trouble",  # a type, or words of our own
+    "trouble", "why",  # a type, or words of our own
     "name",  # of a child process
     "data_dir", "folder", "orphan",  # where the operator put the data
 }  # fmt: skip

@@ -19,6 +19,7 @@ from app.privacy.standing import NotShown
 from app.restoring import begin_anew
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Take, Track, Transcript
 from app.sessions.service import recording_ref, track_ref
+from recordings.encryption.memory import MemoryKeyStore
 from recordings.model import RecordingId, TrackRef
 from recordings.storage.layout import index_key_path, recording_prefix, root_key_path, root_of, track_prefix
 from recordings.storage.memory import MemoryStore
@@ -298,6 +299,24 @@ async def test_a_database_that_shows_nothing_of_an_account_it_knows_proves_nothi
             await place.reap(now)
     with psycopg.connect(superuser_url) as connection:
         assert connection.execute("SELECT count(*) FROM orphan").fetchone() == (0,)
+
+
+async def test_beside_a_key_store_that_never_had_the_account_nothing_goes(place: Place) -> None:
+    """A folder that is not mounted says of every key that it is gone."""
+    await place.forget(place.lost)
+    await place.reap(NOW)
+    elsewhere = replace(place.wiring, keys=MemoryKeyStore())
+    assert await reap(elsewhere, NEXT_DAY) == Reaped(kept=4)
+    assert set((await place.alone()).values()) == {Kind.OBJECTS}
+
+
+async def test_what_is_being_erased_of_a_recording_is_not_missed(place: Place) -> None:
+    """Objects go first; the row follows when it is certified, which may take days."""
+    [voice] = [track for track in await place.tracks(place.kept) if track.kind == "voice"]
+    async with place.wiring.database.transaction(place.cast.account) as db:
+        await db.execute(update(Track).where(Track.id == voice.track).values(closed_at=NOW))
+    place.wiring.store.delete(list(place.wiring.store.remains(track_prefix(voice))))
+    assert await place.alone() == {}
 
 
 async def test_a_restored_backup_gives_its_day_again(place: Place, owner_url: str) -> None:
