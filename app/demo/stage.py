@@ -53,7 +53,8 @@ class Stage:
             listen_port=web,
             node_url=f"http://127.0.0.1:{node}",
             data_dir=folder.resolve(),
-            **({"media_addresses": "127.0.0.1"} | others),
+            media_addresses="127.0.0.1",
+            **others,
         )
         with (folder / "serve.log").open("wb") as log:
             serving = await asyncio.create_subprocess_exec(
