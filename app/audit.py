@@ -33,6 +33,7 @@ class Action(StrEnum):
     """source:subject:action"""
 
     ACCOUNT_CREATED = "accounts:account:created"
+    ACCOUNT_CLOSED = "accounts:account:closed"
     AGREEMENT_ACCEPTED = "accounts:agreement:accepted"
     MEMBER_INVITED = "accounts:member:invited"
     MEMBER_ROLE_CHANGED = "accounts:member:role_changed"

@@ -52,6 +52,12 @@ class Gone(JunierError):
     status = 404
 
 
+class NoMore(JunierError):
+    """This is over."""
+
+    status = 410
+
+
 class TooManyTries(JunierError):
     """Too many tries. Please wait a few minutes."""
 

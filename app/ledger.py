@@ -142,6 +142,12 @@ class PasskeysNeeded(Entry, frozen=True, kw_only=True, tag="passkeys needed"):
     needed: bool
 
 
+class AccountClosed(Entry, frozen=True, kw_only=True, tag="account closed"):
+    """The account is closed for good. asked_by: as erasures name it."""
+
+    asked_by: str
+
+
 AnyEntry = (
     ErasureBegun
     | ErasureComplete
@@ -153,6 +159,7 @@ AnyEntry = (
     | MemberIs
     | PasskeyRemoved
     | PasskeysNeeded
+    | AccountClosed
 )
 _READ = msgspec.json.Decoder(AnyEntry)
 

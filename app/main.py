@@ -14,7 +14,7 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from app.accounts import routes as accounts
-from app.accounts.login import PasskeyNeeded, SignedIn, cookie_name, find_login
+from app.accounts.login import SignedIn, cookie_name, find_login
 from app.compression import Compression
 from app.database import Db
 from app.invitations import routes as invitations
@@ -39,8 +39,6 @@ from app.wiring import Wiring
 
 Background = Callable[[Wiring], Awaitable[None]]
 MAX_BODY_BYTES = 2_000_000
-OPEN_WITHOUT_PASSKEY = ("/passkeys", "/sign-in", "/sign-out")
-"""Pages on which a member whose account asks for a passkey can make or show one."""
 
 log = logging.getLogger("junier.web")
 
@@ -112,8 +110,7 @@ async def open_db(request: Request[Any, Any, Any], wiring: Wiring) -> AsyncGener
         request.scope["state"]["login"] = login
         if login is not None:
             await _recognise(db, login, request.scope["state"]["reader"])
-            if login.needs_passkey and not request.url.path.startswith(OPEN_WITHOUT_PASSKEY):
-                raise PasskeyNeeded
+            login.require_open(request.url.path)
         yield db
 
 

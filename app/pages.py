@@ -199,6 +199,7 @@ TITLES = {
     404: N_("Not here"),
     405: N_("Not possible here"),
     409: N_("Not now"),
+    410: N_("Closed"),
     413: N_("Too large"),
     415: N_("That format is not accepted"),
     422: N_("Something does not fit"),

@@ -30,6 +30,7 @@ _FIRST = {
     "audit": Section.AUDIT,
     "support-access": Section.AUDIT,
     "members": Section.MEMBERS,
+    "account": Section.MEMBERS,
 }
 
 

@@ -16,7 +16,7 @@ from app.accounts.models import Login as LoginRow
 from app.accounts.models import Role, Scope, Way
 from app.audit import Action, record
 from app.database import Db, now_in, remember_now, set_account
-from app.errors import Forbidden, SignInNeeded
+from app.errors import Forbidden, NoMore, SignInNeeded
 from app.sealed_columns import SealedColumns
 from app.settings import Settings
 from app.tokens import new_token, token_hash
@@ -43,14 +43,26 @@ NOTED = timedelta(minutes=5)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
+OPEN_WITHOUT_PASSKEY = ("/passkeys", "/sign-in", "/sign-out")
+"""Pages on which a member whose account asks for a passkey can make or show one."""
+OPEN_WHEN_CLOSED = ("/erasures", "/sign-in", "/sign-out", "/promises", "/data-map", "/i/", "/unsubscribe/", "/receipt/")
+"""What a member of a closed account can open: the erasures with their certificates, and what is anybody's."""
+
+
 class PasskeyNeeded(Forbidden):
     """Owners and researchers of this account sign in with a passkey; a mailed link alone opens nothing here."""
+
+
+class AccountIsClosed(NoMore):
+    """This account is closed. What people left in it is being erased; the erasures and their certificates are all that
+    can still be opened."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignedIn:
     """Who is behind this browser. Exactly one of member and participant is set; `name` is a member's, and so are
-    since (when they proved who they are), way (how) and needs_passkey: their account wants more than that."""
+    since (when they proved who they are), way (how), needs_passkey (their account wants more than that) and
+    account_closed. A participant of a closed account sees what is held of them until it is erased."""
 
     login_id: UUID
     account: AccountId
@@ -63,6 +75,15 @@ class SignedIn:
     since: datetime = LONG_AGO
     way: Way | None = None
     needs_passkey: bool = False
+    account_closed: bool = False
+
+    def require_open(self, path: str) -> None:
+        """Raises PasskeyNeeded or AccountIsClosed when this login does not open the page."""
+        if self.needs_passkey:
+            if not path.startswith(OPEN_WITHOUT_PASSKEY):
+                raise PasskeyNeeded
+        elif self.account_closed and not path.startswith(OPEN_WHEN_CLOSED):
+            raise AccountIsClosed
 
     @property
     def as_member(self) -> PersonId:
@@ -148,13 +169,14 @@ async def find_login(db: Db, columns: SealedColumns, token: str, *, used: bool =
     remember_now(db, now)
     if row.expires_at <= now:
         return None
-    name, role, needs_passkey = "", None, False
+    name, role, needs_passkey, account_closed = "", None, False, False
     if row.member_id is not None:
         if row.member_role is None or row.removed_at is not None or now - row.used_at > IDLE:
             return None
         if used and now - row.used_at > NOTED:
             await db.execute(_USED, {"login": row.id})
         role = Role(row.member_role)
+        account_closed = row.closed_at is not None
         needs_passkey = row.passkeys_needed and role in PASSKEY_ROLES and row.way != Way.PASSKEY
         name = columns.open(account, PersonId(row.member_id), "member.name", row.member_name)
     return SignedIn(
@@ -169,6 +191,7 @@ async def find_login(db: Db, columns: SealedColumns, token: str, *, used: bool =
         since=row.created_at,
         way=Way(row.way) if row.way else None,
         needs_passkey=needs_passkey,
+        account_closed=account_closed,
     )
 
 
@@ -181,7 +204,7 @@ async def login_of(
         return None
     async with wiring.database.transaction() as db:
         login = await find_login(db, wiring.columns, token, used=used)
-    return None if login is None or login.needs_passkey else login
+    return None if login is None or login.needs_passkey or login.account_closed else login
 
 
 def require_member(login: SignedIn | None, *roles: Role) -> SignedIn:
@@ -220,7 +243,8 @@ _ENTER = text(
     "FROM find_login(token_hash => :token_hash) OFFSET 0) AS known "
     "CROSS JOIN LATERAL (SELECT login.id, login.account_id, login.scope, login.member_id, login.participant_id, "
     "login.session_id, login.expires_at, login.data_until, login.created_at, login.used_at, login.way, "
-    "account.passkeys_needed, member.role AS member_role, member.name AS member_name, member.removed_at "
+    "account.passkeys_needed, account.closed_at, member.role AS member_role, member.name AS member_name, "
+    "member.removed_at "
     "FROM login LEFT JOIN member ON member.id = login.member_id "
     "JOIN account ON account.account_id = login.account_id "
     "WHERE login.id = known.login_id AND known.entered <> '' OFFSET 0) AS seen"

@@ -173,7 +173,7 @@ INVENTORY: Mapping[str, Kept] = {
     "account": Kept(
         about=About.ACCOUNT, purpose="the customer", until=_ACCOUNT, goes=_ROW, copied="name", inner="account_id",
         others="created_at agreement_accepted_at agreement_dated agreement_accepted_by retention_days "
-        "longest_retention_days periods passkeys_needed",
+        "longest_retention_days periods passkeys_needed closed_at",
     ),
     "member": Kept(
         about=About.MEMBER, purpose="to sign in and to be written to", until=_ACCOUNT, goes=_KEY, secret="email_index",

@@ -20,6 +20,7 @@ from app.database import Db, now_in
 from app.invitations.models import Invitation
 from app.invitations.service import close_link
 from app.ledger import (
+    AccountClosed,
     AddressCorrected,
     ConsentWithdrawn,
     Entry,
@@ -35,6 +36,7 @@ from app.ledger import (
 )
 from app.mail.service import is_suppressed, stop_waiting, suppress
 from app.participants.models import AddressChange, Consent, ConsentPurpose, DataCode, Participant
+from app.privacy.closing import close_everything
 from app.privacy.erase_job import enqueue_erasure
 from app.privacy.models import DataRequest, Erasure, ErasureReason, ErasureState, RequestKind, RequestState
 from app.privacy.policy import OPEN_STATES, TRANSCRIPT, kinds_withdrawn
@@ -236,6 +238,15 @@ async def _need_passkeys(db: Db, entry: PasskeysNeeded) -> Found:
     return Found.DONE
 
 
+async def _close_account(db: Db, entry: AccountClosed) -> Found:
+    """What came into the backup before it was closed goes as it went then."""
+    row = await db.get_one(Account, entry.account, with_for_update=True)
+    if row.closed_at is not None:
+        return Found.KNOWN
+    await close_everything(db, row, by=entry.asked_by)
+    return Found.DONE
+
+
 REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
     ErasureBegun: _erase,
     ErasureComplete: _erase,
@@ -247,6 +258,7 @@ REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
     MemberIs: _member,
     PasskeyRemoved: _remove_passkey,
     PasskeysNeeded: _need_passkeys,
+    AccountClosed: _close_account,
 }
 
 

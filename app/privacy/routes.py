@@ -16,6 +16,7 @@ from app.pages import FOR_PARTICIPANTS, AnyRequest
 from app.participants.service import foot
 from app.privacy import (
     answering,
+    closing_routes,
     copy_routes,
     data_map,
     erasure_routes,
@@ -93,6 +94,7 @@ routers = (
     promises.router,
     router,
     erasure_routes.router,
+    closing_routes.router,
     keeping_routes.router,
     hold_routes.router,
     request_routes.router,

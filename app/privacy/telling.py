@@ -25,8 +25,10 @@ async def tell_owners(
     db: Db, wiring: Wiring, *, account: AccountId, template: str, key: str, context: Mapping[str, object]
 ) -> int:
     """One mail to each owner; the same key again writes nothing. Returns how many were written. No mail to an owner
-    names a participant: mailboxes outlive erasures."""
-    name = (await db.get_one(Account, account)).name
+    names a participant: mailboxes outlive erasures. Once the account is closed there is nothing they could act on."""
+    row = await db.get_one(Account, account)
+    if row.closed_at is not None:
+        return 0
     owners = select(Member).where(Member.role == Role.OWNER, Member.removed_at.is_(None)).order_by(Member.created_at)
     told = 0
     for owner in (await db.scalars(owners)).all():
@@ -40,7 +42,7 @@ async def tell_owners(
             template=template,
             key=f"{key}-{owner.id}",
             optional=False,
-            context={"account_name": name, "address": wiring.settings.public_url.rstrip("/"), **context},
+            context={"account_name": row.name, "address": wiring.settings.public_url.rstrip("/"), **context},
             to_name=wiring.columns.open(account, person, "member.name", owner.name),
             to_email=wiring.columns.open(account, person, "member.email", owner.email),
         )

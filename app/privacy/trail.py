@@ -34,6 +34,7 @@ KINDS = {
 
 WORDS: dict[Action, str] = {
     Action.ACCOUNT_CREATED: N_("made the account"),
+    Action.ACCOUNT_CLOSED: N_("closed the account"),
     Action.AGREEMENT_ACCEPTED: N_("accepted the processing agreement"),
     Action.MEMBER_INVITED: N_("added a member"),
     Action.MEMBER_ROLE_CHANGED: N_("changed a member's role"),

@@ -37,6 +37,7 @@ MEMBERS_ONLY = (
     "app/invitations/list_routes.py",
     "app/invitations/people_list.py",
     "app/privacy/axis.py",
+    "app/privacy/closing",
     "app/privacy/copy_routes.py",
     "app/privacy/erasure_routes.py",
     "app/privacy/extending.py",

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from app.accounts.login import start_login
 from app.accounts.models import Scope
 from app.database import now_in
-from app.privacy.models import Erasure, RequestKind
+from app.privacy.models import DataRequest, Erasure, RequestKind, RequestState
 from app.privacy.requests import ask as ask_request
 from app.privacy.service import run_erasure
 from app.sessions.models import Recording, Session, SessionState
@@ -112,6 +112,21 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
     await look.at("owner-erasures")
     await page.goto(f"{served}/erasures/{erasure.id}")
     await look.at("owner-erasure-held")
+    await page.goto(f"{served}/account/close")
+    await look.at("owner-close-requests")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(DataRequest).values(state=RequestState.DONE))
+    await page.reload()
+    await page.get_by_label("Name of the account").fill("Another")
+    await page.get_by_role("button", name="Close the account for good").click()
+    await look.at("owner-close-wrong")
+    await page.get_by_label("Name of the account").fill(
+        (await page.get_by_role("heading", level=1).inner_text()).split("“")[1].split("”")[0]
+    )
+    await page.get_by_role("button", name="Close the account for good").click()
+    await look.at("owner-closed-erasures")
+    await page.goto(f"{served}/members")
+    await look.at("owner-closed")
     await context.close()
     assert look.wrong == {}
 

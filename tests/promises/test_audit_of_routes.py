@@ -19,7 +19,8 @@ from app.audit import AuditEvent, verify
 from app.demo.browser import Browser
 from app.invitations.models import Invitation
 from app.participants.models import AddressChange, DataCode
-from app.privacy.models import DataRequest, RequestKind
+from app.privacy.models import DataRequest, RequestKind, RequestState
+from app.privacy.requests import UNANSWERED
 from app.sessions.models import Note, Recording, RecordingState, Transcript
 from app.studies.models import Question
 from app.support.models import SupportRequest
@@ -124,6 +125,7 @@ async def test_j4_09_every_change_leaves_a_line(world: World) -> None:
         erased_by_the_owner,
         requests,
         erasing,
+        closing,
     ):
         await act(story)
     silent = [route for route, actions in story.done.items() if not actions]
@@ -344,3 +346,11 @@ async def erasing(story: Story) -> None:
     await story.call(guest, "POST /my-data/{session}/withdraw", {"kind": "audio"})
     await story.call(guest, "POST /my-data/unsubscribe")
     await story.call(guest, "POST /my-data/erase")
+
+
+async def closing(story: Story) -> None:
+    world = story.world
+    owner = await world.member(world.lab)
+    for request in await world.rows(world.lab, DataRequest, DataRequest.state.in_(UNANSWERED)):
+        await world.change(world.lab, DataRequest, request.id, state=RequestState.DONE)
+    await story.call(owner, "POST /account/close", {"name": world.lab.name})

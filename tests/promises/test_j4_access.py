@@ -161,7 +161,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
 
 async def test_j4_08_participants_reach_no_page_of_the_account(world: World):
     for_members = ("/studies", "/sessions", "/recordings", "/erasures", "/requests", "/retention", "/holds")
-    for_members += ("/members", "/agreement", "/passkeys", "/logins", "/support-access", "/support/")
+    for_members += ("/members", "/agreement", "/passkeys", "/logins", "/support-access", "/support/", "/account/")
     found = [(m, p) for m, p in await addresses(world) if p.startswith(for_members)]
     assert len(found) > 12
     for browser in (await world.guest(world.anna), await world.guest(world.anna, Scope.ROOM)):

@@ -1,4 +1,5 @@
 -- The reverse, last first.
+ALTER TABLE account DROP COLUMN closed_at;
 DROP TABLE orphan;
 DROP INDEX transcript_unsettled;
 ALTER TABLE login DROP COLUMN used_at;
