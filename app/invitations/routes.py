@@ -106,9 +106,9 @@ async def _session_page(
 ) -> Template:
     row, study = await session_with_study(db, session)
     guests = await guests_of(db, wiring.columns, member.account, session)
-    names = {PersonId(guest.person): guest.name for guest in guests} | await member_names(db, wiring.columns)
+    names = {PersonId(guest.person): guest.name for guest in guests}
     shown = [guest for guest in guests if guest.state != "erased"]
-    listing = await recordings_of_session(db, row, study, names)
+    listing = await recordings_of_session(db, row, study, names, lambda: member_names(db, wiring.columns))
     return page(
         "sessions/show.html",
         request,

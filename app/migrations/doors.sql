@@ -11,6 +11,7 @@ GRANT SELECT (id, account_id, created_at, registered_at, erased_at) ON participa
 GRANT SELECT (account_id, periods) ON account TO junier_doors;
 GRANT SELECT (account_id, number, hash) ON audit_event TO junier_doors;
 GRANT SELECT (id, account_id, retention_days, periods) ON study TO junier_doors;
+GRANT SELECT (session_id, due) ON session_due TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node, starts_at, ended_at, retention_days, periods) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for, periods) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, recording_id, kind, closed_at, erased_at) ON track TO junier_doors;
@@ -69,6 +70,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.state <> 'erased'
+      AND (due.periods <> '{}' OR due.session_id IN (  -- looked at once for a session, not for each of its recordings
+          SELECT one.id FROM public.session AS one JOIN public.study AS its ON its.id = one.study_id
+          WHERE COALESCE(one.ended_at, '-infinity') + make_interval(days => public.kept_days(
+              'all', its.retention_days, one.retention_days, its.periods, one.periods, '{}')) <= now_))
       AND COALESCE(held_in.ended_at, due.created_at) + make_interval(days => public.kept_days(
           'all', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
@@ -86,7 +91,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.state NOT IN ('erased', 'empty') AND due.restricted_at IS NULL
       AND (due.held_reason IS NULL OR due.held_until <= now_)
-      AND '{}' <> ANY (ARRAY[owning.periods, held_in.periods, due.periods])
+      AND (due.periods <> '{}' OR due.session_id IN (  -- some level says something of a kind
+          SELECT one.id FROM public.session AS one JOIN public.study AS its ON its.id = one.study_id
+          WHERE one.periods <> '{}' OR its.periods <> '{}'))
       AND EXISTS (
           SELECT FROM public.held_parts(due.id) AS part
           WHERE (asked_ OR NOT part.asked)
@@ -124,7 +131,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
         ) AS one
         WHERE one.until > now_ OR held.now
     ) AS due
-    WHERE soon.state NOT IN ('erased', 'empty') AND soon.restricted_at IS NULL
+    WHERE soon.session_id IN (  -- of the others nothing is: one index is read instead of every recording of the platform
+          SELECT known.session_id FROM public.session_due AS known WHERE known.due <= until_)
+      AND soon.state NOT IN ('erased', 'empty') AND soon.restricted_at IS NULL
       AND due.at > now_ AND due.at <= until_ AND soon.announced_for IS DISTINCT FROM due.at
     ORDER BY row_number() OVER (PARTITION BY soon.account_id ORDER BY due.at), due.at  -- no account waits for another
     LIMIT limit_
@@ -177,7 +186,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
         FROM public.invitation AS invited JOIN public.session AS held_in ON held_in.id = invited.session_id
         WHERE invited.participant_id = due.id
     ) AS active
-    WHERE due.erased_at IS NULL AND NOT active.now
+    WHERE due.erased_at IS NULL AND NOT active.now AND (days_ IS NOT NULL OR owning.periods ? 'contact')
       AND GREATEST(due.created_at, due.registered_at, active.at)
           + make_interval(days => COALESCE(days_, (owning.periods ->> 'contact')::integer)) <= now_
       AND NOT EXISTS (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -36,6 +36,9 @@ TRACK_WORDS = {
     "screen": N_("screen"),
     "screen_sound": N_("sound of the shared tab"),
 }
+
+
+MoreNames = Callable[[], Awaitable[dict[PersonId, str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +93,10 @@ class Listing:
         return self.live or self.moving
 
 
-async def recordings_of_session(db: Db, session: Session, study: Study, names: Mapping[PersonId, str]) -> Listing:
-    """Everything recorded in a session, by person, camera before screen."""
+async def recordings_of_session(
+    db: Db, session: Session, study: Study, names: Mapping[PersonId, str], more: MoreNames | None = None
+) -> Listing:
+    """Everything recorded in a session, by person, camera before screen. more: asked when `names` are not all."""
     rows = (
         await db.execute(
             select(*_OF_RECORDING)
@@ -100,6 +105,8 @@ async def recordings_of_session(db: Db, session: Session, study: Study, names: M
             .order_by(Recording.person_is_member, Recording.person_id, Recording.stream)
         )
     ).all()
+    if more is not None and any(row.person_id not in names for row in rows):
+        names = await more() | dict(names)
     in_session = Recording.session_id == session.id
     of_tracks = select(*_OF_TRACK).join(Recording, Recording.id == Track.recording_id).where(in_session)
     tracks: dict[UUID, list[Columns]] = {}

@@ -46,6 +46,7 @@ class Look:
     """Looks at the page as it stands, light and dark, in both widths, and gathers what is wrong."""
 
     cookies = frozenset({"login"})
+    stored: frozenset[str] = frozenset()
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -54,7 +55,8 @@ class Look:
         page.on("request", self._asked)
 
     async def at(self, name: str) -> None:
-        if found := await self.page.evaluate(LEFT_BEHIND):
+        known = {f"keeps {one}" for one in self.stored}
+        if found := [one for one in await self.page.evaluate(LEFT_BEHIND) if one not in known]:
             self.wrong[f"{name} and others"] = found
         cookies = [str(cookie.get("name")) for cookie in await self.page.context.cookies()]
         if not set(cookies) <= self.cookies:
