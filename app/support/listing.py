@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import TextClause, select, text
 
 from app.accounts.service import member_names
 from app.audit import Action, AuditEvent
@@ -80,19 +80,23 @@ async def for_owner(db: Db, columns: SealedColumns) -> list[Line]:
     return [line(row) for row in rows]
 
 
+_OWN = text("SELECT * FROM support_requests_of(:operator, :limit)")
+_OTHERS = text("SELECT * FROM support_requests_to_answer(:operator, :limit)")
+
+
 async def for_operator(db: Db, columns: SealedColumns, operator: SignedInOperator) -> tuple[list[Line], list[Line]]:
     """What they asked for, and what others asked for that they may answer. The platform's account is set, and is again
     when this returns."""
-    own = await _through(db, columns, "support_requests_of", operator)
-    others = await _through(db, columns, "support_requests_to_answer", operator)
+    own = await _through(db, columns, _OWN, operator)
+    others = await _through(db, columns, _OTHERS, operator)
     return own, [line for line in others if line.standing is Standing.WAITING]
 
 
-async def _through(db: Db, columns: SealedColumns, door: str, operator: SignedInOperator) -> list[Line]:
+async def _through(db: Db, columns: SealedColumns, door: TextClause, operator: SignedInOperator) -> list[Line]:
     """One question for each account, and no more of it than the requests themselves."""
     values = {"operator": operator.operator, "limit": SHOWN}
     by_account: dict[UUID, list[UUID]] = defaultdict(list)
-    for account, request in await db.execute(text(f"SELECT * FROM {door}(:operator, :limit)"), values):
+    for account, request in await db.execute(door, values):
         by_account[account].append(request)
     now, lines = await now_in(db), []
     for account, ids in by_account.items():
