@@ -76,6 +76,7 @@ async def test_from_the_link_to_the_receipt_in_german(
     context = await chromium.new_context(reduced_motion="reduce", locale="de-DE")
     page = await context.new_page()
     look = GermanLook(page)
+    look.stored = frozenset({str(cast.session)})  # the tab remembers that it was in the room
     for path, name in (("/i/unknown", "closed-link"), ("/no-such-page", "not-here"), ("/my-data", "who-are-you")):
         await page.goto(served + path)
         await look.at(name)
@@ -160,6 +161,7 @@ async def test_the_room_in_german_says_what_happens(cast: Cast, served: str, chr
     context = await chromium.new_context(locale="de-DE", viewport={"width": 360, "height": 740})
     page = await context.new_page()
     look = GermanLook(page)
+    look.stored = frozenset({str(cast.session)})  # the tab remembers that it was in the room
     await page.goto(cast.participant.link)
     await page.get_by_label("Ihr Vorname").fill("Anna")
     await page.get_by_label("Ihre E-Mail-Adresse").fill("anna@home.example")
