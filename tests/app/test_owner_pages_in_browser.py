@@ -21,7 +21,7 @@ from app.sessions.service import schedule
 from app.studies.models import Study
 from recordings.model import StreamKind
 from tests.app.test_pages_in_browser import chromium, served, sign_in, wiring
-from tests.app.test_participant_pages_in_browser import Look
+from tests.app.test_participant_pages_in_browser import MemberLook
 from tests.fixtures.erasing import SpyNodes, ask
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
@@ -57,7 +57,7 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
     context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
     page = await context.new_page()
     await sign_in(page, cast, served)
-    look = Look(page)
+    look = MemberLook(page)
     for name in ("retention", "holds", "requests", "erasures"):
         await page.goto(f"{served}/{name}")
         await look.at(f"owner-{name}-empty")
@@ -189,7 +189,7 @@ async def test_what_a_participant_asks_for_without_javascript(
     context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
     await context.add_cookies([{"name": "login", "value": cookie.value or "", "url": served}])
     page = await context.new_page()
-    look = Look(page)
+    look = MemberLook(page)
     await page.goto(f"{served}/my-data")
     await expect(page.get_by_text("Kept because a legal claim is being examined.").first).to_be_visible()
     await page.get_by_role("link", name="Correct my name").click()

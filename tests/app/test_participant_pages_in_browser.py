@@ -82,6 +82,12 @@ class Look:
             self.wrong.setdefault("asks others", []).append(request.url)
 
 
+class MemberLook(Look):
+    """Pages that renew themselves do it with htmx, which keeps the address of the page in its tab."""
+
+    stored = frozenset({"htmx-current-path-for-history"})
+
+
 class NarrowLook(Look):
     """… and at 320 px never wider than the screen (WCAG 2.2, 1.4.10)."""
 

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from recordings.model import StreamKind
 from tests.app.test_pages_in_browser import chromium, served, sign_in, until, wiring
-from tests.app.test_participant_pages_in_browser import Look
+from tests.app.test_participant_pages_in_browser import MemberLook
 from tests.fixtures.stored import WORDS, stored_recording
 from tests.fixtures.web import Cast
 
@@ -46,7 +46,7 @@ async def dialogue(cast: Cast, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("dialogue")
 async def test_it_is_readable_for_everyone_while_it_plays(cast: Cast, served: str, chromium: Browser) -> None:
     async with reviewing(cast, served, chromium) as page:
-        look = Look(page)
+        look = MemberLook(page)
         await look.at("review")
         await until(page, READY)
         await page.get_by_text("Keys", exact=True).click()

@@ -13,18 +13,12 @@ from sqlalchemy import update
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript, TranscriptState
 from recordings.model import StreamKind
 from tests.app.test_pages_in_browser import chromium, served, sign_in, wiring
-from tests.app.test_participant_pages_in_browser import Look
+from tests.app.test_participant_pages_in_browser import MemberLook
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
 
 pytestmark = pytest.mark.browser
 __all__ = ["chromium", "served", "wiring"]  # fixtures used here
-
-
-class MemberLook(Look):
-    """Pages that renew themselves do it with htmx, which keeps the address of the page in its tab."""
-
-    stored = frozenset({"htmx-current-path-for-history"})
 
 
 async def change(cast: Cast, model: Any, *where: Any, **values: object) -> None:
@@ -84,7 +78,7 @@ async def test_six_people_with_their_screens_have_room(
     await expect(page.locator("figure")).to_have_count(7)
     await expect(page.locator("figure.large")).to_have_count(1)
     await expect(page.locator(".absent")).to_contain_text("Ben, screen: This recording is not shown any more")
-    look = Look(page)
+    look = MemberLook(page)
     await look.at("review-group")
     await context.close()
     assert look.wrong == {}

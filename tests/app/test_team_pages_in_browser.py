@@ -17,7 +17,7 @@ from app.sessions.notes import write_note
 from app.sessions.service import open_room, schedule
 from recordings.model import StreamKind
 from tests.app.test_pages_in_browser import chromium, served, sign_in, until, wiring
-from tests.app.test_participant_pages_in_browser import Look
+from tests.app.test_participant_pages_in_browser import MemberLook
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
 
@@ -54,7 +54,7 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
     context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
     page = await context.new_page()
     await sign_in(page, cast, served)
-    look = Look(page)
+    look = MemberLook(page)
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(Account).values(agreement_dated=None))
     await page.goto(served)
