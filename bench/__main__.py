@@ -1,7 +1,7 @@
 """`make bench`: measure the numbers the product promises, on this machine, and say plainly which are met.
 
 Everything runs in a temporary folder on loopback. A whole run takes eight minutes and wants the machine for itself;
-it writes bench/results.json, the last measured result.
+it writes bench/results.json, the last measured result of each part.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ NAMED_ONLY = ("soak",)
     envvar="TEST_SPEECH_DIR",
     help="Folder with real speech and its manifest.jsonl (TEST_SPEECH_DIR); without it the demo's speech is used.",
 )
-@click.option("--write/--no-write", default=None, help="Write bench/results.json; by default when all parts run.")
+@click.option(
+    "--write/--no-write", default=None, help="Keep the results in bench/results.json; by default when all parts run."
+)
 @click.option("--minutes", default=30.0, show_default=True, help="How long the part soak records.")
 def main(parts: Sequence[str], speech: Path | None, write: bool | None, minutes: float) -> None:
     """Measure all PARTS, or those named. The exit status is 1 when a target is missed."""
@@ -49,7 +51,7 @@ def main(parts: Sequence[str], speech: Path | None, write: bool | None, minutes:
     measured = [_measured(name, speech, minutes, console) for name in parts or PARTS]
     console.print(_table(measured))
     if write or (write is None and not parts):
-        RESULTS.write_text(json.dumps(_as_json(machine, measured), indent=2) + "\n")
+        RESULTS.write_text(json.dumps(_with(_written(), machine, measured), indent=2) + "\n")
     missed = [figure.name for part in measured for figure in part.figures if figure.verdict is Verdict.MISSED]
     console.print(f"Missed: {'; '.join(missed)}" if missed else "Every target is met.")
     sys.exit(1 if missed else 0)
@@ -106,12 +108,15 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.2g}" if value < 1 else f"{value:.2f}"
 
 
-def _as_json(machine: Machine, parts: Sequence[Part]) -> dict[str, object]:
-    return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": asdict(machine),
-        "parts": {part.name: part.as_json() for part in parts},
-    }
+def _written() -> dict[str, object]:
+    """Part -> its last measured result."""
+    return dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
+
+
+def _with(before: dict[str, object], machine: Machine, parts: Sequence[Part]) -> dict[str, object]:
+    """Each part says when and on what it was measured; those not measured now stay as they were."""
+    stamp = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": asdict(machine)}
+    return before | {part.name: stamp | part.as_json() for part in parts}
 
 
 if __name__ == "__main__":
