@@ -18,6 +18,7 @@ from app.audit import Action, record
 from app.database import Db, now_in, remember_now, set_account
 from app.errors import Forbidden, NoMore, SignInNeeded
 from app.sealed_columns import SealedColumns
+from app.security import login_cookie
 from app.settings import Settings
 from app.tokens import new_token, token_hash
 from app.wiring import Wiring
@@ -143,7 +144,7 @@ async def start_login(
     actor = f"member:{member}" if member else f"participant:{participant}"
     facts = {"scope": str(scope)}
     await record(db, account=account, actor=actor, action=Action.SIGNED_IN, subject=f"login:{login_id}", facts=facts)
-    return _cookie(settings, token, int(LIFE[scope].total_seconds()))
+    return login_cookie(settings, cookie_name(settings), token, int(LIFE[scope].total_seconds()))
 
 
 async def end_login(db: Db, settings: Settings, login: SignedIn) -> Cookie:
@@ -151,7 +152,7 @@ async def end_login(db: Db, settings: Settings, login: SignedIn) -> Cookie:
     await db.execute(delete(LoginRow).where(LoginRow.id == login.login_id))
     subject = f"login:{login.login_id}"
     await record(db, account=login.account, actor=login.actor, action=Action.SIGNED_OUT, subject=subject)
-    return _cookie(settings, "", 0)
+    return login_cookie(settings, cookie_name(settings), "", 0)
 
 
 async def end_logins_of(db: Db, *, person: PersonId) -> None:
@@ -223,18 +224,6 @@ def require_participant(login: SignedIn | None, *scopes: Scope) -> SignedIn:
     if login.scope not in (scopes or (Scope.ROOM, Scope.DATA)):
         raise SignInNeeded("Please confirm your e-mail address first.")
     return login
-
-
-def _cookie(settings: Settings, token: str, seconds: int) -> Cookie:
-    return Cookie(
-        key=cookie_name(settings),
-        value=token,
-        max_age=seconds,
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=settings.secure,
-    )
 
 
 _ENTER = text(

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, select, text
 
 from app.audit import SYSTEM
 from app.database import Db
@@ -122,6 +122,17 @@ async def _lift(wiring: Wiring, account: AccountId, requests: Sequence[UUID]) ->
     return lifted
 
 
+def _locked(recordings: Sequence[UUID]) -> Select[Recording, Session, Study]:
+    """With what says how long they are kept; those that another sweep looks at are left to it."""
+    return (
+        select(Recording, Session, Study)
+        .join(Session, Session.id == Recording.session_id)
+        .join(Study, Study.id == Session.study_id)
+        .where(Recording.id.in_(recordings))
+        .with_for_update(of=Recording, skip_locked=True)
+    )
+
+
 async def _ask_due(
     wiring: Wiring, account: AccountId, recordings: Sequence[UUID], responses: Sequence[UUID], now: datetime
 ) -> int:
@@ -129,13 +140,7 @@ async def _ask_due(
     groups: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
     answers: dict[tuple[UUID, str], list[UUID]] = defaultdict(list)
     async with wiring.database.transaction(account) as db:
-        rows = await db.execute(
-            select(Recording, Session, Study)
-            .join(Session, Session.id == Recording.session_id)
-            .join(Study, Study.id == Session.study_id)
-            .where(Recording.id.in_(recordings))
-            .with_for_update(of=Recording, skip_locked=True)
-        )
+        rows = await db.execute(_locked(recordings))
         asked = await _asked_already(db)
         for recording, session, study in rows:
             until = due(recording_facts(recording, session), study.retention_days, now)
@@ -163,13 +168,7 @@ async def _ask_parts(wiring: Wiring, account: AccountId, recordings: Sequence[UU
     that they are not found again."""
     groups: dict[tuple[UUID, str, frozenset[str]], list[UUID]] = defaultdict(list)
     async with wiring.database.transaction(account) as db:
-        rows = await db.execute(
-            select(Recording, Session, Study)
-            .join(Session, Session.id == Recording.session_id)
-            .join(Study, Study.id == Session.study_id)
-            .where(Recording.id.in_(recordings))
-            .with_for_update(of=Recording, skip_locked=True)
-        )
+        rows = await db.execute(_locked(recordings))
         held = await held_parts(db, recordings)
         for recording, session, study in rows:
             dates = parts_due(recording, session, study, held.get(recording.id, ()), now)

@@ -14,6 +14,7 @@ from app.database import Db, now_in, set_account
 from app.errors import NotThere
 from app.pages import AnyRequest
 from app.sealed_columns import PLATFORM
+from app.security import login_cookie
 from app.settings import Settings
 from app.support.models import Operator, OperatorLogin
 from app.support.operators import NAME_FIELD, record_of_platform
@@ -58,7 +59,7 @@ async def start_login(db: Db, settings: Settings, *, operator: PersonId) -> Cook
         )
     )
     await record_of_platform(db, operator, Action.OPERATOR_LINK_USED)
-    return _cookie(settings, token, int(LIFE.total_seconds()))
+    return login_cookie(settings, cookie_name(settings), token, int(LIFE.total_seconds()))
 
 
 async def renew_login(db: Db, settings: Settings, login: SignedInOperator) -> Cookie:
@@ -66,14 +67,16 @@ async def renew_login(db: Db, settings: Settings, login: SignedInOperator) -> Co
     token = new_token()
     row = await db.get_one(OperatorLogin, login.login_id, with_for_update=True)
     row.token_hash = token_hash(token, PURPOSE)
-    return _cookie(settings, token, int((row.expires_at - await now_in(db)).total_seconds()))
+    return login_cookie(
+        settings, cookie_name(settings), token, int((row.expires_at - await now_in(db)).total_seconds())
+    )
 
 
 async def end_login(db: Db, settings: Settings, login: SignedInOperator) -> Cookie:
     """Forget this browser. Returns the cookie that clears the other one."""
     await db.execute(delete(OperatorLogin).where(OperatorLogin.id == login.login_id))
     await record_of_platform(db, login.operator, Action.OPERATOR_SIGNED_OUT)
-    return _cookie(settings, "", 0)
+    return login_cookie(settings, cookie_name(settings), "", 0)
 
 
 async def operator_of(request: AnyRequest, db: Db, wiring: Wiring) -> SignedInOperator | None:
@@ -105,15 +108,3 @@ async def require_operator(request: AnyRequest, db: Db, wiring: Wiring) -> Signe
     if operator is None or not operator.proven:
         raise NotThere
     return operator
-
-
-def _cookie(settings: Settings, token: str, seconds: int) -> Cookie:
-    return Cookie(
-        key=cookie_name(settings),
-        value=token,
-        max_age=seconds,
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=settings.secure,
-    )
