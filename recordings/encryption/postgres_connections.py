@@ -28,9 +28,16 @@ class Connections:
         self._lock = threading.Lock()
 
     def read(self, query: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
-        """What one statement sees, at one moment."""
-        with told(), self._borrowed() as connection:
-            return connection.execute(query.encode(), values).fetchall()
+        """What one statement sees, at one moment; asked once more, anew, when the connection was cut under way."""
+        with told():
+            try:
+                with self._borrowed() as connection:
+                    return connection.execute(query.encode(), values).fetchall()
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if not _cut(error):
+                    raise
+            with self._borrowed(anew=True) as connection:
+                return connection.execute(query.encode(), values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -61,9 +68,9 @@ class Connections:
             raise KeyStoreUnavailable("The database of KEYS_DATABASE_URL cannot be reached.") from None
 
     @contextmanager
-    def _borrowed(self) -> Iterator[Connection]:
+    def _borrowed(self, *, anew: bool = False) -> Iterator[Connection]:
         """One that the server has not closed meanwhile; it comes back unless something went wrong."""
-        connection = self._idle_one() or self._connect()
+        connection = (None if anew else self._idle_one()) or self._connect()
         try:
             yield connection
         except BaseException:
@@ -91,6 +98,11 @@ def _hung_up(connection: Connection) -> bool:
     looking = select.poll()
     looking.register(connection.fileno(), select.POLLIN)
     return bool(looking.poll(0))
+
+
+def _cut(error: psycopg.Error) -> bool:
+    """Whether the connection ended, rather than the statement (class 57P, PostgreSQL Appendix A)."""
+    return error.sqlstate is None or error.sqlstate.startswith("57P")
 
 
 @contextmanager

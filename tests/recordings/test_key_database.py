@@ -180,6 +180,19 @@ def test_a_server_that_is_away_may_be_tried_again(keys: PostgresKeyStore, keys_u
     assert {path: keys.unwrap(path) for path in made} == made, "connections that were cut are made anew"
 
 
+def test_a_connection_cut_under_way_is_asked_once_more_but_a_statement_that_takes_too_long_is_not(
+    keys: PostgresKeyStore, keys_url: str
+) -> None:
+    connections = Connections(keys_url)
+    assert connections.read("SELECT 1") == [(1,)]
+    mine = "pid = pg_backend_pid() AND backend_start < %(now)s"
+    now = sql(keys_url, "SELECT clock_timestamp()")[0][0]
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"
+    assert connections.read(cut, {"now": now}) == [], "the new connection began after that moment"
+    with pytest.raises(KeyStoreUnavailable, match="QueryCanceled"):
+        connections.read("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(5)")
+
+
 def test_a_key_destroyed_on_one_machine_is_closed_on_the_other_at_once(
     keys: PostgresKeyStore, keys_url: str, master: Path
 ) -> None:

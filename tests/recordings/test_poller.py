@@ -114,8 +114,12 @@ def test_one_busy_peer_is_left_after_a_while_however_much_waits(
         now += each_s
         came.append(datagram)
 
+    def arrive(buffer: bytearray) -> tuple[int, None]:
+        buffer[:4] = bytes(4)  # STUN by its first byte (RFC 7983); the buffer is one for the whole process
+        return 4, None
+
     transport = MediaTransport.__new__(MediaTransport)
-    endless = SimpleNamespace(recvfrom_into=lambda buffer: (4, None))
+    endless = SimpleNamespace(recvfrom_into=arrive)
     transport._sockets = [(SimpleNamespace(datagram_received=take), endless)]  # type: ignore[list-item]
     transport._on_batch = lambda: batches.append(len(came))
     transport._closed = False
