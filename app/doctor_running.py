@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import Database
 from app.findings import Broken, Note
-from app.privacy.overdue import overdue
+from app.privacy.erasing.overdue import overdue
 from app.public_address import certificate_end
 from app.settings import LOOPBACK_HOSTS, Settings
 
@@ -223,7 +223,7 @@ def check_jobs(settings: Settings) -> str:
 
 
 def check_files(settings: Settings) -> str:
-    """As the last look of app.privacy.orphans found it."""
+    """As the last look of app.privacy.erasing.orphans found it."""
     if _never_started(settings):
         return NOTHING_YET
     alone = _ask(settings, _alone)

@@ -28,7 +28,7 @@ from app.participants import routes as participants
 from app.participants.models import Participant
 from app.privacy import routes as privacy
 from app.privacy.public_facts import health, security_txt
-from app.privacy.whom_to_ask import whom_to_ask
+from app.privacy.rights.whom_to_ask import whom_to_ask
 from app.room import routes as room
 from app.security import add_headers, own_origin, plain_path
 from app.sessions import routes as sessions

@@ -7,7 +7,7 @@ from app.invitations import models as invitations
 from app.library import models as library
 from app.mail import models as mail
 from app.participants import models as participants
-from app.privacy import models as privacy
+from app.privacy.records import models as privacy
 from app.room import models as room
 from app.sessions import models as sessions
 from app.sessions import response_models as responses

@@ -167,7 +167,7 @@ def orphans(erase: bool) -> None:
     touched.
     """
     from app.embedded import database_urls
-    from app.privacy.orphans import Alone, look, reap
+    from app.privacy.erasing.orphans import Alone, look, reap
     from app.wiring import open_wiring
 
     async def find(settings: Settings, url: str, erases: bool) -> tuple[tuple[Alone, ...], int]:
@@ -231,7 +231,7 @@ def certificate() -> None:
 @click.option("--fingerprint", help="Of the key you know this platform by; without it you compare it yourself.")
 def verify(file: Path, fingerprint: str | None) -> None:
     """Check a downloaded certificate, offline. Exit status 1 when it was changed or another key signed it."""
-    from app.privacy.certificate import verify_file
+    from app.privacy.erasing.certificate import verify_file
 
     verdict = verify_file(file, fingerprint=fingerprint)
     click.echo(verdict.sentence)

@@ -66,7 +66,7 @@ def begin_anew(owner_url: str) -> int:
     """A login that was ended since the backup must not live again: everybody signs in anew, with new links and codes,
     and owners alone answer operators until they say otherwise again. A mail that waited may have been sent since: none
     is sent again. What stood alone when the backup was made gets its day again before anything of it goes
-    (app.privacy.orphans). Returns how many mails that were."""
+    (app.privacy.erasing.orphans). Returns how many mails that were."""
     with psycopg.connect(owner_url) as owner:
         for table in ("login", "sign_in_link", "data_code", "address_change", "operator_login", "operator_link"):
             owner.execute(f"DELETE FROM {table}".encode())

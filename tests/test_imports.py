@@ -28,6 +28,10 @@ LEVELS: dict[str, int] = {
 }
 """Folders of app; single files are level 0. A folder imports lower levels only, never its own level."""
 
+ROOMS = {"records": 0, "erasing": 1, "rights": 2, "keeping": 3}
+"""Folders of app.privacy: what is declared and written down, the one way out, what people may ask for, and the clocks.
+The files beside them join the rooms: no room imports those."""
+
 COMPOSITION = {
     "app/__main__.py",
     "app/main.py",
@@ -142,6 +146,19 @@ def test_features_import_downwards_only():
         return there not in ("", here) and lower >= level
 
     assert offenders(wrong) == []
+
+
+def test_rooms_of_privacy_import_downwards_only():
+    """Of the folder's own files a room knows none; whatever joins rooms stands beside them."""
+
+    def wrong(path: str, name: str) -> bool:
+        here, there = path.split("/"), name.split(".")
+        if here[:2] != ["app", "privacy"] or there[:2] != ["app", "privacy"] or here[2] not in ROOMS or len(there) < 3:
+            return False
+        return there[2] != here[2] and (there[2] not in ROOMS or ROOMS[there[2]] >= ROOMS[here[2]])
+
+    assert offenders(wrong) == []
+    assert {path.parent.name for path in (ROOT / "app" / "privacy").glob("*/*.py")} == set(ROOMS)
 
 
 def test_features_do_not_import_the_composition():

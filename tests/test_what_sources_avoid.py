@@ -26,7 +26,7 @@ CIPHERS = {
 SHA1_FOR_TURN = "app/room/ice.py"  # as coturn wants it, and only as an HMAC
 MADE_SQL = {
     "app/database.py": "names of our own functions and arguments",
-    "app/privacy/retention.py": "names of our own functions",
+    "app/privacy/keeping/retention.py": "names of our own functions",
     "app/room/rows.py": "an id that has been read as a UUID",
 }
 

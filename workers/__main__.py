@@ -22,11 +22,11 @@ from app import metrics
 from app.audit_heads import heads_of, keep_verdicts, note_heads, verify_all
 from app.database import now_in
 from app.jobs import TASKS, JobFailure, Queue, note_done
-from app.privacy.epochs import renew_keys
-from app.privacy.orphans import reap
+from app.privacy.erasing.epochs import renew_keys
+from app.privacy.erasing.orphans import reap
+from app.privacy.erasing.service import run_erasure
+from app.privacy.keeping.retention import sweep
 from app.privacy.replaying import settle
-from app.privacy.retention import sweep
-from app.privacy.service import run_erasure
 from app.room.forsaken import close_forsaken
 from app.room.node_client import NodeClient
 from app.room.node_messages import LEASE_SECONDS

@@ -1,5 +1,5 @@
 """Rules of closing an account: who may, when, and what has to be settled before. What it does stands in
-app.privacy.closing."""
+app.privacy.keeping.closing."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from litestar.response import Template
 from app.database import Db
 from app.language import N_
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
-from app.privacy.inventory import INVENTORY, About
-from app.privacy.places import PLACES
+from app.privacy.records.inventory import INVENTORY, About
+from app.privacy.records.places import PLACES
 
 HEADS = {
     About.PARTICIPANT: N_("People who take part"),

@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.jobs import TASKS
 from app.mail.models import MailState
 from app.metrics import REGISTRY
-from app.privacy.models import ErasureState
-from app.privacy.orphans import Kind
-from app.privacy.overdue import overdue
+from app.privacy.erasing.orphans import Kind
+from app.privacy.erasing.overdue import overdue
+from app.privacy.records.models import ErasureState
 from app.public_address import expires
 from app.sessions.models import RecordingState
 from app.wiring import Wiring

@@ -10,7 +10,7 @@ from typing import Any
 from litestar import MediaType, Request, get
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.privacy.overdue import overdue
+from app.privacy.erasing.overdue import overdue
 from app.settings import Settings
 from app.wiring import Wiring
 

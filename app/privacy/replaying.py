@@ -23,9 +23,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.errors import JunierError
 from app.ledger import ConsentWithdrawn, Erased, Line, Suppressed, ledger_of
-from app.privacy.models import ErasureState, LedgerMark
+from app.privacy.erasing.service import Nodes, run_erasure
+from app.privacy.records.models import ErasureState, LedgerMark
 from app.privacy.replays import Found, do_again, erase_withdrawn
-from app.privacy.service import Nodes, run_erasure
 from app.wiring import Wiring
 from recordings.model import AccountId
 

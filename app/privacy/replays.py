@@ -36,14 +36,15 @@ from app.ledger import (
 )
 from app.mail.service import is_suppressed, stop_waiting, suppress
 from app.participants.models import AddressChange, Consent, ConsentPurpose, DataCode, Participant
-from app.privacy.closing import close_everything
-from app.privacy.erase_job import enqueue_erasure
-from app.privacy.models import DataRequest, Erasure, ErasureReason, ErasureState, RequestKind, RequestState
-from app.privacy.policy import OPEN_STATES, TRANSCRIPT, kinds_withdrawn
-from app.privacy.requests import UNANSWERED, note_request, restrict
-from app.privacy.rows import hide
-from app.privacy.scope import plan_erasure
-from app.privacy.service import ask_erasure, close_kinds
+from app.privacy.erasing.erase_job import enqueue_erasure
+from app.privacy.erasing.policy import OPEN_STATES, TRANSCRIPT, kinds_withdrawn
+from app.privacy.erasing.rows import hide
+from app.privacy.erasing.scope import plan_erasure
+from app.privacy.erasing.service import ask_erasure, close_kinds
+from app.privacy.keeping.closing import close_everything
+from app.privacy.records.models import DataRequest, Erasure, ErasureReason, ErasureState, RequestKind, RequestState
+from app.privacy.records.register import note_request
+from app.privacy.rights.requests import UNANSWERED, restrict
 from app.sessions.models import Recording, Track, Transcript, TranscriptState
 from app.studies.models import ConsentKind
 from recordings.model import AccountId, PersonId

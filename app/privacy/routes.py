@@ -1,87 +1,22 @@
-"""Receipts of erasures, for participants. `routers` is everything of this folder."""
+"""Every page of this folder's rooms, for app.main."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import Response, Router, get
-from litestar.response import Template
-from sqlalchemy import select
-
-from app.database import Db, set_account
-from app.errors import NotThere
-from app.invitations.models import Invitation
-from app.language import reader
-from app.pages import FOR_PARTICIPANTS, AnyRequest
-from app.participants.service import foot
-from app.privacy import (
+from app.privacy import data_map, promises
+from app.privacy.erasing import erasure_routes, receipt_routes
+from app.privacy.keeping import closing_routes, hold_routes, keeping_routes
+from app.privacy.rights import (
     answering,
-    closing_routes,
     copy_routes,
-    data_map,
-    erasure_routes,
-    hold_routes,
-    keeping_routes,
     my_address,
     my_data,
     my_requests,
     my_words,
-    promises,
     request_routes,
     take_part,
     trail_routes,
 )
-from app.privacy.certificate import signing_key
-from app.privacy.models import Erasure
-from app.privacy.papers import certificate_page, download, find_erasure
-from app.privacy.receipts import read_receipt_token
-from app.sessions.service import find_session
-from app.studies.service import find_study
-from app.wiring import Wiring
-from recordings.model import AccountId
 
-
-@get("/receipt/{token:str}")
-async def show_receipt(request: AnyRequest, db: Db, wiring: Wiring, token: str) -> Template:
-    """For whoever asked: how far it is, and the certificate. Ids and counts only, so that no sign-in is needed."""
-    erasure = await _of_receipt(db, wiring, token)
-    return await certificate_page(
-        request,
-        db,
-        "privacy/receipt.html",
-        erasure,
-        file=f"/receipt/{token}/certificate.json",
-        **await _foot(db, wiring, erasure),
-    )
-
-
-@get("/receipt/{token:str}/certificate.json")
-async def download_receipt(db: Db, wiring: Wiring, token: str) -> Response[bytes]:
-    return await download(db, await _of_receipt(db, wiring, token))
-
-
-async def _of_receipt(db: Db, wiring: Wiring, token: str) -> Erasure:
-    """Sets the account. Raises NotThere for a link that was not made here."""
-    found = read_receipt_token(signing_key(wiring.settings.data_dir), token)
-    if found is None:
-        raise NotThere
-    await set_account(db, found[0])
-    return await find_erasure(db, found[1])
-
-
-async def _foot(db: Db, wiring: Wiring, erasure: Erasure) -> dict[str, Any]:
-    """Whom the person can still ask, and the notice: of the study they were last invited to."""
-    invited = select(Invitation.session_id).where(Invitation.participant_id == erasure.person_id)
-    session = await db.scalar(invited.order_by(Invitation.created_at.desc()).limit(1))
-    if session is None:
-        return {}
-    study = await find_study(db, (await find_session(db, session)).study_id)
-    reader().study = study.language
-    told = await foot(db, wiring, account=AccountId(erasure.account_id), study=study)
-    return {"contact": told.contact, "notice_date": told.notice_date}
-
-
-router = Router("/", route_handlers=[show_receipt, download_receipt], opt=FOR_PARTICIPANTS)
 routers = (
     take_part.router,
     my_data.router,
@@ -92,7 +27,7 @@ routers = (
     copy_routes.router,
     data_map.router,
     promises.router,
-    router,
+    receipt_routes.router,
     erasure_routes.router,
     closing_routes.router,
     keeping_routes.router,

@@ -20,7 +20,7 @@ MISSING_WORDS: Mapping[str, str] = {
 """A kind that was sent and left nothing. The sound of a tab is often just silent, so it is not missed."""
 
 FILE_MISSING = N_("The file is missing")
-"""Reason of failure where the rows stand and the objects do not (app.privacy.orphans)."""
+"""Reason of failure where the rows stand and the objects do not (app.privacy.erasing.orphans)."""
 
 LEAST_SHARE = 0.04
 LEAST_RUN = timedelta(seconds=4)

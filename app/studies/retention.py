@@ -22,7 +22,7 @@ class Limits:
 
 def shortens(before: int | None, after: int | None) -> bool:
     """Does something go earlier than before? Then it is listed first, and takes effect with a second press
-    (app.privacy.keeping)."""
+    (app.privacy.keeping.keeping)."""
     return after is not None and (before is None or after < before)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from app.database import Db, set_account
-from app.privacy.telling import tell_owners
+from app.privacy.rights.telling import tell_owners
 from app.sealed_columns import PLATFORM
 from app.support.models import Operator, SupportRequest
 from app.support.operators import mail_operator

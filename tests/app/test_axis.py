@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.privacy.axis import WIDTH, Span, axis_over
+from app.privacy.keeping.axis import WIDTH, Span, axis_over
 
 NOW = datetime(2027, 5, 3, 12, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.backup import BackupFailed, back_up, end_backups, key_name, read_header, restore
 from app.migrations import run
-from app.privacy.epochs import is_due
+from app.privacy.erasing.epochs import is_due
 from recordings.encryption.memory import MemoryKeyStore
 from tests.fixtures.web import Cast
 

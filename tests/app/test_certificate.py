@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.privacy.certificate import (
+from app.privacy.erasing.certificate import (
     CertificateFacts,
     ErasedObject,
     certificate_file,
@@ -26,7 +26,7 @@ from app.privacy.certificate import (
     verify_document,
     verify_file,
 )
-from app.privacy.receipts import read_receipt_token, receipt_token
+from app.privacy.erasing.receipts import read_receipt_token, receipt_token
 from recordings.model import AccountId
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -170,7 +170,7 @@ def test_it_verifies_in_another_program_without_database_or_network(tmp_path: Pa
     program = (
         "import pathlib, socket, sys\n"
         "socket.socket = None\n"
-        "from app.privacy.certificate import verify_file\n"
+        "from app.privacy.erasing.certificate import verify_file\n"
         "sys.exit(0 if verify_file(pathlib.Path(sys.argv[1])).valid else 3)"
     )
     assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == 0

@@ -17,12 +17,12 @@ from app.invitations.models import Invitation
 from app.ledger import AccountClosed, ledger_of
 from app.mail.models import OutgoingMail, Suppression
 from app.participants.models import Participant
-from app.privacy.certificate import signing_key
-from app.privacy.models import Erasure, ErasureReason, ErasureState, RequestKind
-from app.privacy.receipts import receipt_token
+from app.privacy.erasing.certificate import signing_key
+from app.privacy.erasing.receipts import receipt_token
+from app.privacy.records.models import Erasure, ErasureReason, ErasureState, RequestKind
 from app.privacy.replaying import Replayed, catch_up
-from app.privacy.requests import ask
-from app.privacy.telling import tell_owners
+from app.privacy.rights.requests import ask
+from app.privacy.rights.telling import tell_owners
 from app.sessions.models import Note, Recording, Session, SessionState
 from app.studies.models import Study
 from tests.promises.conftest import world

@@ -17,8 +17,8 @@ from app.participants.consents import standing_consents
 from app.participants.models import Consent
 from app.participants.policy import ConsentEntry, current, outdated, standing
 from app.participants.service import study_notice
-from app.privacy import take_part
-from app.privacy.models import Erasure
+from app.privacy.records.models import Erasure
+from app.privacy.rights import take_part
 from app.room.node_client import NodeClient
 from app.sessions.models import Session, SessionState
 from app.studies.models import ConsentKind, Study

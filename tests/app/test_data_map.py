@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from app.logs import ALLOWED
-from app.privacy.inventory import INVENTORY
-from app.privacy.places import PLACES
+from app.privacy.records.inventory import INVENTORY
+from app.privacy.records.places import PLACES
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from app.privacy.deadline import answer_by, days_left
+from app.privacy.records.deadline import answer_by, days_left
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from app.mail.models import OutgoingMail
 from app.participants.forms import Registration
 from app.participants.models import DataCode, Participant
 from app.participants.service import ask_code, register
-from app.privacy.certificate import certificate_file, verify_document, verify_file
-from app.privacy.models import Certificate, ErasureReason, ErasureState
-from app.privacy.service import ask_erasure
+from app.privacy.erasing.certificate import certificate_file, verify_document, verify_file
+from app.privacy.erasing.service import ask_erasure
+from app.privacy.records.models import Certificate, ErasureReason, ErasureState
 from app.sessions.models import Recording, RecordingState
 from app.sessions.service import find_session
 from app.studies.service import find_study

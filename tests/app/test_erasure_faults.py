@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import func, select
 
 from app.ledger import ledger_of
-from app.privacy import service
-from app.privacy.destroying import destroy
-from app.privacy.models import Certificate, ErasureState
-from app.privacy.scope import Plan, Target
+from app.privacy.erasing import service
+from app.privacy.erasing.destroying import destroy
+from app.privacy.erasing.scope import Plan, Target
+from app.privacy.records.models import Certificate, ErasureState
 from app.sessions.models import Recording, RecordingState
 from recordings.encryption.keystore import KeyPath, KeyStoreUnavailable
 from recordings.encryption.memory import MemoryKeyStore

@@ -12,8 +12,8 @@ from app.database import now_in
 from app.invitations.models import Invitation
 from app.jobs import TASKS
 from app.participants.models import Participant
-from app.privacy.models import Erasure, ErasureState
-from app.privacy.retention import sweep
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.models import Erasure, ErasureState
 from app.sessions.models import Recording, RecordingState, Session, SessionState
 from app.studies.models import Study
 from recordings.encryption.keystore import KeyDestroyed, KeyPath

@@ -28,7 +28,7 @@ from app.embedded_place import installed_programs
 from app.findings import Broken
 from app.lost_keys import Found, KeysLost, are_lost, refuse_lost_keys
 from app.participants.models import Participant
-from app.privacy.epochs import renew_keys
+from app.privacy.erasing.epochs import renew_keys
 from app.settings import Settings, SettingsError
 from app.wiring import Wiring, open_keys
 from recordings.encryption.keystore import KeyMissing, KeyPath, KeyStore

@@ -10,7 +10,7 @@ import pytest
 
 from app.ledger import Erased, ErasureBegun, ErasureComplete, Ledger, LedgerUnread, Suppressed, ledger_of
 from app.mail.service import is_suppressed
-from app.privacy.models import LedgerMark
+from app.privacy.records.models import LedgerMark
 from app.privacy.replaying import LedgerLost, Replayed, catch_up, settle
 from tests.fixtures.erasing import SpyNodes
 from tests.fixtures.web import Cast

@@ -16,8 +16,8 @@ from app.database import now_in
 from app.ledger import ledger_of
 from app.library.lines import Spoken
 from app.library.service import review
-from app.privacy.models import Erasure, ErasureState
-from app.privacy.retention import sweep
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.models import Erasure, ErasureState
 from app.sessions.models import Recording, Session, SessionState, Transcript
 from app.studies.models import ConsentKind, Study
 from recordings.model import PersonId, RecordingId

@@ -15,9 +15,9 @@ from app.accounts.models import Login, Scope
 from app.mail.models import OutgoingMail
 from app.mail.service import is_suppressed
 from app.participants.models import DataCode, Participant
-from app.privacy.certificate import verify_file
-from app.privacy.models import Erasure, ErasureReason
-from app.privacy.service import run_erasure
+from app.privacy.erasing.certificate import verify_file
+from app.privacy.erasing.service import run_erasure
+from app.privacy.records.models import Erasure, ErasureReason
 from app.sessions.models import Session, SessionState
 from recordings.model import RecordingId
 from tests.fixtures.erasing import SpyNodes

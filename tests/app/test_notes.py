@@ -15,9 +15,9 @@ from app.accounts.models import Scope
 from app.audit import AuditEvent
 from app.library.lifeline import placed
 from app.library.service import Review
-from app.privacy.models import ErasureReason
-from app.privacy.retention import sweep
-from app.privacy.service import ask_erasure, run_erasure
+from app.privacy.erasing.service import ask_erasure, run_erasure
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.models import ErasureReason
 from app.sessions.models import Note, Recording, Session, SessionState
 from app.sessions.notes import NoteLine, erase_notes, may_delete
 from app.sessions.policy import NOTE_AFTER_END, may_note, note_moment, note_until

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from app.__main__ import cli
 from app.embedded import EmbeddedPostgres
-from app.privacy.orphans import Kind
+from app.privacy.erasing.orphans import Kind
 
 Run = Callable[..., Result]
 SIGNED_IN = (

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from app.audit import Action, AuditEvent
-from app.privacy.orphans import MANY, SAFE_AGE, Kind, Look, Reaped, look, reap
-from app.privacy.standing import NotShown
+from app.privacy.erasing.orphans import MANY, SAFE_AGE, Kind, Look, Reaped, look, reap
+from app.privacy.erasing.standing import NotShown
 from app.restoring import begin_anew
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Take, Track, Transcript
 from app.sessions.service import recording_ref, track_ref
@@ -273,7 +273,7 @@ async def test_where_most_of_an_account_seems_alone_nothing_goes_until_somebody_
 
 
 async def test_many_among_many_more_go_by_themselves(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.privacy.orphans.MANY", 2)
+    monkeypatch.setattr("app.privacy.erasing.orphans.MANY", 2)
     keys = strangers(place, 3)
     await place.reap(NOW)
     assert await place.reap(NEXT_DAY) == Reaped(erased=3), "of eleven roots"

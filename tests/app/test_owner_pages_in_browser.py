@@ -13,9 +13,9 @@ from sqlalchemy import select, update
 from app.accounts.login import start_login
 from app.accounts.models import Scope
 from app.database import now_in
-from app.privacy.models import DataRequest, Erasure, RequestKind, RequestState
-from app.privacy.requests import ask as ask_request
-from app.privacy.service import run_erasure
+from app.privacy.erasing.service import run_erasure
+from app.privacy.records.models import DataRequest, Erasure, RequestKind, RequestState
+from app.privacy.rights.requests import ask as ask_request
 from app.sessions.models import Recording, Session, SessionState
 from app.sessions.service import schedule
 from app.studies.models import Study

@@ -14,8 +14,8 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 from sqlalchemy import select, update
 
 from app.invitations.models import Invitation
-from app.privacy.models import Erasure
-from app.privacy.service import run_erasure
+from app.privacy.erasing.service import run_erasure
+from app.privacy.records.models import Erasure
 from app.sessions.models import Session, SessionState
 from recordings.model import StreamKind
 from tests.app.test_pages_in_browser import SCHEMES, SIZES, _shoot, chromium, problems, served, sign_in, wiring

@@ -19,8 +19,8 @@ from app.accounts.service import add_member
 from app.audit import Action, record
 from app.database import now_in
 from app.invitations.service import invite
-from app.privacy.models import ErasureReason
-from app.privacy.service import ask_erasure
+from app.privacy.erasing.service import ask_erasure
+from app.privacy.records.models import ErasureReason
 from app.sessions.models import HoldReason, Recording, Session, SessionState, Track, Transcript
 from app.sessions.responses import save_answers
 from app.sessions.service import schedule

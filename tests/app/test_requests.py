@@ -14,9 +14,9 @@ from app.audit import Action, AuditEvent
 from app.database import now_in
 from app.mail.models import MailState, OutgoingMail
 from app.participants.models import Participant
-from app.privacy.models import DataRequest, RequestKind, RequestState
-from app.privacy.requests import ask, may_answer, may_lift
-from app.privacy.retention import sweep
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.models import DataRequest, RequestKind, RequestState
+from app.privacy.rights.requests import ask, may_answer, may_lift
 from app.sessions.models import Recording, Transcript, TranscriptState
 from recordings.model import RecordingId
 from tests.fixtures.stored import stored_recording
@@ -201,8 +201,8 @@ async def test_a_transcript_that_waited_is_written_after_the_restriction(cast: C
 
 
 async def test_an_erased_person_leaves_the_request_without_words(cast: Cast) -> None:
-    from app.privacy.models import Erasure
-    from app.privacy.service import run_erasure
+    from app.privacy.erasing.service import run_erasure
+    from app.privacy.records.models import Erasure
     from tests.fixtures.erasing import SpyNodes
 
     await asked(cast, RequestKind.ACCESS)
@@ -220,8 +220,8 @@ async def test_an_erased_person_leaves_the_request_without_words(cast: Cast) -> 
 async def test_a_request_to_be_erased_is_not_done_while_something_could_not_be_verified(
     cast: Cast, recording: RecordingId
 ) -> None:
-    from app.privacy.models import Erasure, ErasureState
-    from app.privacy.service import run_erasure
+    from app.privacy.erasing.service import run_erasure
+    from app.privacy.records.models import Erasure, ErasureState
     from tests.fixtures.erasing import SpyNodes
 
     await (await inside(cast)).post("/my-data/erase")

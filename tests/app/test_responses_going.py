@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from app.privacy.models import Certificate, Erasure
-from app.privacy.retention import sweep
-from app.privacy.service import run_erasure
+from app.privacy.erasing.service import run_erasure
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.models import Certificate, Erasure
 from app.sessions.models import Recording
 from app.sessions.responses import response_key_path
 from recordings.encryption.keystore import KeyDestroyed

@@ -12,11 +12,11 @@ from sqlalchemy import func, select, text, update
 from app.accounts.models import Member
 from app.backup import key_name
 from app.database import now_in
-from app.privacy.models import Erasure, ErasureReason, ErasureState, Orphan
-from app.privacy.orphans import Kind
-from app.privacy.policy import LONGEST_PAUSE, due_again
-from app.privacy.retention import sweep
-from app.privacy.service import run_erasure
+from app.privacy.erasing.orphans import Kind
+from app.privacy.erasing.policy import LONGEST_PAUSE, due_again
+from app.privacy.erasing.service import run_erasure
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.models import Erasure, ErasureReason, ErasureState, Orphan
 from app.sealed_columns import PLATFORM
 from app.sessions.models import Note, Recording, Session, SessionState
 from app.studies.models import Study
@@ -157,7 +157,7 @@ async def test_what_cannot_be_done_for_an_account_is_told_and_keeps_nothing_else
     async def failing(*_: object, **__: object) -> int:
         raise KeyMissing
 
-    monkeypatch.setattr("app.privacy.retention.erase_due_notes", failing)
+    monkeypatch.setattr("app.privacy.keeping.retention.erase_due_notes", failing)
     with pytest.raises(ExceptionGroup) as told:
         await sweep(cast.wiring, now + DAYS)
     assert [type(one) for one in told.value.exceptions] == [KeyMissing]

@@ -13,9 +13,9 @@ from uuid import UUID
 from sqlalchemy import delete, select, text, update
 
 from app.database import Db, now_in
-from app.privacy.beside import beside_recordings, days_kept
-from app.privacy.held_in_sql import KEPT
-from app.privacy.models import SessionDue
+from app.privacy.keeping.beside import beside_recordings, days_kept
+from app.privacy.keeping.held_in_sql import KEPT
+from app.privacy.records.models import SessionDue
 from app.sessions.models import Note, Recording, RecordingState, Session, Track, Transcript, TranscriptState
 from app.sessions.parts import held_parts, parts_due
 from app.sessions.policy import due

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.privacy.deadline import answer_by
-from app.privacy.extending import MONTHS, may_extend
-from app.privacy.models import RequestKind, RequestState
-from app.privacy.silence import Step, schedule, step_now
+from app.privacy.records.deadline import answer_by
+from app.privacy.records.models import RequestKind, RequestState
+from app.privacy.rights.extending import MONTHS, may_extend
+from app.privacy.rights.silence import Step, schedule, step_now
 
 DAY = timedelta(days=1)
 ASKED = datetime(2026, 11, 3, 9, tzinfo=UTC)

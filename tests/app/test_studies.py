@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app.audit import AuditEvent
-from app.privacy.keeping import Change, keep
+from app.privacy.keeping.keeping import Change, keep
 from app.studies.models import ConsentKind, ConsentText, Study
 from app.studies.retention import KeptTooLong, exceeds
 from app.studies.service import change_study, create_study

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from app.audit import SYSTEM, Action, record
-from app.privacy.models import ErasureReason
-from app.privacy.service import ask_erasure, run_erasure
-from app.privacy.trail import KINDS, WORDS
+from app.privacy.erasing.service import ask_erasure, run_erasure
+from app.privacy.records.models import ErasureReason
+from app.privacy.rights.trail import KINDS, WORDS
 from tests.fixtures.erasing import SpyNodes
 from tests.fixtures.web import EVERYONE, Cast
 

@@ -10,8 +10,8 @@ from app.ledger import ledger_of
 from app.participants.consents import give_consent, standing_consents
 from app.participants.models import Consent
 from app.participants.service import study_notice
-from app.privacy.models import Erasure, ErasureState
-from app.privacy.withdrawal import withdraw
+from app.privacy.erasing.withdrawal import withdraw
+from app.privacy.records.models import Erasure, ErasureState
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript
 from app.studies.models import ConsentKind, Study
 from recordings.encryption.keystore import KeyPath

@@ -15,8 +15,8 @@ import pytest
 from app.accounts.models import Scope
 from app.demo.browser import Browser
 from app.participants.consents import standing_consents
-from app.privacy.models import Erasure, ErasureReason
-from app.privacy.service import ask_erasure
+from app.privacy.erasing.service import ask_erasure
+from app.privacy.records.models import Erasure, ErasureReason
 from app.sessions.notes import write_note
 from tests.hostile.nasty import COOKIES, PATH_PARTS, QUERIES, TYPES, Crowd, filled, routes
 from tests.promises.conftest import world  # noqa: F401

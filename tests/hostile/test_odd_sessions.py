@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select
 
 from app.errors import Gone
-from app.privacy.models import Certificate, Erasure
-from app.privacy.service import run_erasure
+from app.privacy.erasing.service import run_erasure
+from app.privacy.records.models import Certificate, Erasure
 from app.sessions import service as sessions
 from app.sessions.models import Session, Track, Transcript, TranscriptState
 from app.studies.models import ConsentKind

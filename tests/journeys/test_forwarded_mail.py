@@ -15,7 +15,7 @@ from app.demo.people import LINK
 from app.invitations.models import Invitation
 from app.mail.models import OutgoingMail, Suppression
 from app.participants.models import Participant
-from app.privacy.models import Erasure
+from app.privacy.records.models import Erasure
 from app.studies.models import ConsentKind
 from tests.app.room_stage import serving, stage
 from tests.journeys.browser import chromium

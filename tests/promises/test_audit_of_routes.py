@@ -19,8 +19,8 @@ from app.audit import AuditEvent, verify
 from app.demo.browser import Browser
 from app.invitations.models import Invitation
 from app.participants.models import AddressChange, DataCode
-from app.privacy.models import DataRequest, RequestKind, RequestState
-from app.privacy.requests import UNANSWERED
+from app.privacy.records.models import DataRequest, RequestKind, RequestState
+from app.privacy.rights.requests import UNANSWERED
 from app.sessions.models import Note, Recording, RecordingState, Transcript
 from app.studies.models import Question
 from app.support.models import SupportRequest

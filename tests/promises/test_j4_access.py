@@ -18,9 +18,9 @@ from app.audit import Action, AuditEvent, record, verify
 from app.demo.browser import Browser
 from app.ledger import ledger_of
 from app.participants.models import Participant
-from app.privacy.models import ErasureReason, RequestKind
-from app.privacy.requests import ask as ask_request
-from app.privacy.service import ask_erasure
+from app.privacy.erasing.service import ask_erasure
+from app.privacy.records.models import ErasureReason, RequestKind
+from app.privacy.rights.requests import ask as ask_request
 from app.sessions.models import Recording
 from app.sessions.notes import write_note
 from app.studies.models import QuestionKind

@@ -10,9 +10,9 @@ import pytest
 from app.accounts.models import Account, Role, Scope
 from app.invitations.models import Invitation
 from app.participants.models import Participant
-from app.privacy.models import Erasure, ErasureReason, SessionDue
-from app.privacy.overdue import overdue
-from app.privacy.retention import sweep
+from app.privacy.erasing.overdue import overdue
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.models import Erasure, ErasureReason, SessionDue
 from app.sessions.models import Recording, Session, Track
 from app.sessions.response_models import Response
 from app.sessions.service import recording_ref, track_ref

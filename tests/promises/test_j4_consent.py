@@ -18,7 +18,7 @@ from app.models import metadata
 from app.participants.consents import give_consent, standing_consents
 from app.participants.models import Consent, ConsentPurpose
 from app.participants.service import study_notice
-from app.privacy.inventory import INVENTORY
+from app.privacy.records.inventory import INVENTORY
 from app.room.peer import KindRefused, publish
 from app.sessions.models import Node, Recording, Session, SessionState, Track, Transcript, TranscriptState
 from app.sessions.policy import CONSENT_TRACKS, Switch, allowed_kinds
@@ -92,7 +92,7 @@ def test_j4_07_what_is_collected_is_known_column_by_column():
 
 
 def test_j4_07_every_column_declares_purpose_retention_export_and_erasure():
-    """In the inventory, which the copy of a participant is made from (app.privacy.inventory)."""
+    """In the inventory, which the copy of a participant is made from (app.privacy.records.inventory)."""
     declared = {f"{table}.{column}" for table, kept in INVENTORY.items() for column in kept.columns()}
     assert declared == {f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns}
     for table, kept in INVENTORY.items():

@@ -18,10 +18,10 @@ from app.accounts.models import Role, Scope
 from app.audit import Action, AuditEvent
 from app.demo.browser import Browser
 from app.models import metadata
-from app.privacy.copy_rows import OPENERS
-from app.privacy.inventory import INVENTORY, About
-from app.privacy.models import DataRequest
-from app.privacy.zipped import CHECKSUMS, Archive, File, text_file
+from app.privacy.records.inventory import INVENTORY, About
+from app.privacy.records.models import DataRequest
+from app.privacy.rights.copy_rows import OPENERS
+from app.privacy.rights.zipped import CHECKSUMS, Archive, File, text_file
 from app.sessions.notes import write_note
 from app.studies.models import ConsentKind
 from tests.promises.sources import HEARD

@@ -13,7 +13,7 @@ from app.library.corrections import open_correction
 from app.library.models import LineCorrection
 from app.mail.models import Suppression
 from app.participants.models import AddressChange, Participant
-from app.privacy.models import DataRequest
+from app.privacy.records.models import DataRequest
 from app.sealed_columns import ERASED
 from tests.promises.sources import HEARD
 from tests.promises.test_j4_rights import mailed_code

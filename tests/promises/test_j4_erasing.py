@@ -26,11 +26,11 @@ from app.jobs import TASKS, Queue
 from app.ledger import ledger_of
 from app.mail.models import OutgoingMail
 from app.participants.consents import standing_consents
-from app.privacy.certificate import verify_file
-from app.privacy.epochs import is_due, renew_keys
-from app.privacy.models import Certificate, Erasure, ErasureState
+from app.privacy.erasing.certificate import verify_file
+from app.privacy.erasing.epochs import is_due, renew_keys
+from app.privacy.erasing.service import run_erasure
+from app.privacy.records.models import Certificate, Erasure, ErasureState
 from app.privacy.replaying import LedgerLost, Replayed, catch_up
-from app.privacy.service import run_erasure
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
 from app.settings import Settings
 from app.studies.models import ConsentKind

@@ -13,7 +13,7 @@ from app.language import Language
 from app.participants.consents import standing_consents
 from app.participants.models import Consent, Participant
 from app.participants.notice import WORDING_DATED, WORDING_VERSION, notice
-from app.privacy.models import Erasure
+from app.privacy.records.models import Erasure
 from app.room.rows import read_room
 from app.settings import Settings
 from app.studies.models import ConsentKind, Study

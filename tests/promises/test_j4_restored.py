@@ -24,12 +24,12 @@ from app.ledger import ledger_of
 from app.mail.models import MailState, OutgoingMail
 from app.participants.consents import standing_consents
 from app.participants.service import study_notice
-from app.privacy.address import ask_address, confirm_address
-from app.privacy.lifting import lift_when_told
-from app.privacy.models import DataRequest, Erasure, RequestKind, RequestState
+from app.privacy.erasing.withdrawal import withdraw
+from app.privacy.records.models import DataRequest, Erasure, RequestKind, RequestState
 from app.privacy.replaying import Replayed, catch_up, settle
-from app.privacy.requests import ask, lift
-from app.privacy.withdrawal import withdraw
+from app.privacy.rights.address import ask_address, confirm_address
+from app.privacy.rights.lifting import lift_when_told
+from app.privacy.rights.requests import ask, lift
 from app.sessions.models import Recording, Track
 from app.studies.models import ConsentKind, Study
 from recordings.model import PersonId

@@ -10,8 +10,8 @@ import pytest
 
 from app.accounts.models import Role
 from app.mail.models import OutgoingMail
-from app.privacy.models import Erasure, ErasureReason
-from app.privacy.retention import sweep
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.models import Erasure, ErasureReason
 from app.sessions.models import Recording, RecordingState, Session, Transcript, TranscriptState
 from app.sessions.policy import RecordingFacts, due, readable
 from app.sessions.service import recording_ref

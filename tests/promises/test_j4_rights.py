@@ -13,10 +13,10 @@ from app.audit import Action, AuditEvent
 from app.language import say_day
 from app.mail.models import MailState, OutgoingMail
 from app.participants.models import Consent
-from app.privacy.deadline import answer_by
-from app.privacy.models import DataRequest, Erasure, ErasureState
-from app.privacy.retention import sweep
-from app.privacy.telling import OPERATOR
+from app.privacy.keeping.retention import sweep
+from app.privacy.records.deadline import answer_by
+from app.privacy.records.models import DataRequest, Erasure, ErasureState
+from app.privacy.rights.telling import OPERATOR
 from app.sessions.models import Recording, Session
 from tests.promises.sources import Listener
 from tests.promises.world import Guest, World

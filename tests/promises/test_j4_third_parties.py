@@ -20,7 +20,7 @@ from app.invitations.models import Invitation
 from app.jobs import TASKS, BadJob, enqueue
 from app.models import metadata
 from app.participants.notice import notice
-from app.privacy.models import Erasure
+from app.privacy.records.models import Erasure
 from app.room.ice import ice_servers
 from app.sessions.models import Node, Session
 from app.sessions.service import NoNode, node_of

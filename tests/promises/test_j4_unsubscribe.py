@@ -17,8 +17,8 @@ from app.ledger import ledger_of
 from app.mail.models import MailState, Suppression
 from app.mail.service import queue
 from app.participants.models import Participant
-from app.privacy.models import ErasureReason, ErasureState
-from app.privacy.service import ask_erasure, run_erasure
+from app.privacy.erasing.service import ask_erasure, run_erasure
+from app.privacy.records.models import ErasureReason, ErasureState
 from tests.contracts.test_mailer import Carrier
 from tests.promises.drill import backed_up, restored
 from tests.promises.world import Guest, World

@@ -31,8 +31,8 @@ from app.main import create_app
 from app.participants.consents import give_consent, standing_consents
 from app.participants.forms import Registration
 from app.participants.service import register, study_notice
-from app.privacy.models import Erasure
-from app.privacy.service import run_erasure
+from app.privacy.erasing.service import run_erasure
+from app.privacy.records.models import Erasure
 from app.room.node_client import NodeClient
 from app.room.node_messages import EraseDone, StreamMade
 from app.sessions import service as sessions

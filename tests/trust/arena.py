@@ -24,8 +24,8 @@ from sqlalchemy import select
 
 from app.database import Database
 from app.main import create_app
-from app.privacy.models import Erasure
-from app.privacy.service import run_erasure
+from app.privacy.erasing.service import run_erasure
+from app.privacy.records.models import Erasure
 from app.room import peer
 from app.room.node_rooms import Rooms, TakeEnd
 from app.room.permission import push_session

@@ -49,7 +49,7 @@ MOMENTS = int(os.environ.get("MODEL_MOMENTS", "12"))
 LOOKED_AT = 4_000  # of all items at each moment
 BEGINNING = datetime(2027, 1, 1, tzinfo=UTC)
 AT_ONCE = 5_000
-AT_ONCE_SWEPT = 500  # as app.privacy.retention
+AT_ONCE_SWEPT = 500  # as app.privacy.keeping.retention
 
 
 def at(seconds: int | None) -> datetime | None:

@@ -11,8 +11,8 @@ from sqlalchemy import delete, select
 
 from app.mail.models import MailState, OutgoingMail
 from app.mail.service import stop_waiting, suppress
-from app.privacy.models import ErasureReason
-from app.privacy.service import ask_erasure
+from app.privacy.erasing.service import ask_erasure
+from app.privacy.records.models import ErasureReason
 from app.sealed_columns import ERASED
 from recordings.encryption.keystore import KeyPath
 from recordings.model import PersonId

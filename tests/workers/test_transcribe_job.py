@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.library.transcripts import read_transcript
-from app.privacy.models import ErasureReason, ErasureState
-from app.privacy.service import ask_erasure, run_erasure
+from app.privacy.erasing.service import ask_erasure, run_erasure
+from app.privacy.records.models import ErasureReason, ErasureState
 from app.room.node_messages import EraseDone
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript, TranscriptState
 from app.sessions.service import recording_ref

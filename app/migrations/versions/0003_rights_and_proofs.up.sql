@@ -87,7 +87,7 @@ CREATE TABLE session_due (
     PRIMARY KEY (session_id)
 );
 CREATE INDEX session_due_in_order ON session_due (account_id, due, session_id);
--- What app.sessions.policy.due, app.privacy.policy.after_holds and app.sessions.answering.answers_due say of these
+-- What app.sessions.policy.due, app.privacy.erasing.policy.after_holds and app.sessions.answering.answers_due say of these
 -- sessions; a hold counts until its review date, and what it kept was due then at the earliest.
 CREATE FUNCTION tell_due(sessions uuid[]) RETURNS void LANGUAGE sql SET search_path = public, pg_temp AS $$
     WITH held AS (

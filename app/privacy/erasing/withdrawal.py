@@ -1,0 +1,59 @@
+"""Withdraw a consent: write it down, close what was recorded of that kind, and ask for its erasure."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from app.database import Db
+from app.ledger import ConsentWithdrawn, Ledger
+from app.participants.consents import withdraw_consent
+from app.participants.notice import Notice
+from app.privacy.erasing.policy import TRANSCRIPT, kinds_withdrawn
+from app.privacy.erasing.service import ask_erasure
+from app.privacy.records.models import Erasure, ErasureReason
+from app.sessions.models import Recording, Track, Transcript
+from app.studies.models import ConsentKind
+from recordings.model import AccountId, PersonId, SessionId
+
+
+async def withdraw(
+    db: Db,
+    ledger: Ledger,
+    *,
+    account: AccountId,
+    participant: PersonId,
+    session: SessionId,
+    kind: ConsentKind,
+    shown: Notice,
+) -> Erasure | None:
+    """The erasure of what this session holds of the kind, or None when it holds nothing. The caller pushes
+    the new permission to the media process once this is committed. Safe to run twice."""
+    changed = await withdraw_consent(
+        db, account=account, participant=participant, session=session, kind=kind, shown=shown
+    )
+    if not changed:
+        return None
+    at = await db.scalar(select(func.clock_timestamp()))  # as the log's own times: later than what was given before
+    assert at is not None
+    await ledger.note(ConsentWithdrawn(at=at, account=account, person=participant, session=session, kind=kind))
+    kinds = kinds_withdrawn(kind)
+    mine = select(Recording.id).where(
+        Recording.person_id == participant, Recording.session_id == session, Recording.erased_at.is_(None)
+    )
+    tracks = select(Track.recording_id).where(
+        Track.recording_id.in_(mine), Track.kind.in_(kinds), Track.erased_at.is_(None)
+    )
+    words = select(Transcript.recording_id).where(Transcript.recording_id.in_(mine), Transcript.erased_at.is_(None))
+    touched = set(await db.scalars(tracks)) | (set(await db.scalars(words)) if TRANSCRIPT in kinds else set())
+    if not touched:
+        return None
+    return await ask_erasure(
+        db,
+        account=account,
+        person=participant,
+        reason=ErasureReason.WITHDRAWAL,
+        asked_by=f"participant:{participant}",
+        instruction=f"consent to {kind} withdrawn",
+        recordings=touched,
+        kinds=kinds,
+    )

@@ -1,0 +1,67 @@
+"""A restriction ends when the participant has been told, not before (GDPR Art. 18(3))."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from app.audit import SYSTEM, Action, record
+from app.database import Db
+from app.jobs import enqueue
+from app.mail.models import MailState, OutgoingMail
+from app.privacy.records.models import DataRequest, RequestState
+from app.privacy.rights.requests import RESTRICTING, UNANSWERED
+from app.sessions.models import Recording, Transcript, TranscriptState
+from app.sessions.response_models import Response
+
+
+async def lift_when_told(db: Db, request: UUID) -> bool:
+    """True when it was lifted now. A mail that could not be sent leaves the restriction in force, for the owner to
+    see and to tell otherwise. Safe to run twice."""
+    row = await db.get(DataRequest, request, with_for_update=True)
+    if row is None or row.state != RequestState.LIFTING:
+        return False
+    mail = await db.get(OutgoingMail, row.mail_id) if row.mail_id else None
+    if mail is None or mail.state in (MailState.FAILED, MailState.SUPPRESSED, MailState.NOT_SENT):
+        row.state = RequestState.IN_FORCE
+        return False
+    if mail.state != MailState.SENT:
+        return False
+    row.state = RequestState.DONE
+    await db.flush()
+    if await _another_stands(db, row):
+        return True
+    await db.execute(update(Response).where(Response.participant_id == row.participant_id).values(restricted_at=None))
+    lifted = (
+        await db.scalars(
+            update(Recording)
+            .where(Recording.person_id == row.participant_id, Recording.restricted_at.is_not(None))
+            .values(restricted_at=None)
+            .returning(Recording.id)
+        )
+    ).all()
+    waiting = select(Transcript).where(Transcript.recording_id.in_(lifted), Transcript.state == TranscriptState.WAITING)
+    for transcript in (await db.scalars(waiting)).all():  # its job came while it was restricted, and went
+        await enqueue(
+            db,
+            "transcribe",
+            instruction=f"request:{row.id}",
+            key=f"transcribe-{transcript.id}",
+            account_id=row.account_id,
+            transcript_id=transcript.id,
+        )
+    for recording in lifted:
+        subject = f"recording:{recording}"
+        await record(db, account=row.account_id, actor=SYSTEM, action=Action.RECORDING_UNRESTRICTED, subject=subject)
+    return True
+
+
+async def _another_stands(db: Db, row: DataRequest) -> bool:
+    other = select(DataRequest.id).where(
+        DataRequest.participant_id == row.participant_id,
+        DataRequest.id != row.id,
+        DataRequest.kind.in_(RESTRICTING),
+        DataRequest.state.in_(UNANSWERED),
+    )
+    return await db.scalar(other.limit(1)) is not None

@@ -1,0 +1,235 @@
+"""Verbs of participants' requests: each gets a receipt and the day by which it is answered; what can be carried
+out at once is, without anybody's leave; the rest waits for the owner."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, update
+
+from app.audit import Action, record
+from app.database import Db, now_in
+from app.decisions import ALLOWED, Decision, refused
+from app.errors import Conflict, NotThere
+from app.ledger import Restricted, ledger_of
+from app.participants.models import Participant
+from app.participants.service import NAME_FIELD
+from app.privacy.records.models import DataRequest, RequestKind, RequestState
+from app.privacy.records.register import note_request, receipt_number
+from app.privacy.rights.telling import tell_owners, tell_participant
+from app.sealed_columns import SealedColumns
+from app.sessions.models import Recording
+from app.sessions.response_models import Response
+from app.wiring import Wiring
+from recordings.model import AccountId, PersonId
+
+WORDS_FIELD = "data_request.words"
+ANSWER_FIELD = "data_request.answer"
+EXTENSION_FIELD = "data_request.extension"
+WORDS_LENGTH = 10_000
+RESTRICTING = frozenset({RequestKind.RESTRICTION, RequestKind.OBJECTION})
+"""From the moment these are asked, everything recorded is kept and not used (GDPR Art. 18(1))."""
+STANDING = frozenset({RequestState.OPEN, RequestState.IN_FORCE})
+UNANSWERED = STANDING | {RequestState.LIFTING}
+
+
+class NotNow(Conflict):
+    """This request cannot be answered like that now."""
+
+
+async def ask(
+    db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, kind: RequestKind, words: str = ""
+) -> DataRequest:
+    """A request by the participant. Asking for the same again adds the words to the first one, so that nobody is
+    locked out by having asked; one that is just being lifted is over, and asking again is a new one. Owners are
+    mailed. Raises NotThere."""
+    person = await db.get(Participant, participant, with_for_update=True)
+    if person is None or person.erased_at is not None:
+        raise NotThere
+    now = await now_in(db)
+    same = await _standing(db, participant, kind)
+    request_id = same.id if same else uuid4()
+    receipt = same.receipt if same else receipt_number(now)
+    if kind in RESTRICTING:
+        at: datetime = await db.scalar(select(func.clock_timestamp())) or now  # after what was committed until here
+        await ledger_of(wiring.settings).note(
+            Restricted(at=at, account=account, person=participant, request=request_id, kind=kind, receipt=receipt)
+        )
+        await restrict(db, account, participant, at)
+    if same is not None:
+        await _add_words(db, wiring.columns, same, words)
+        return same
+    state = RequestState.IN_FORCE if kind is RequestKind.RESTRICTION else RequestState.OPEN
+    request = await note_request(
+        db,
+        account=account,
+        participant=participant,
+        kind=kind,
+        state=state,
+        now=now,
+        receipt=receipt,
+        request=request_id,
+    )
+    await _add_words(db, wiring.columns, request, words)
+    await tell_owners(
+        db,
+        wiring,
+        account=account,
+        template="request_received",
+        key=f"request-{request.id}",
+        context={"kind": str(kind), "receipt": request.receipt, "due_on": request.due_on, "request": request.id},
+    )
+    return request
+
+
+async def correct_name(
+    db: Db, columns: SealedColumns, *, account: AccountId, participant: PersonId, name: str
+) -> DataRequest | None:
+    """The participant's own word counts at once (GDPR Art. 16); None when it is the same name. Raises NotThere."""
+    row = await db.get(Participant, participant, with_for_update=True)
+    if row is None or row.erased_at is not None:
+        raise NotThere
+    if columns.open(account, participant, NAME_FIELD, row.name) == name:
+        return None
+    row.name = columns.seal(account, participant, NAME_FIELD, name)
+    now = await now_in(db)
+    return await note_request(
+        db,
+        account=account,
+        participant=participant,
+        kind=RequestKind.RECTIFICATION,
+        state=RequestState.DONE,
+        now=now,
+        receipt=receipt_number(now),
+    )
+
+
+def may_answer(kind: RequestKind, state: RequestState) -> Decision:
+    """May the owner answer it with words now? Erasing and taking back run by themselves."""
+    if kind in (RequestKind.ERASURE, RequestKind.WITHDRAWAL):
+        return refused("This request is carried out by itself; its certificate is the answer.")
+    if state is not RequestState.OPEN:
+        return refused("This request has been answered.")
+    return ALLOWED
+
+
+def may_lift(state: RequestState) -> Decision:
+    """May a restriction that stands be lifted?"""
+    if state is RequestState.IN_FORCE:
+        return ALLOWED
+    return refused("There is no restriction here that stands and could be lifted.")
+
+
+async def answer(db: Db, wiring: Wiring, *, request: UUID, granted: bool, words: str, by: PersonId) -> DataRequest:
+    """The owner's answer, mailed to the participant. An objection that is granted stays in force; one that is
+    refused is lifted once the participant has been told. Raises NotThere, NotNow."""
+    row = await find_request(db, request)
+    decision = may_answer(RequestKind(row.kind), RequestState(row.state))
+    if not decision:
+        raise NotNow(decision.reason)
+    if row.kind == RequestKind.OBJECTION:
+        state = RequestState.IN_FORCE if granted else RequestState.LIFTING
+    else:
+        state = RequestState.DONE if granted else RequestState.REFUSED
+    await _answered(db, wiring, row, state, words, by, "granted" if granted else "refused")
+    return row
+
+
+async def lift(db: Db, wiring: Wiring, *, request: UUID, words: str, by: PersonId) -> DataRequest:
+    """Tell the participant that the restriction ends; it ends once that mail is sent (GDPR Art. 18(3)).
+    Raises NotThere, NotNow."""
+    row = await find_request(db, request)
+    decision = may_lift(RequestState(row.state))
+    if not decision:
+        raise NotNow(decision.reason)
+    await _answered(db, wiring, row, RequestState.LIFTING, words, by, "lifted")
+    return row
+
+
+async def find_request(db: Db, request: UUID) -> DataRequest:
+    """Locked. Raises NotThere."""
+    row = await db.get(DataRequest, request, with_for_update=True)
+    if row is None:
+        raise NotThere
+    return row
+
+
+async def _answered(
+    db: Db, wiring: Wiring, row: DataRequest, state: RequestState, words: str, by: PersonId, outcome: str
+) -> None:
+    account, participant = AccountId(row.account_id), PersonId(row.participant_id)
+    row.answer = wiring.columns.seal(account, participant, ANSWER_FIELD, words)
+    row.answered_by, row.answered_at, row.state = by, await now_in(db), state
+    row.mail_id = await tell_participant(
+        db,
+        wiring,
+        participant=participant,
+        template="request_answered",
+        key=f"answer-{row.id}-{uuid4()}",
+        context={"kind": row.kind, "receipt": row.receipt, "outcome": outcome, "words": words},
+    )
+    await record(
+        db,
+        account=account,
+        actor=f"member:{by}",
+        action=Action.REQUEST_ANSWERED,
+        subject=f"request:{row.id}",
+        facts={"kind": row.kind, "outcome": outcome},
+    )
+
+
+async def restrict(db: Db, account: AccountId, participant: PersonId, at: datetime) -> int:
+    """Everything recorded of them and answered by them until then is unreadable with this commit, and stays stored.
+    Returns how many recordings and responses were readable before."""
+    answers = (
+        update(Response)
+        .where(
+            Response.participant_id == participant,
+            Response.answered_at <= at,
+            Response.erased_at.is_(None),
+            Response.hidden_at.is_(None),
+            Response.restricted_at.is_(None),
+        )
+        .values(restricted_at=at)
+        .returning(Response.id)
+    )
+    closed = len((await db.scalars(answers)).all())
+    kept = (
+        update(Recording)
+        .where(
+            Recording.person_id == participant,
+            Recording.created_at <= at,
+            Recording.erased_at.is_(None),
+            Recording.hidden_at.is_(None),
+            Recording.restricted_at.is_(None),
+        )
+        .values(restricted_at=at)
+        .returning(Recording.id)
+    )
+    recordings = (await db.scalars(kept)).all()
+    for recording in recordings:
+        actor = f"participant:{participant}"
+        subject = f"recording:{recording}"
+        await record(db, account=account, actor=actor, action=Action.RECORDING_RESTRICTED, subject=subject)
+    return closed + len(recordings)
+
+
+async def _standing(db: Db, participant: PersonId, kind: RequestKind) -> DataRequest | None:
+    found = await db.scalars(
+        select(DataRequest)
+        .where(DataRequest.participant_id == participant, DataRequest.kind == kind, DataRequest.state.in_(STANDING))
+        .order_by(DataRequest.asked_at)
+        .limit(1)
+        .with_for_update()
+    )
+    return found.one_or_none()
+
+
+async def _add_words(db: Db, columns: SealedColumns, row: DataRequest, words: str) -> None:
+    account, participant = AccountId(row.account_id), PersonId(row.participant_id)
+    before = columns.open(account, participant, WORDS_FIELD, row.words)
+    if words and words not in before:
+        both = f"{before}\n\n{words}".strip()[-2 * WORDS_LENGTH :]
+        row.words = columns.seal(account, participant, WORDS_FIELD, both)
+        await db.flush()
