@@ -1,6 +1,7 @@
 """Long forms of tests: parts that run one after the other, each a pytest run of its own, with figures as JSON.
 
-The figures are what tests gave tests.hostile.trial.note. Used by `make trials` and `make trust`.
+The figures are what tests gave tests.hostile.trial.note. Used by `make trials` and `make trust`. A long run replaces what
+the file of results says of the parts that ran, each with its moment, machine and seed.
 """
 
 from __future__ import annotations
@@ -46,15 +47,10 @@ def run_parts(program: str, about: str, parts: Mapping[str, Part], results: Path
     seed = os.environ.get("TRIAL_SEED") or str(random.SystemRandom().randrange(1 << 32))
     print(f"TRIAL_SEED={seed}", flush=True)
     ran = {name: _run(parts[name], short=given.short, seed=seed) for name in names}
-    told = {
-        "form": "short" if given.short else "long",
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": asdict(this_machine()),
-        "seed": int(seed),
-        "parts": ran,
-    }
-    if len(names) == len(parts):  # some of it is no record of all of it
-        results.write_text(json.dumps(told, indent=1) + "\n")
+    if not given.short:  # each part keeps its own last long run
+        before = json.loads(results.read_text()) if results.exists() else {}
+        kept = {name: part for name, part in before.items() if name in parts}
+        results.write_text(json.dumps(kept | ran, indent=1) + "\n")
     for name, part in ran.items():
         print(f"{name}: {'passed' if part['passed'] else 'FAILED'} in {part['seconds']} s")
     return 0 if all(part["passed"] for part in ran.values()) else 1
@@ -78,6 +74,9 @@ def _run(part: Part, *, short: bool, seed: str) -> dict[str, Any]:
         lines = figures.read_text().splitlines() if figures.exists() else []
     return {
         "passed": passed,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": asdict(this_machine()),
+        "seed": int(seed),
         "seconds": round(time.monotonic() - began_at),
         "asked": much,
         "figures": [json.loads(line) for line in lines],
