@@ -1,7 +1,7 @@
 """Long forms of tests: parts that run one after the other, each a pytest run of its own, with figures as JSON.
 
-The figures are what tests gave tests.hostile.trial.note. Used by `make trials` and `make trust`. A long run replaces what
-the file of results says of the parts that ran, each with its moment, machine and seed.
+The figures are what tests gave tests.hostile.trial.note. Used by `make trials` and `make trust`. A long run replaces
+what the file of results says of the parts that ran, each with its moment, machine and seed.
 """
 
 from __future__ import annotations
