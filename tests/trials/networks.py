@@ -32,6 +32,9 @@ async def test_losses(loss: float, delay_s: float) -> None:
     weather = Weather(loss=loss, delay_s=delay_s, jitter_s=0.005)
     async with BadNetwork(weather, seed=seed) as network, sending(network) as sender:
         await until(lambda: sender.seconds() > SECONDS, "so much of picture", SECONDS + 60)
+        network.weather = Weather(delay_s=delay_s, jitter_s=0.005)  # nobody can miss the very last packet of a stream
+        lossless = sender.seconds() + 0.3
+        await until(lambda: sender.seconds() > lossless, "the end of the last loss")
         sent = await sender.stop()
         await asyncio.sleep(3)  # what is still asked for has this long to come
         kept = len(sender.sink.of(CAMERA)) / sent
