@@ -1,4 +1,24 @@
 -- The reverse, last first.
+ALTER TABLE data_request DROP COLUMN confirmed_at;
+ALTER TABLE data_request DROP COLUMN noted_by;
+ALTER TABLE data_request DROP COLUMN way;
+DO $assigned$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT tablename AS name FROM pg_policies WHERE schemaname = 'public' AND policyname = 'assigned' LOOP
+        EXECUTE format('DROP POLICY assigned ON %I', one.name);
+    END LOOP;
+END
+$assigned$;
+DROP FUNCTION seen_response(uuid);
+DROP FUNCTION seen_transcript(uuid);
+DROP FUNCTION seen_recording(uuid);
+DROP FUNCTION seen_session(uuid);
+DROP FUNCTION seen_by(uuid, uuid, uuid);
+DROP TABLE assignment;
+DROP INDEX study_assigned_only;
+ALTER TABLE study DROP COLUMN assigned_only;
 ALTER TABLE account DROP COLUMN closed_at;
 DROP TABLE orphan;
 DROP INDEX transcript_unsettled;

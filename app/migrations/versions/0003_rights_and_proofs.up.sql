@@ -136,7 +136,9 @@ CREATE FUNCTION due_changed() RETURNS trigger LANGUAGE plpgsql SET search_path =
 DECLARE
     changed record;
     sessions uuid[];
+    reader text := COALESCE(current_setting('junier.reader', true), '');
 BEGIN
+    PERFORM set_config('junier.reader', '', true);  -- what is due does not hang on who asks: every session counts
     IF TG_OP = 'DELETE' THEN changed := OLD; ELSE changed := NEW; END IF;
     IF TG_TABLE_NAME = 'study' THEN
         sessions := ARRAY(SELECT id FROM session WHERE study_id = changed.id);
@@ -149,12 +151,16 @@ BEGIN
             WHERE recording.id = changed.recording_id
               AND '{}' <> ANY (ARRAY[study.periods, session.periods, recording.periods])
         );
-        IF sessions = '{}' THEN RETURN NULL; END IF;  -- it goes with its recording
+        IF sessions = '{}' THEN  -- it goes with its recording
+            PERFORM set_config('junier.reader', reader, true);
+            RETURN NULL;
+        END IF;
     ELSE
         sessions := ARRAY[changed.session_id];
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('session_due', 0) # hashtextextended(changed.account_id::text, 0));
     PERFORM tell_due(sessions);
+    PERFORM set_config('junier.reader', reader, true);
     RETURN NULL;
 END
 $$;
@@ -303,3 +309,42 @@ CREATE TABLE orphan (
     PRIMARY KEY (place)
 );
 ALTER TABLE account ADD COLUMN closed_at TIMESTAMP WITH TIME ZONE;
+-- Members assigned to single sessions. Its session is looked for last: the assignment of a new one is written first.
+ALTER TABLE study ADD COLUMN assigned_only BOOLEAN DEFAULT false NOT NULL;
+CREATE INDEX study_assigned_only ON study (account_id) WHERE assigned_only;
+CREATE TABLE assignment (
+    session_id UUID NOT NULL,
+    member_id UUID NOT NULL,
+    at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (session_id, member_id),
+    FOREIGN KEY(session_id) REFERENCES session (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    FOREIGN KEY(member_id) REFERENCES member (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_assignment_account_id ON assignment (account_id);
+CREATE INDEX ix_assignment_member_id ON assignment (member_id);
+-- app.accounts.policy.sees_session, for members who are no owners: true, or NULL. Every reading of a session asks it,
+-- in rights.sql and in app.sessions.assigning; what stands below a session follows the session.
+CREATE FUNCTION seen_by(member uuid, session uuid, study uuid) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
+    SELECT true WHERE NOT EXISTS (SELECT FROM public.study AS its WHERE its.id = seen_by.study AND its.assigned_only)
+        OR EXISTS (SELECT FROM public.assignment AS one
+                   WHERE one.session_id = seen_by.session AND one.member_id = seen_by.member)
+$$;
+CREATE FUNCTION seen_session(session uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
+    SELECT true FROM public.session AS its WHERE its.id = seen_session.session
+$$;
+CREATE FUNCTION seen_recording(recording uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
+    SELECT true FROM public.recording AS its WHERE its.id = seen_recording.recording
+$$;
+CREATE FUNCTION seen_transcript(transcript uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
+    SELECT true FROM public.transcript AS its WHERE its.id = seen_transcript.transcript
+$$;
+CREATE FUNCTION seen_response(response uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
+    SELECT true FROM public.response AS its WHERE its.id = seen_response.response
+$$;
+ALTER TABLE data_request ADD COLUMN way VARCHAR;
+ALTER TABLE data_request ADD COLUMN noted_by UUID;
+ALTER TABLE data_request ADD COLUMN confirmed_at TIMESTAMP WITH TIME ZONE;

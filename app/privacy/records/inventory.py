@@ -132,8 +132,9 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "data_request": Kept(
         about=About.PARTICIPANT, purpose="to answer what they ask for (Art. 12)", until=_PROOF, goes="the words go",
-        copied="kind state receipt asked_at due_on answered_at extended_at", opened="words answer extension",
-        inner="id account_id participant_id erasure_id looked_on mail_id", others="answered_by",
+        copied="kind state receipt asked_at due_on answered_at extended_at way confirmed_at",
+        opened="words answer extension", inner="id account_id participant_id erasure_id looked_on mail_id",
+        others="answered_by noted_by",
     ),
     "erasure": Kept(
         about=About.PARTICIPANT, purpose="to erase, and to prove it", until=_PROOF, goes=_NEVER,
@@ -153,7 +154,8 @@ INVENTORY: Mapping[str, Kept] = {
     "study": Kept(
         about=About.ACCOUNT, purpose="what is asked, and for how long", until=_ACCOUNT, goes=_ROW,
         copied="id title", opened="contact_name contact_email",
-        inner="account_id kinds language retention_days periods retention_version created_at closed_at questions_words",
+        inner="account_id kinds language retention_days periods retention_version assigned_only created_at closed_at "
+        "questions_words",
     ),
     "session": Kept(
         about=About.ACCOUNT, purpose="when it took place", until=_ACCOUNT, goes=_ROW,
@@ -182,6 +184,10 @@ INVENTORY: Mapping[str, Kept] = {
     "member_switch": Kept(
         about=About.MEMBER, purpose="whether they have themselves recorded", until=_SESSION, goes="with the session",
         others="session_id member_id recorded at",
+    ),
+    "assignment": Kept(
+        about=About.MEMBER, purpose="which sessions they see", until=_SESSION, goes="with the session, or when they leave",
+        others="session_id member_id at",
     ),
     "note": Kept(
         about=About.MEMBER, purpose="what a member saw", until=_SESSION, goes="with the session",

@@ -61,6 +61,15 @@ class RequestKind(StrEnum):
     ACCESS = "access"
 
 
+class RequestWay(StrEnum):
+    """How a request came in that a member noted for the participant."""
+
+    PHONE = "phone"
+    LETTER = "letter"
+    MAIL = "e-mail"
+    PERSON = "in person"
+
+
 class RequestState(StrEnum):
     OPEN = "open"  # waits for the owner, or for an erasure that is going on
     IN_FORCE = "in force"  # a restriction that was carried out and stands
@@ -89,6 +98,9 @@ class DataRequest(Row):
     extension: Mapped[bytes | None]  # sealed under the person, field "data_request.extension": why it takes longer
     looked_on: Mapped[date | None]  # the day up to which reminders were sent (privacy.silence)
     mail_id: Mapped[UUID | None]  # by which the participant is told before a restriction is lifted
+    way: Mapped[str | None]  # how it came in, where a member noted it; None: they asked here themselves
+    noted_by: Mapped[UUID | None]  # that member
+    confirmed_at: Mapped[datetime | None]  # they said under My data that it was them who asked
 
 
 class Certificate(Row):

@@ -31,8 +31,10 @@ async def note_request(
     receipt: str,
     erasure: UUID | None = None,
     request: UUID | None = None,
+    actor: str | None = None,
 ) -> DataRequest:
-    """Write it into the inbox; under the id `request` when it has one already."""
+    """Write it into the inbox; under the id `request` when it has one already. now: when it came in; actor: a member
+    who notes it for the participant."""
     row = DataRequest(
         id=request or uuid4(),
         account_id=account,
@@ -50,7 +52,7 @@ async def note_request(
     await record(
         db,
         account=account,
-        actor=f"participant:{participant}",
+        actor=actor or f"participant:{participant}",
         action=Action.REQUEST_RECEIVED,
         subject=f"request:{row.id}",
         facts={"kind": str(kind), "due_on": row.due_on.isoformat()},
