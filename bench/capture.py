@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import httpx
 
@@ -27,12 +26,11 @@ from bench.plane import compare, crowd, found
 from bench.plane.compare import Media
 from bench.plane.exchange import Job, Offer, Sent
 from bench.plane.windows import core_percent
-from bench.platform import Platform, proportional_bytes
+from bench.platform import Platform, resident_bytes
 from bench.room import Room, open_room
 
 ALONE_PERCENT = 2.0
 CROWD_PERCENT = 0.8
-PERSON_MB = 2.0
 PLAYABLE_S = 2.0
 FIRST_BYTES = 100_000
 PLAYABLE_WITHIN_S = 60.0
@@ -58,7 +56,7 @@ class Load:
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """core_percent: of one core and per participant, one value a window; playable_s: from the owner's "end" until the
-    review page's addresses play; media_mb: memory of the media process after each window (PSS);
+    review page's addresses play; media_mb: memory of the media process after each window (RSS);
     other_cores: what others did on the machine meanwhile."""
 
     core_percent: tuple[float, ...]
@@ -88,28 +86,13 @@ def whole(folder: Path, media: Media, loads: Sequence[Load]) -> list[Figure]:
     """Of the whole platform under one load after the other, smallest first."""
     platform = Platform(folder / "capture")
     figures: list[Figure] = []
-    outcomes: list[Outcome] = []
     try:
         platform.start()
         for load in loads:
-            outcomes.append(asyncio.run(record(platform, load, media)))
-            figures += _figures(load, outcomes[-1], is_crowd=load is loads[-1])
+            figures += _figures(load, asyncio.run(record(platform, load, media)), is_crowd=load is loads[-1])
     finally:
         platform.stop()
-    return [*figures, _memory(loads, outcomes)]
-
-
-def _memory(loads: Sequence[Load], outcomes: Sequence[Outcome]) -> Figure:
-    """What each participant more adds."""
-    more = loads[-1].people - loads[0].people
-    added = max(outcomes[-1].media_mb) - median(outcomes[0].media_mb)
-    return Figure(
-        name="memory per participant, sealed and stored",
-        unit="MB",
-        runs=(added / more,),
-        at_most=PERSON_MB,
-        note=f"media process with {loads[-1].people} participants against {loads[0].people} (PSS)",
-    )
+    return figures
 
 
 def _figures(load: Load, outcome: Outcome, *, is_crowd: bool) -> list[Figure]:
@@ -173,7 +156,7 @@ async def record(platform: Platform, load: Load, media: Media) -> Outcome:
             others = OtherWork()
             for _ in range(load.windows):
                 percent += [value / load.people for value in await core_percent(process.pid, load.window_s)]
-                megabytes.append(proportional_bytes(process) / 1e6)
+                megabytes.append(resident_bytes(process) / 1e6)
             other_cores = others.cores()
             sent = await crowd.all_sent(senders, job)
             await room.lead("end")

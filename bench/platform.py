@@ -112,6 +112,11 @@ def proportional_bytes(process: psutil.Process) -> int:
     raise PlatformFailed(f"The kernel does not tell the memory of process {process.pid}.")
 
 
+def resident_bytes(process: psutil.Process) -> int:
+    """Memory of a process, all that it shares included (RSS)."""
+    return int(process.memory_info().rss)
+
+
 def _status(port: int, path: str) -> int | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:

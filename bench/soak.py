@@ -36,7 +36,7 @@ def measure(folder: Path, *, minutes: float = 30.0) -> list[Figure]:
             unit="MB an hour",
             runs=(growth(outcome.media_mb[WARM_WINDOWS:]),),
             at_most=SLOPE_MB_PER_HOUR,
-            note=f"{PEOPLE} participants, {load.seconds / 60:.0f} min; {first:.0f} to {highest:.0f} MB (PSS)",
+            note=f"{PEOPLE} participants, {load.seconds / 60:.0f} min; {first:.0f} to {highest:.0f} MB (RSS)",
         ),
         Figure(name="not kept of a long recording", unit="", runs=(float(lost),), at_most=0.0),
         Figure(

@@ -4,7 +4,7 @@
     Janus            VideoRoom with `record`, when the package is installed
     MediaRecorder    aiortc's own, which encodes anew; one participant is all that it carries
 
-What is sealed and stored by the media process as it runs is measured in bench/capture.py.
+What is sealed and stored is measured in bench/capture.py, by two processes at once in bench/nodes.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ CAPTURE_PERCENT = 0.40
 OF_JANUS = 0.9
 OF_MEDIA_RECORDER = 300.0
 VIEW_PERCENT = 0.5
-TWO_OF_ONE = 1.8
 CROWDS = (1, 10, 30)
 VIEWERS = 10
 
@@ -125,14 +124,13 @@ async def _measure(folder: Path, media: Media, crowds: Sequence[int], look: Look
     stock = [await media_recorder(folder, media, look.window_s) for _ in range(look.windows)]
     figures += _of_media_recorder(stock, ours[most], look)
     figures.append(await forwarding(folder / "views", media, look))
-    figures.append(await side_by_side(folder / "two", media, ours[most], look))
     return figures
 
 
 async def capture_alone(folder: Path, media: Media, people: int, look: Look) -> Seen:
     folder.mkdir()
     async with crowd.server("receiver", "plain", str(folder)) as server:
-        percent, sent = await _under_load(server, media.job(people, look), look)
+        percent, sent = await under_load(server, media.job(people, look), look)
         await server.finish()
     return await _seen(percent, sent, found.in_folder, folder, media, look)
 
@@ -140,7 +138,7 @@ async def capture_alone(folder: Path, media: Media, people: int, look: Look) -> 
 async def of_janus(folder: Path, media: Media, people: int, look: Look) -> Seen:
     folder.mkdir()
     async with janus(folder) as server:
-        percent, sent = await _under_load(server, media.job(people, look, server.address), look)
+        percent, sent = await under_load(server, media.job(people, look, server.address), look)
     return await _seen(percent, sent, found.in_janus_folder, server.recorded, media, look)
 
 
@@ -187,25 +185,8 @@ async def forwarding(folder: Path, media: Media, look: Look, *, viewers: int = V
     )
 
 
-async def side_by_side(folder: Path, media: Media, one: Seen, look: Look) -> Figure:
-    """Two processes at once, each under the load that one process had alone: how much they carry, of one."""
-    folders = [folder / "a", folder / "b"]
-    for each in folders:
-        each.mkdir(parents=True)
-    both = await asyncio.gather(*(capture_alone(each / "files", media, one.people, look) for each in folders))
-    percent = [value for seen in both for value in seen.percent]
-    lost = sum(seen.lost for seen in both)
-    return Figure(
-        name="load carried by two media processes, of one",
-        unit="x",
-        runs=tuple(2 * median(one.percent) / value for value in percent),
-        at_least=TWO_OF_ONE,
-        note=f"{one.people} participants in each at once; {lost} frames and packets lost",
-        facts={"n": 2 * one.people, "lost": lost},
-    )
-
-
-async def _under_load(server: Measured, job: Job, look: Look) -> tuple[tuple[float, ...], list[Sent]]:
+async def under_load(server: Measured, job: Job, look: Look) -> tuple[tuple[float, ...], list[Sent]]:
+    """Percent of a core per participant, one value a window; what each of them has sent in the end."""
     async with crowd.connected("senders", job, server.answer) as senders:
         await asyncio.sleep(look.lead_s)
         percent = await core_percent(server.pid, look.window_s, look.windows)

@@ -47,9 +47,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """processor_s: of the server's process from its start to its very end."""
+    """processor_s: of the server's process from its start to its very end; kept: what is sealed and stored, of a server
+    that does so."""
 
     processor_s: float
+    kept: Sent = Sent(frames=0, audio_packets=0)
 
 
 def say(message: object) -> None:

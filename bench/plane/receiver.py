@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from app.room import peer
 from bench.media import HEIGHT, WIDTH
-from bench.plane.exchange import Answer, Ended, Offer, read, say, standard_input
+from bench.plane.exchange import Answer, Ended, Offer, Sent, read, say, standard_input
 from recordings.capture.chunks import ChunkBeingFilled
 from recordings.capture.codecs import CODINGS
 from recordings.capture.recorder import StreamRecorder
@@ -119,6 +119,14 @@ class Sealing:
         """What the media process does beside receiving."""
         await asyncio.gather(self._tick(), self._spool.keep_settled(), self._uploader.run())
 
+    async def stored(self) -> Sent:
+        """Everything kept, once all of it has left the spool."""
+        while self._spool.waiting().ready:
+            await self._uploader.round()
+        tracks = [item for recorder in self._recorders for item in recorder.health().tracks.items()]
+        frames, packets = (sum(one.frames for kind, one in tracks if kind.is_video is video) for video in (True, False))
+        return Sent(frames=frames, audio_packets=packets)
+
     async def _tick(self) -> None:
         while True:
             now = time.time()
@@ -154,9 +162,11 @@ async def main(how: str, folder: Path) -> None:
         await one.close()
     for sink in sinks:
         sink.close()
-    if storing:
+    if sealing and storing:
         storing.cancel()
-    say(Ended(processor_s=time.process_time()))
+        say(Ended(kept=await sealing.stored(), processor_s=time.process_time()))
+    else:
+        say(Ended(processor_s=time.process_time()))
 
 
 async def _publish(sdp: str, sink: Sink) -> peer.Publication:

@@ -14,7 +14,7 @@ from app.demo import clips
 from app.demo.clips import Clip, ClipKind, EncodedPacket
 from app.demo.figures import word_error_rate
 from bench import __main__ as bench
-from bench import capture, pages, playable, serving, soak, transcripts
+from bench import capture, memory, nodes, pages, playable, serving, soak, transcripts
 from bench.figures import Figure, Verdict
 from bench.machine import this_machine
 from bench.media import encode_720p, lasting, repeated
@@ -60,6 +60,8 @@ def test_a_miss_is_printed_as_a_miss_and_nothing_is_written(monkeypatch):
 def test_a_whole_run_is_written_with_its_machine(monkeypatch, tmp_path):
     for part in (serving, pages, playable, capture):
         monkeypatch.setattr(part, "measure", lambda folder: [Figure(name="f", unit="s", runs=(1.0,), at_most=4.0)])
+    for part in (memory, nodes):
+        monkeypatch.setattr(part, "measure", lambda folder, people: [Figure(name="f", unit="MB", runs=(people,))])
     monkeypatch.setattr(transcripts, "measure", lambda folder, speech_dir: [])
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results.json")
     told = CliRunner().invoke(bench.main, env={"TEST_SPEECH_DIR": ""})
@@ -68,6 +70,7 @@ def test_a_whole_run_is_written_with_its_machine(monkeypatch, tmp_path):
     assert set(written) == set(bench.PARTS)
     assert written["serving"]["figures"][0]["verdict"] == "met"
     assert written["serving"]["machine"]["libraries"]["aiortc"]
+    assert written["memory"]["figures"][0]["value"] == memory.PEOPLE
     monkeypatch.setattr(serving, "measure", lambda folder: [Figure(name="f", unit="s", runs=(2.0,))])
     assert CliRunner().invoke(bench.main, ["serving", "--write"]).exit_code == 0
     again = json.loads((tmp_path / "results.json").read_text())
@@ -185,6 +188,41 @@ async def test_capture_alone_keeps_what_all_its_publishers_sent(tmp_path):
     assert seen.sent == seen.kept
     assert seen.facts["frames_sent"] == 2 * 36
     assert seen.percent[0] > 0
+
+
+async def test_a_media_process_of_the_bench_seals_and_stores_what_all_its_publishers_sent(tmp_path):
+    look = Look(windows=1, window_s=0.2, lead_s=0.8, trail_s=0.2)
+    seen = await nodes.recorded(tmp_path / "sealed", media_of(tmp_path), 2, look)
+    assert seen.kept == Sent(frames=seen.sent.frames, audio_packets=seen.sent.audio_packets)
+    assert seen.facts["frames_sent"] == 2 * 36
+    assert not list((tmp_path / "sealed" / "spool").rglob("*.part"))
+
+
+def seen(people: int, *percent: float, kept: int = 10) -> compare.Seen:
+    sent = Sent(frames=10, audio_packets=0)
+    return compare.Seen(people=people, percent=percent, sent=sent, kept=Sent(frames=kept, audio_packets=0))
+
+
+def test_two_processes_carry_twice_the_load_when_nobody_costs_them_more():
+    alone, same, dear = seen(30, 0.5, 0.4, 0.6), seen(30, 0.5, 0.5), seen(30, 1.0, 1.0, kept=9)
+    carried, lost = nodes.figures(alone, [same, same])
+    assert (carried.value, carried.verdict) == (2.0, Verdict.MET)
+    assert (lost.value, lost.verdict) == (0.0, Verdict.MET)
+    carried, lost = nodes.figures(alone, [dear, dear])
+    assert (carried.value, carried.verdict) == (1.0, Verdict.MISSED)
+    assert (lost.value, lost.verdict) == (2.0, Verdict.MISSED)
+    assert {one.verdict for one in nodes.figures(seen(2, 0.5), [seen(2, 1.0)])} == {Verdict.INFORMATION}
+
+
+def test_memory_of_a_participant_is_what_it_adds_to_a_process_with_nobody():
+    sent = Sent(frames=1, audio_packets=1)
+    outcome = capture.Outcome(
+        core_percent=(1.0,), sent=sent, kept=sent, playable_s=1.0, media_mb=(150.0, 160.0, 155.0), other_cores=0.0
+    )
+    full = memory.figure(outcome, 30, 110.0)
+    assert (full.value, full.verdict, full.facts["lost"]) == (1.5, Verdict.MET, 0)
+    assert memory.figure(outcome, 30, 90.0).verdict is Verdict.MISSED
+    assert memory.figure(outcome, 3, 90.0).verdict is Verdict.INFORMATION
 
 
 async def test_viewers_are_counted_and_what_they_cost(tmp_path):
