@@ -33,7 +33,11 @@ class Action(StrEnum):
     """source:subject:action"""
 
     ACCOUNT_CREATED = "accounts:account:created"
+    ACCOUNT_CLOSING = "accounts:account:closing"
+    ACCOUNT_KEPT = "accounts:account:kept"
     ACCOUNT_CLOSED = "accounts:account:closed"
+    ACCOUNT_GONE = "accounts:account:gone"
+    ACCOUNT_EXPORTED = "accounts:account:exported"
     AGREEMENT_ACCEPTED = "accounts:agreement:accepted"
     MEMBER_INVITED = "accounts:member:invited"
     MEMBER_ROLE_CHANGED = "accounts:member:role_changed"

@@ -44,6 +44,7 @@ TASKS: Mapping[str, Task] = {
     "finalise": Task(queue=Queue.LIGHT, ids=("recording_id",)),
     "transcribe": Task(queue=Queue.TRANSCRIPTION, ids=("transcript_id",)),
     "erase": Task(queue=Queue.LIGHT, ids=("erasure_id",)),
+    "close_account": Task(queue=Queue.LIGHT),
     "send_mail": Task(queue=Queue.LIGHT, ids=("mail_id",)),
     "sweep": Task(queue=Queue.LIGHT, of_account=False),
     "reap": Task(queue=Queue.LIGHT, of_account=False),

@@ -46,7 +46,11 @@ class Account(Base):
     agreement_accepted_by: Mapped[UUID | None]  # … by this owner
     retention_days: Mapped[int | None] = mapped_column(default=180)  # of a new study; None: until asked
     longest_retention_days: Mapped[int | None]  # no study may keep longer; None: no limit
-    closed_at: Mapped[datetime | None]  # for good: what people left is erased, owners see how (accounts.closing)
+    # accounts.closing: announced for this moment …
+    closes_at: Mapped[datetime | None]
+    closing_asked_by: Mapped[str | None]  # … by this owner, as the audit log names them
+    closed_at: Mapped[datetime | None]  # for good: what people left is being erased, owners see how …
+    gone_at: Mapped[datetime | None]  # … until the account's own key is destroyed, and nobody signs in any more
     passkeys_needed: Mapped[bool] = mapped_column(default=False, server_default=false())  # by owners and researchers
     # kind -> days of what no study keeps longer (studies.clocks)
     periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")

@@ -8,7 +8,7 @@ GRANT SELECT (id, account_id, credential_hash) ON passkey TO junier_doors;
 GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
 GRANT SELECT (id, account_id, token_hash, unsubscribe_hash, participant_id, session_id, created_at, accepted_at, expires_at) ON invitation TO junier_doors;
 GRANT SELECT (id, account_id, created_at, registered_at, erased_at) ON participant TO junier_doors;
-GRANT SELECT (account_id, periods) ON account TO junier_doors;
+GRANT SELECT (account_id, periods, closes_at, gone_at) ON account TO junier_doors;
 GRANT SELECT (account_id, number, hash) ON audit_event TO junier_doors;
 GRANT SELECT (id, account_id, retention_days, periods) ON study TO junier_doors;
 GRANT SELECT (session_id, due) ON session_due TO junier_doors;
@@ -254,6 +254,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
 $door$;
 
 -- Whether this installation has been set up.
+-- Accounts whose day to close has come and that are not gone yet.
+CREATE FUNCTION closing_accounts(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT closing.account_id FROM public.account AS closing
+    WHERE closing.closes_at <= now_ AND closing.gone_at IS NULL
+    ORDER BY closing.closes_at, closing.account_id LIMIT limit_
+$door$;
+
 CREATE FUNCTION any_account() RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT EXISTS (SELECT account_id FROM public.account)

@@ -50,11 +50,13 @@ KEYED = {
     "operator_passkey.credential_hash", "operator_passkey.credential_id", "operator_passkey.public_key",
     "consent.text_hash", "audit_event.hash", "audit_event.previous_hash",
     "rate.key",
+    "account_certificate.signature", "account_certificate.public_key",
     "certificate.signature", "certificate.public_key",
 }  # fmt: skip
 CHOSEN = {"participant.language"}
 """One of the languages we speak, chosen by the participant: shown under My data, gone with their name."""
 TECHNICAL = {
+    "account.closing_asked_by", "account_certificate.document", "account_certificate.state",
     "account.name", "audit_event.action", "audit_event.actor", "audit_event.facts", "audit_event.subject",
     "certificate.document", "certificate.state", "consent.kind", "consent.language", "consent.purpose",
     "consent_text.language", "consent_text.text", "data_request.kind", "data_request.receipt", "data_request.state",

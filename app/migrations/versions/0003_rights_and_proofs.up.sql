@@ -309,6 +309,20 @@ CREATE TABLE orphan (
     PRIMARY KEY (place)
 );
 ALTER TABLE account ADD COLUMN closed_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE account ADD COLUMN closes_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE account ADD COLUMN closing_asked_by VARCHAR;
+ALTER TABLE account ADD COLUMN gone_at TIMESTAMP WITH TIME ZONE;
+CREATE TABLE account_certificate (
+    state VARCHAR NOT NULL,
+    document JSONB NOT NULL,
+    signature BYTEA NOT NULL,
+    public_key BYTEA NOT NULL,
+    issued_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX ix_account_certificate_account_id ON account_certificate (account_id);
 -- Members assigned to single sessions. Its session is looked for last: the assignment of a new one is written first.
 ALTER TABLE study ADD COLUMN assigned_only BOOLEAN DEFAULT false NOT NULL;
 CREATE INDEX study_assigned_only ON study (account_id) WHERE assigned_only;

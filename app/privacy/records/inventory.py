@@ -175,7 +175,7 @@ INVENTORY: Mapping[str, Kept] = {
     "account": Kept(
         about=About.ACCOUNT, purpose="the customer", until=_ACCOUNT, goes=_ROW, copied="name", inner="account_id",
         others="created_at agreement_accepted_at agreement_dated agreement_accepted_by retention_days "
-        "longest_retention_days periods passkeys_needed closed_at",
+        "longest_retention_days periods passkeys_needed closes_at closing_asked_by closed_at gone_at",
     ),
     "member": Kept(
         about=About.MEMBER, purpose="to sign in and to be written to", until=_ACCOUNT, goes=_KEY, secret="email_index",

@@ -115,6 +115,17 @@ class Certificate(Row):
     issued_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class AccountCertificate(Row):
+    """Signed JSON beside those of the persons: that an account is closed, what went with it and what stays."""
+
+    __tablename__ = "account_certificate"
+    state: Mapped[str]  # complete | partial
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    signature: Mapped[bytes]
+    public_key: Mapped[bytes]
+    issued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class LedgerMark(Base):
     """How far this database knows the ledger outside it (app.ledger): a database restored from a backup knows less,
     and one without its ledger does not serve. One row."""

@@ -34,7 +34,11 @@ KINDS = {
 
 WORDS: dict[Action, str] = {
     Action.ACCOUNT_CREATED: N_("made the account"),
+    Action.ACCOUNT_CLOSING: N_("announced that the account closes"),
+    Action.ACCOUNT_KEPT: N_("kept the account after all"),
     Action.ACCOUNT_CLOSED: N_("closed the account"),
+    Action.ACCOUNT_GONE: N_("destroyed the key of the closed account"),
+    Action.ACCOUNT_EXPORTED: N_("took along everything the account holds"),
     Action.AGREEMENT_ACCEPTED: N_("accepted the processing agreement"),
     Action.MEMBER_INVITED: N_("added a member"),
     Action.MEMBER_ROLE_CHANGED: N_("changed a member's role"),
