@@ -47,6 +47,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 OPEN_WITHOUT_PASSKEY = ("/passkeys", "/sign-in", "/sign-out")
 """Pages on which a member whose account asks for a passkey can make or show one."""
 OPEN_WHEN_CLOSED = ("/erasures", "/sign-in", "/sign-out", "/promises", "/data-map", "/i/", "/unsubscribe/", "/receipt/")
+OPEN_WHEN_CLOSED += ("/closed/",)
 """What a member of a closed account can open: the erasures with their certificates, and what is anybody's."""
 
 
@@ -62,8 +63,8 @@ class AccountIsClosed(NoMore):
 @dataclass(frozen=True, kw_only=True)
 class SignedIn:
     """Who is behind this browser. Exactly one of member and participant is set; `name` is a member's, and so are
-    since (when they proved who they are), way (how), needs_passkey (their account wants more than that) and
-    account_closed. A participant of a closed account sees what is held of them until it is erased."""
+    since (when they proved who they are), way (how), needs_passkey (their account wants more than that), closes_at (it
+    was announced) and account_closed. A participant of a closed account sees what is held of them until it is erased."""
 
     login_id: UUID
     account: AccountId
@@ -76,6 +77,7 @@ class SignedIn:
     since: datetime = LONG_AGO
     way: Way | None = None
     needs_passkey: bool = False
+    closes_at: datetime | None = None
     account_closed: bool = False
 
     def require_open(self, path: str) -> None:
@@ -170,14 +172,14 @@ async def find_login(db: Db, columns: SealedColumns, token: str, *, used: bool =
     remember_now(db, now)
     if row.expires_at <= now:
         return None
-    name, role, needs_passkey, account_closed = "", None, False, False
+    name, role, needs_passkey, closes_at, account_closed = "", None, False, None, False
     if row.member_id is not None:
         if row.member_role is None or row.removed_at is not None or now - row.used_at > IDLE:
             return None
         if used and now - row.used_at > NOTED:
             await db.execute(_USED, {"login": row.id})
         role = Role(row.member_role)
-        account_closed = row.closed_at is not None
+        closes_at, account_closed = row.closes_at, row.closed_at is not None
         needs_passkey = row.passkeys_needed and role in PASSKEY_ROLES and row.way != Way.PASSKEY
         name = columns.open(account, PersonId(row.member_id), "member.name", row.member_name)
     return SignedIn(
@@ -192,6 +194,7 @@ async def find_login(db: Db, columns: SealedColumns, token: str, *, used: bool =
         since=row.created_at,
         way=Way(row.way) if row.way else None,
         needs_passkey=needs_passkey,
+        closes_at=closes_at,
         account_closed=account_closed,
     )
 
@@ -232,7 +235,7 @@ _ENTER = text(
     "FROM find_login(token_hash => :token_hash) OFFSET 0) AS known "
     "CROSS JOIN LATERAL (SELECT login.id, login.account_id, login.scope, login.member_id, login.participant_id, "
     "login.session_id, login.expires_at, login.data_until, login.created_at, login.used_at, login.way, "
-    "account.passkeys_needed, account.closed_at, member.role AS member_role, member.name AS member_name, "
+    "account.passkeys_needed, account.closes_at, account.closed_at, member.role AS member_role, member.name AS member_name, "
     "member.removed_at "
     "FROM login LEFT JOIN member ON member.id = login.member_id "
     "JOIN account ON account.account_id = login.account_id "

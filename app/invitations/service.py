@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 
 from app.accounts.agreement import require_agreement
+from app.accounts.closing import require_staying
 from app.accounts.login import end_logins_of
 from app.audit import SYSTEM, Action, record
 from app.database import Db, door, now_in, set_account
@@ -67,8 +68,9 @@ async def invite(
     words: str = "",
 ) -> Invited:
     """Invite one person to one session: participant, invitation and mail in one commit. Raises CannotInvite,
-    AgreementNeeded, ReviewOverdue."""
+    AgreementNeeded, AccountCloses, ReviewOverdue."""
     await require_agreement(db)
+    await require_staying(db)
     require_reviewed(wiring.settings, Purpose.MAIL, (await now_in(db)).date())
     row = await find_session(db, session)
     await db.refresh(row, with_for_update=True)  # two invitations to a session for one: one wins

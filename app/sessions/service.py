@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, true
 from sqlalchemy.dialects.postgresql import insert
 
+from app.accounts.closing import require_staying
 from app.audit import SYSTEM, Action, record
 from app.database import Columns, Db, now_in
 from app.decisions import Decision
@@ -74,6 +75,7 @@ async def schedule(
     by: str = SYSTEM,
 ) -> SessionId:
     """A new session of a study. by: as audit names whoever does it. Raises NotThere, Conflict for a closed study."""
+    await require_staying(db)
     row = await db.get(Study, study)
     if row is None:
         raise NotThere
@@ -112,13 +114,15 @@ async def session_with_study(db: Db, session: UUID) -> tuple[Session, Study]:
 
 
 async def open_room(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
-    """People may come in from now on. Raises NotNow."""
+    """People may come in from now on. Raises NotNow, AccountCloses."""
+    await require_staying(db)
     row = await _step(db, session, Step.OPEN, by)
     row.started_at = await now_in(db)
     return row
 
 
 async def start_recording(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
+    await require_staying(db)
     row = await _step(db, session, Step.START, by)
     row.recording_at = await now_in(db)
     return row
