@@ -2,13 +2,14 @@
 
 A viewer gets its own payload types, SSRCs and sequence numbers; timestamps stay, so sender reports do too.
 Holes keep their place in the numbering, so what the publisher sends again fits in when it comes. What a
-viewer asks for again comes from a history that all viewers of the publication share.
+viewer asks for again comes from a history that all viewers of the publication share. Who comes late is first told
+what the publisher said before: parameter sets that are not sent with every key frame.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from recordings.capture import rtcp
@@ -54,6 +55,7 @@ class OutgoingTrack:
         self._starts_key_frame = CODINGS[fmt.codec].starts_key_frame
         self._first_sequence = first_sequence
         self._source_first: int | None = None
+        self._preface: dict[int, MediaPacket] = {}  # in place of what the publisher sent under these numbers
         self._highest = first_sequence
         self._rtx_sequence = first_sequence
         self.packets = 0
@@ -63,15 +65,27 @@ class OutgoingTrack:
     def started(self) -> bool:
         return self._source_first is not None
 
+    def can_begin(self, packet: MediaPacket) -> bool:
+        """True if it has not begun, and can with this packet."""
+        return self._source_first is None and self._starts_key_frame(packet.payload)
+
+    def begin(self, packet: MediaPacket, preface: Sequence[bytes] = ()) -> list[bytes]:
+        """The packets in front of this first one. preface: their payloads."""
+        self._source_first = first = packet.sequence - len(preface)
+        told = [MediaPacket(first + n, packet.timestamp, False, payload) for n, payload in enumerate(preface)]
+        sent = [self._rewritten(one, first) for one in told]
+        self._preface = {one.sequence: one for one in told}
+        return sent
+
     def rewrite(self, packet: MediaPacket) -> bytes | None:
         """None for what lies before the beginning."""
-        if self._source_first is None:
-            if not self._starts_key_frame(packet.payload):
-                return None
-            self._source_first = packet.sequence
-        elif packet.sequence < self._source_first:
+        first = self._source_first
+        if first is None or packet.sequence < first + len(self._preface):
             return None
-        sequence = packet.sequence - self._source_first + self._first_sequence
+        return self._rewritten(packet, first)
+
+    def _rewritten(self, packet: MediaPacket, first: int) -> bytes:
+        sequence = packet.sequence - first + self._first_sequence
         self._highest = max(self._highest, sequence)
         self.packets += 1
         self.octets += len(packet.payload)
@@ -89,7 +103,8 @@ class OutgoingTrack:
         if self._source_first is None:
             return None
         own = unwrap_sequence(sequence, self._highest)
-        packet = history.get(own - self._first_sequence + self._source_first)
+        number = own - self._first_sequence + self._source_first
+        packet = self._preface.get(number) or history.get(number)
         if packet is None or own < self._first_sequence:
             return None
         fmt = self.format
@@ -145,7 +160,12 @@ class Forwarder:
 
     def packet(self, kind: TrackKind, packet: MediaPacket) -> None:
         track = self._tracks.get(kind)
-        if track is not None and (rewritten := track.rewrite(packet)) is not None:
+        if track is None:
+            return
+        if track.can_begin(packet):
+            for told in track.begin(packet, self._source.preface(kind, packet.payload)):
+                self._send_rtp(told)
+        if (rewritten := track.rewrite(packet)) is not None:
             self._send_rtp(rewritten)
 
     def report(self, kind: TrackKind, report: rtcp.SenderInfo) -> None:
@@ -183,8 +203,10 @@ class Forwarder:
 class Source:
     """What the viewers of one publication share; a Tap of its reception while there are viewers."""
 
-    def __init__(self, request_key_frame: Callable[[], None]) -> None:
-        self.request_key_frame = request_key_frame
+    def __init__(
+        self, request_key_frame: Callable[[], None], preface: Callable[[TrackKind, bytes], Sequence[bytes]]
+    ) -> None:
+        self.request_key_frame, self.preface = request_key_frame, preface
         self.forwarders: list[Forwarder] = []
         self._history: dict[TrackKind, dict[int, MediaPacket]] = {}
 

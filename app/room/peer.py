@@ -179,7 +179,7 @@ class Publication(Peer):
         self._formats = incoming_formats(answer_sdp, stream, list(sends.values()))
         self._sink = sink
         self._reception: Reception | None = None
-        self._source = Source(self.request_key_frame)
+        self._source = Source(self.request_key_frame, self._preface)
         self._viewings: list[Viewing] = []
 
     @property
@@ -230,6 +230,9 @@ class Publication(Peer):
             faults.survived(self._reception.release)
         for viewing in tuple(self._viewings):
             viewing.source_ended()
+
+    def _preface(self, kind: TrackKind, payload: bytes) -> Sequence[bytes]:
+        return () if self._reception is None else self._reception.preface(kind, payload)
 
     def attach(self, viewing: Viewing) -> None:
         """The tap costs nothing while nobody views."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -43,6 +44,10 @@ class Assembly(Protocol):
 
     def lost(self) -> None:
         """Packets are missing here: the frame being built is dropped."""
+
+    def preface(self, payload: bytes) -> Sequence[bytes]:
+        """RTP payloads that have to go in front of this one, the first of a key frame, for a viewer who begins there:
+        what the sender told earlier, in its packets or in signalling."""
 
     def flush(self) -> EncodedFrame | None:
         """A frame known to be whole that only waits for the packet behind it, which may never come."""

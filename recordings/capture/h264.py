@@ -24,14 +24,20 @@ _MOST_SETS = 32
 
 def h264_starts_key_frame(payload: bytes) -> bool:
     """True if an IDR picture, or the parameter sets in front of it, begin with this packet."""
-    if len(payload) < 2:
+    if len(payload) < 3:
         return False
     kind = payload[0] & 31
     if kind == _FU_A:
-        return payload[1] & _START != 0 and payload[1] & 31 in (_IDR, SPS)
+        return payload[1] & _START != 0 and _opens(payload[1] & 31, payload[2])
     if kind == _STAP_A:
-        return any(unit[0] & 31 in (_IDR, SPS) for unit in _aggregated(payload) or ())
-    return kind in (_IDR, SPS)
+        return any(len(unit) > 1 and _opens(unit[0] & 31, unit[1]) for unit in _aggregated(payload) or ())
+    return _opens(kind, payload[1])
+
+
+def _opens(kind: int, following: int) -> bool:
+    """Of a NAL unit, by the byte behind its type: a picture's first slice has first_mb_in_slice 0, which is one bit 1
+    (ITU-T H.264 §7.3.3)."""
+    return kind == SPS or (kind == _IDR and following & 0x80 != 0)
 
 
 def h264_size(frame: bytes) -> tuple[int, int]:
@@ -91,6 +97,13 @@ class H264Assembly:
         """Packets are missing here: the picture being built is dropped and an IDR picture is needed."""
         self._drop()
         self.wants_key_frame = True
+
+    def preface(self, payload: bytes) -> Sequence[bytes]:
+        """The parameter sets, a NAL unit to a packet as both packetisation modes allow, unless it brings its own."""
+        units = (_aggregated(payload) or []) if payload[0] & 31 == _STAP_A else [payload]
+        if not self._sets.are_complete() or any(unit[0] & 31 == SPS for unit in units):
+            return ()
+        return self._sets.units()
 
     def flush(self) -> EncodedFrame | None:
         """The picture that waits. One without a marker may be half a picture, and is left."""

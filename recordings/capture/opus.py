@@ -25,5 +25,9 @@ class OpusAssembly:
     def lost(self) -> None:
         """Nothing refers to a lost frame."""
 
+    def preface(self, payload: bytes) -> tuple[()]:
+        """A packet says everything itself."""
+        return ()
+
     def flush(self) -> None:
         """Nothing whole ever waits here."""

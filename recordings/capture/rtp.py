@@ -318,6 +318,11 @@ class Reception:
         self._key_frames_wanted = 1 + max((track.key_frames for track in self._tracks.values()), default=0)
         self._ask_for_key_frame(self._now())
 
+    def preface(self, kind: TrackKind, payload: bytes) -> Sequence[bytes]:
+        """What a viewer who begins with this payload has to be told first (assembly.py)."""
+        track = self._tracks.get(kind)
+        return () if track is None else track.assembly.preface(payload)
+
     def release(self) -> None:
         """Nothing is waited for any longer: what waits behind holes, or for a packet to follow, goes to the sink."""
         for track in self._tracks.values():

@@ -93,6 +93,10 @@ class Vp8Assembly:
         self._drop()
         self.wants_key_frame = True
 
+    def preface(self, payload: bytes) -> tuple[()]:
+        """A key frame says everything itself."""
+        return ()
+
     def flush(self) -> None:
         """Nothing whole ever waits here."""
 

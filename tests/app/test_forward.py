@@ -37,7 +37,7 @@ class Viewer:
         self.wishes = 0
         self.media: list[RtpPacket] = []
         self.control: list[bytes] = []
-        self.source = Source(self._wish)
+        self.source = Source(self._wish, lambda kind, payload: ())
         self.forwarder = Forwarder(
             {kind: fmt if kind is CAMERA else replace(fmt, codec=Codec.OPUS)},
             source=self.source,
@@ -93,6 +93,7 @@ def test_a_hole_keeps_its_place_so_that_the_late_packet_fits_in() -> None:
 
 def test_sequence_numbers_wrap() -> None:
     track = OutgoingTrack(PLAIN, first_sequence=65_535)
+    assert track.begin(packet(5, KEY)) == []
     numbers = [RtpPacket.parse(track.rewrite(packet(n, KEY)) or b"").sequence_number for n in (5, 6)]
     assert numbers == [65_535, 0]
     again = track.repair(0, {6: packet(6)})
