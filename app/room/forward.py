@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from recordings.capture import rtcp
 from recordings.capture.assembly import MediaPacket
 from recordings.capture.codecs import CODINGS
+from recordings.capture.rtp import rtp_packet
 from recordings.capture.traffic import Traffic
 from recordings.model import Codec, TrackKind
 from recordings.timing import unwrap_sequence
@@ -34,17 +35,6 @@ class OutgoingFormat:
     payload_type: int
     rtx_ssrc: int | None = None
     rtx_payload_type: int | None = None
-
-
-def rtp_packet(*, payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> bytes:
-    """RFC 3550 §5.1, without extensions: the SSRC is signalled, so no viewer needs MID."""
-    return (
-        bytes((0x80, marker << 7 | payload_type))
-        + (sequence & 0xFFFF).to_bytes(2, "big")
-        + timestamp.to_bytes(4, "big")
-        + ssrc.to_bytes(4, "big")
-        + payload
-    )
 
 
 class OutgoingTrack:

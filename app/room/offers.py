@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from app.room import sdp
 from app.room.forward import OutgoingFormat
 from app.room.negotiation import PREFERRED, Choice, choose
+from recordings.capture.incoming_track import TrackFormat
 from recordings.capture.loudness import LEVEL_URI
-from recordings.capture.rtp import TrackFormat
 from recordings.model import STREAM_TRACKS, StreamKind, TrackKind
 
 

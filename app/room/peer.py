@@ -48,7 +48,8 @@ from recordings.capture import aiortc_internals
 from recordings.capture.aiortc_internals import MediaTransport
 from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
 from recordings.capture.faults import faults
-from recordings.capture.rtp import Reception, Sink
+from recordings.capture.incoming_track import Sink
+from recordings.capture.reception import Reception
 from recordings.capture.traffic import Traffic
 from recordings.model import StreamKind, TrackKind
 

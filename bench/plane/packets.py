@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from app.demo.clips import Clip, ClipKind
-from app.room.forward import rtp_packet
 from recordings.capture import rtcp
+from recordings.capture.rtp import rtp_packet
 from recordings.timing import FROM_1900_TO_1970_S
 
 PAYLOAD_BYTES = 1_180

@@ -18,8 +18,8 @@ from bench.media import HEIGHT, WIDTH
 from bench.plane.exchange import Answer, Ended, Offer, Sent, read, say, standard_input
 from recordings.capture.chunks import ChunkBeingFilled
 from recordings.capture.codecs import CODINGS
+from recordings.capture.incoming_track import Sink
 from recordings.capture.recorder import StreamRecorder
-from recordings.capture.rtp import Sink
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 from recordings.capture.webm import cluster_head, header

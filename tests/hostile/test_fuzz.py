@@ -19,9 +19,11 @@ from aiortc.sdp import SessionDescription
 from app.room import peer, sdp
 from app.room.offers import PeerError, read_offer
 from recordings.capture import rtcp
+from recordings.capture.incoming_track import TrackFormat
+from recordings.capture.reception import Reception
 from recordings.capture.red import read_red
 from recordings.capture.reorder import MOST_MISSING, MOST_WAITING
-from recordings.capture.rtp import Reception, TrackFormat, read_header
+from recordings.capture.rtp import read_header
 from recordings.capture.vp8 import vp8_descriptor, vp8_size, vp8_starts_key_frame
 from recordings.model import Codec, Frame, Hole, SenderReport, StreamKind, TrackKind
 from tests.app.loopback import BOTH, HERE, Collected, offering

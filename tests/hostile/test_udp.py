@@ -26,8 +26,8 @@ from OpenSSL import SSL
 from app.room import peer
 from recordings.capture import aiortc_internals
 from recordings.capture.aiortc_internals import MOST_QUEUED, MOST_SSRCS, refused
+from recordings.capture.incoming_track import IncomingTrack
 from recordings.capture.reorder import MOST_WAITING
-from recordings.capture.rtp import _IncomingTrack
 from recordings.model import TrackKind
 from tests.app.loopback import Published, published, until
 
@@ -256,7 +256,7 @@ async def test_ciphers_are_authenticated_and_each_connection_has_its_own_certifi
     assert shown[0] != shown[1]
 
 
-def received(scene: Published) -> list[_IncomingTrack]:
+def received(scene: Published) -> list[IncomingTrack]:
     assert scene.publication._reception is not None
     return list(scene.publication._reception._tracks.values())
 
