@@ -22,12 +22,20 @@ from recordings.model import AccountId, PersonId
 
 
 async def tell_owners(
-    db: Db, wiring: Wiring, *, account: AccountId, template: str, key: str, context: Mapping[str, object]
+    db: Db,
+    wiring: Wiring,
+    *,
+    account: AccountId,
+    template: str,
+    key: str,
+    context: Mapping[str, object],
+    closed_too: bool = False,
 ) -> int:
     """One mail to each owner; the same key again writes nothing. Returns how many were written. No mail to an owner
-    names a participant: mailboxes outlive erasures. Once the account is closed there is nothing they could act on."""
+    names a participant: mailboxes outlive erasures. Once the account is closed there is nothing they could act on, so
+    they hear of its end only (closed_too)."""
     row = await db.get_one(Account, account)
-    if row.closed_at is not None:
+    if row.closed_at is not None and not closed_too:
         return 0
     owners = select(Member).where(Member.role == Role.OWNER, Member.removed_at.is_(None)).order_by(Member.created_at)
     told = 0
