@@ -173,7 +173,7 @@ def orphans(erase: bool) -> None:
     async def find(settings: Settings, url: str, erases: bool) -> tuple[tuple[Alone, ...], int]:
         wiring, now, gone = open_wiring(settings, url), datetime.now(UTC), 0
         try:
-            while erases and (done := await reap(wiring, now, even_many=True)).erased:  # some hundred each time
+            while erases and (done := await reap(wiring, now, even_many=True)).erased:  # more may be found since
                 gone += done.erased
             return (await look(wiring, now)).alone, gone
         finally:

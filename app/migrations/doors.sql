@@ -20,7 +20,7 @@ GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricted_at, erased_at, periods) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
-GRANT SELECT (id, account_id, state, asked_at, person_id, recording_ids, track_kinds) ON erasure TO junier_doors;
+GRANT SELECT (id, account_id, state, asked_at, tried_at, tries, person_id, recording_ids, response_ids, track_kinds) ON erasure TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at, erasure_id, looked_on, participant_id) ON data_request TO junier_doors;
 GRANT SELECT (id, account_id, operator_id, asked_at, answered_at, ends_at, revoked_at) ON support_request TO junier_doors;
 GRANT SELECT (account_id, second_operator) ON support_rule TO junier_doors;
@@ -63,8 +63,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE found.unsubscribe_hash = find_unsubscribe.token_hash
 $door$;
 
--- Recordings that may be due for erasure: a superset of what app.sessions.policy.due says, oldest first.
-CREATE FUNCTION due_recordings(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, recording_id uuid)
+-- Recordings that may be due for erasure: a superset of what app.sessions.policy.due says, oldest first. asked_: also
+-- those whose erasure was asked for and is not finished; without it what is stuck hides nothing that stands behind it.
+CREATE FUNCTION due_recordings(now_ timestamptz, limit_ integer, asked_ boolean DEFAULT false)
+RETURNS TABLE (account_id uuid, recording_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT due.account_id, due.id FROM public.recording AS due
     JOIN public.session AS held_in ON held_in.id = due.session_id
@@ -78,6 +80,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
           'all', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
       AND due.restricted_at IS NULL
+      AND (asked_ OR NOT EXISTS (
+          SELECT FROM public.erasure AS going
+          WHERE going.person_id = due.person_id AND going.track_kinds IS NULL
+            AND (going.recording_ids IS NULL OR due.id = ANY (going.recording_ids))
+            AND going.state IN ('asked', 'running', 'partial', 'held')))
     ORDER BY due.created_at
     LIMIT limit_
 $door$;
@@ -169,6 +176,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
           WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'
             AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
       )
+      AND NOT EXISTS (
+          SELECT FROM public.erasure AS going
+          WHERE going.person_id = due.participant_id AND going.track_kinds IS NULL
+            AND (going.recording_ids IS NULL OR due.id = ANY (going.response_ids))
+            AND going.state IN ('asked', 'running', 'partial', 'held'))
     ORDER BY due.answered_at
     LIMIT limit_
 $door$;
@@ -225,12 +237,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     LIMIT limit_
 $door$;
 
--- Erasures not yet verified complete; a partial one is tried again, a held one when its hold ends.
-CREATE FUNCTION unfinished_erasures(limit_ integer) RETURNS TABLE (account_id uuid, erasure_id uuid)
+-- Erasures not yet verified complete of which the next try has come (app.privacy.erasing.policy.due_again): those never
+-- tried first, then whoever waits longest, so that many that fail keep none behind them from their turn.
+CREATE FUNCTION unfinished_erasures(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, erasure_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT unfinished.account_id, unfinished.id FROM public.erasure AS unfinished
     WHERE unfinished.state IN ('asked', 'running', 'partial', 'held')
-    ORDER BY unfinished.state = 'held', unfinished.asked_at  -- those that only wait for a hold stand behind the others
+      AND (unfinished.tried_at IS NULL OR unfinished.tried_at + LEAST(
+          interval '1 minute' * power(2, LEAST(GREATEST(unfinished.tries - 1, 0), 16)), interval '6 hours') <= now_)
+    ORDER BY unfinished.tried_at NULLS FIRST, unfinished.asked_at
     LIMIT limit_
 $door$;
 

@@ -136,7 +136,7 @@ async def test_every_door_opens(database):
         "due_notes": {"now_": now, "limit_": 5},
         "live_sessions": {},
         "open_takes": {"node_": "media-1"},
-        "unfinished_erasures": {"limit_": 5},
+        "unfinished_erasures": {"now_": now, "limit_": 5},
         "platform_counts": {},
     }
     async with database.transaction() as db:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from app.audit import Action, AuditEvent
-from app.privacy.erasing.orphans import MANY, SAFE_AGE, Kind, Look, Reaped, look, reap
+from app.privacy.erasing.orphans import AT_ONCE, EVERY, MANY, SAFE_AGE, Alone, Kind, Look, Reaped, at_turn, look, reap
 from app.privacy.erasing.standing import NotShown
 from app.restoring import begin_anew
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Take, Track, Transcript
@@ -336,3 +336,11 @@ async def test_a_restored_backup_gives_its_day_again(place: Place, owner_url: st
 def test_what_was_not_made_here_has_no_root(key: str) -> None:
     with pytest.raises(ValueError):
         root_of(key.format(uuid4()))
+
+
+@pytest.mark.parametrize("many", [1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE, 4 * AT_ONCE + 7])
+def test_of_very_many_orphans_each_gets_its_turn(many: int) -> None:
+    places = [Alone(place=f"{n:05d}", kind=Kind.OBJECTS) for n in range(many)]
+    turns = [at_turn(places, NOW + n * EVERY) for n in range(-(-many // AT_ONCE) + 1)]
+    assert all(len(turn) == min(many, AT_ONCE) for turn in turns)
+    assert {one.place for turn in turns for one in turn} == {one.place for one in places}

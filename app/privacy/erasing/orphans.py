@@ -37,6 +37,8 @@ from recordings.storage.layout import root_key_path
 
 SAFE_AGE = timedelta(days=1)
 AT_ONCE = 500
+EVERY = timedelta(hours=4)
+"""As workers.__main__ looks."""
 MANY = 20
 """Roots; a recording has about four."""
 
@@ -95,6 +97,14 @@ def implausible(alone: int, there: int) -> bool:
     return alone > MANY and 2 * alone > there
 
 
+def at_turn(places: Sequence[Alone], now: datetime) -> Sequence[Alone]:
+    """AT_ONCE of them, the following ones at the next look: what cannot be erased holds up nothing behind it."""
+    if len(places) <= AT_ONCE:
+        return places
+    first = int(now.timestamp() // EVERY.total_seconds()) * AT_ONCE % len(places)
+    return [*places[first:], *places[:first]][:AT_ONCE]
+
+
 async def look(wiring: Wiring, now: datetime) -> Look:
     """Changes nothing. Raises StoreError and NotShown: then nothing is known."""
     there = await asyncio.to_thread(lying, wiring.store)  # first: a row is always there before its objects
@@ -145,7 +155,8 @@ async def reap(wiring: Wiring, now: datetime, *, even_many: bool = False) -> Rea
         log.warning("%s since %s: %s", one.kind, one.since, one.place)
     by_account: dict[AccountId, list[Alone]] = defaultdict(list)
     goes = {Kind.OBJECTS, Kind.TOO_MANY} if even_many else {Kind.OBJECTS}
-    for one in [one for one in due if one.kind in goes][:AT_ONCE]:
+    going = [one for one in due if one.kind in goes]
+    for one in going if even_many else at_turn(going, now):
         by_account[one.account].append(one)
     erased = kept = missed = found = 0
     for account, objects in by_account.items():

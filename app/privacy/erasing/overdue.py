@@ -47,7 +47,7 @@ async def _candidates(database: Database, now: datetime) -> dict[AccountId, list
     async with database.transaction() as db:
         values = {"now": now, "limit": LOOKED_AT}
         for door in (
-            text("SELECT * FROM due_recordings(:now, :limit)"),
+            text("SELECT * FROM due_recordings(:now, :limit, true)"),
             text("SELECT * FROM due_parts(:now, :limit, true)"),
         ):
             for account, one in await db.execute(door, values):

@@ -77,7 +77,7 @@ async def sweep(wiring: Wiring, now: datetime) -> int:
     await each(requests, lambda account: _lift(wiring, account, requests[account]))
     silent = await _by_account(wiring, "waiting_requests(:now, :limit)", now)
     await each(silent, lambda account: _speak_up(wiring, account, silent[account], now))
-    erasures = await _by_account(wiring, "unfinished_erasures(:limit)", now)
+    erasures = await _by_account(wiring, "unfinished_erasures(:now, :limit)", now)
     asked += await each(erasures, lambda account: _take_up(wiring, account, erasures[account], now))
     if troubles:
         raise ExceptionGroup("Some accounts could not be swept", troubles)
