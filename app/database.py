@@ -97,6 +97,11 @@ async def set_account(db: Db, account: AccountId | UUID) -> None:
     await db.execute(text("SELECT set_config('junier.account_id', :account, true)"), {"account": str(account)})
 
 
+async def set_reader(db: Db, member: UUID | None) -> None:
+    """From here to the end of the transaction only sessions this member sees exist; None: all of the account."""
+    await db.execute(text("SELECT set_config('junier.reader', :reader, true)"), {"reader": str(member or "")})
+
+
 async def now_in(db: Db) -> datetime:
     """The database's clock is the one truth for deadlines (start of the transaction). Asked once in each."""
     root, moment = db.info.get("now", (None, None))

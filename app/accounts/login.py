@@ -235,14 +235,19 @@ _ENTER = text(
     "FROM find_login(token_hash => :token_hash) OFFSET 0) AS known "
     "CROSS JOIN LATERAL (SELECT login.id, login.account_id, login.scope, login.member_id, login.participant_id, "
     "login.session_id, login.expires_at, login.data_until, login.created_at, login.used_at, login.way, "
-    "account.passkeys_needed, account.closes_at, account.closed_at, member.role AS member_role, member.name AS member_name, "
-    "member.removed_at "
+    "account.passkeys_needed, account.closes_at, account.closed_at, member.role AS member_role, "
+    "member.name AS member_name, member.removed_at, "
+    "set_config('junier.reader', CASE WHEN member.role <> 'owner' AND EXISTS (SELECT FROM study "
+    "WHERE study.account_id = login.account_id AND study.assigned_only) "
+    "THEN member.id::text ELSE '' END, true) AS reader "
     "FROM login LEFT JOIN member ON member.id = login.member_id "
     "JOIN account ON account.account_id = login.account_id "
     "WHERE login.id = known.login_id AND known.entered <> '' OFFSET 0) AS seen"
 )
 """A login by its token, its account set for this transaction on the way: one question, since every page asks it.
-OFFSET 0 keeps the two parts apart, so that the rows of the account are looked for once it is set."""
+OFFSET 0 keeps the two parts apart, so that the rows of the account are looked for once it is set.
+junier.reader: a member who does not see every session of the account; the database then leaves out what they do not
+see (rights.sql). Owners see all of it, and so does everybody where no study is seen by those assigned alone."""
 _USED = text(
     "UPDATE login SET used_at = now() WHERE id IN (SELECT id FROM login WHERE id = :login FOR UPDATE SKIP LOCKED)"
 )

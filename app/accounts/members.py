@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, func, select
 
 from app.accounts.login import end_logins_of
-from app.accounts.models import Account, Member, Passkey, Role, SignInAddress, SignInLink
+from app.accounts.models import Account, Assignment, Member, Passkey, Role, SignInAddress, SignInLink
 from app.accounts.policy import may_stop_being
 from app.accounts.service import EMAIL_FIELD, NAME_FIELD, add_member
 from app.audit import SYSTEM, Action, record
@@ -126,6 +126,7 @@ async def shut_out(db: Db, row: Member) -> None:
     await end_logins_of(db, person=PersonId(row.id))
     await db.execute(delete(SignInLink).where(SignInLink.member_id == row.id))
     await db.execute(delete(Passkey).where(Passkey.member_id == row.id))
+    await db.execute(delete(Assignment).where(Assignment.member_id == row.id))  # whoever comes back is assigned anew
     await db.execute(delete(SignInAddress).where(SignInAddress.member == row.id))
 
 

@@ -113,6 +113,20 @@ class PasskeyChallenge(Base):
     expires_at: Mapped[datetime]
 
 
+class Assignment(Row):
+    """A member works with the people of one session: in a study that is seen by those assigned alone, nobody else but
+    owners sees it (accounts.policy.sees_session). That of a new session is written before it, so the key is checked
+    last."""
+
+    __tablename__ = "assignment"
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("session.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED")
+    )
+    member_id: Mapped[UUID] = mapped_column(ForeignKey("member.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    __table_args__ = (UniqueConstraint("session_id", "member_id"),)
+
+
 class Login(Row):
     """A signed-in browser. Exactly one of member_id and participant_id is set."""
 

@@ -86,6 +86,12 @@ def may_stop_being(role: Role, owners: int) -> Decision:
     return ALLOWED
 
 
+def sees_session(role: Role, *, assigned_only: bool, assigned: bool) -> bool:
+    """Does a member see a session, and all that belongs to it? assigned_only: its study is seen by those assigned to a
+    session alone; owners answer for all of it. seen_by in the database says the same of whoever is no owner."""
+    return role is Role.OWNER or assigned or not assigned_only
+
+
 def safe_next(path: str) -> str:
     """A path on this site to go on to; anything else becomes the start page (no open redirect)."""
     if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isascii() and path.isprintable():

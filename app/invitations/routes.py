@@ -9,13 +9,14 @@ from litestar import Request, Router, get, post
 from litestar.response import Redirect, Template
 
 from app.accounts.agreement import agreement_stands
+from app.accounts.assignments import team_of
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
 from app.accounts.service import member_names
 from app.database import Db
 from app.errors import Conflict
 from app.forms import Form, read_form
-from app.invitations import list_routes
+from app.invitations import list_routes, team_routes
 from app.invitations.forms import read_invitation
 from app.invitations.guests import guests_of
 from app.invitations.service import (
@@ -122,6 +123,7 @@ async def _session_page(
         form=form,
         may_change=member.role in (Role.OWNER, Role.RESEARCHER),
         agreed=row.state == SessionState.ENDED or await agreement_stands(db),
+        team=await team_of(db, wiring.columns, session) if study.assigned_only else [],
     )
 
 
@@ -154,5 +156,6 @@ router = Router(
         show_unsubscribe,
         act_unsubscribe,
         *list_routes.handlers,
+        *team_routes.handlers,
     ],
 )

@@ -4,7 +4,8 @@
     recordings          the list, when more than a percentage changed
     transcript-<id>     one cell of it: progress, often
     told                what changed, in a sentence for screen readers: once per change, never per percent
-    done                nothing changes by itself any more, or the login has ended: the page may close the stream
+    done                nothing changes by itself any more, the login has ended, or this member is not assigned to the
+                        session any more: the page may close the stream
 
 Authorised by the login cookie like the page. Nothing here holds a database connection while it waits.
 """
@@ -64,6 +65,8 @@ async def _events(
                     asked_at = now
                     if await login_of(request, wiring, used=False) is None:
                         break
+                if look is not None and look.seen_by is not None and member.as_member not in look.seen_by:
+                    break
                 if look is not None and look is not shown:
                     for name, data in changes(request, shown, look):
                         yield event(name, data)

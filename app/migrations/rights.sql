@@ -4,10 +4,12 @@ DO $rights$
 DECLARE
     one record;
     mine text;
+    seen text;
     append_only constant text[] := ARRAY['audit_event', 'consent'];  -- rows may be added, never changed or removed
     -- all that is there while an operator reads under a grant (app/support/reading.py); a new table is not
     for_support constant text[] := ARRAY['account', 'study', 'session', 'recording', 'take', 'track', 'transcript',
                                          'line_correction', 'audit_event', 'support_request', 'support_rule'];
+    no_follower constant text[] := ARRAY['login', 'assignment'];  -- name a session and show nothing of it
 BEGIN
     REVOKE ALL ON ALL TABLES IN SCHEMA public FROM junier_app, junier_doors;
     FOR one IN SELECT tablename AS name FROM pg_policies WHERE schemaname = 'public' AND policyname = 'doors' LOOP
@@ -18,7 +20,11 @@ BEGIN
                -- the column that says whose row it is; sign_in_address calls it `account`
                (SELECT a.attname FROM pg_attribute a
                 WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attname IN ('account_id', 'account')
-                ORDER BY a.attname DESC LIMIT 1) AS owner_column
+                ORDER BY a.attname DESC LIMIT 1) AS owner_column,
+               (SELECT a.attname FROM pg_attribute a
+                WHERE a.attrelid = c.oid AND NOT a.attisdropped
+                  AND a.attname IN ('session_id', 'recording_id', 'transcript_id', 'response_id')
+                ORDER BY a.attname = 'session_id' DESC, a.attname = 'recording_id' DESC LIMIT 1) AS follows
         FROM pg_class c
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname <> 'alembic_version'
     LOOP
@@ -36,6 +42,19 @@ BEGIN
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', one.name);
         EXECUTE format('DROP POLICY IF EXISTS own_account ON %I', one.name);
         EXECUTE format('CREATE POLICY own_account ON %I TO junier_app USING (%s) WITH CHECK (%s)', one.name, mine, mine);
+        -- A member whom not every session is shown (junier.reader, app/accounts/login.py) meets the sessions of others, and
+        -- all that stands below them, as not there. Asked as IS NOT NULL, which PostgreSQL expects of nearly every row.
+        EXECUTE format('DROP POLICY IF EXISTS assigned ON %I', one.name);
+        seen := CASE
+            WHEN one.name = 'session' THEN 'seen_by(current_setting(''junier.reader'')::uuid, id, study_id)'
+            WHEN one.follows IS NOT NULL AND one.name <> ALL (no_follower) THEN
+                format('seen_%s(%I)', replace(one.follows, '_id', ''), one.follows)
+        END;
+        IF seen IS NOT NULL THEN
+            EXECUTE format('CREATE POLICY assigned ON %I AS RESTRICTIVE TO junier_app USING (CASE '
+                'WHEN COALESCE(current_setting(''junier.reader'', true), '''') = '''' THEN true ELSE %s END IS NOT NULL)',
+                one.name, seen);
+        END IF;
         EXECUTE format('DROP POLICY IF EXISTS migrations ON %I', one.name);
         EXECUTE format('CREATE POLICY migrations ON %I TO junier_owner USING (true) WITH CHECK (true)', one.name);
     END LOOP;

@@ -51,7 +51,8 @@ class StudyFacts:
 
     retention_days: days kept after the session, None: until someone asks for erasure.
     periods: kinds that go earlier, in days. has_questions: the study asks something after the session;
-    consent_language: of the consent text, where known."""
+    consent_language: of the consent text, where known. assigned_only: sessions are seen by owners and the members
+    assigned to each alone."""
 
     account_name: str
     title: str
@@ -65,6 +66,7 @@ class StudyFacts:
     has_questions: bool = False
     periods: tuple[tuple[str, int], ...] = ()
     consent_language: str = ""
+    assigned_only: bool = False
 
     @property
     def shorter(self) -> tuple[str, ...]:
@@ -141,10 +143,7 @@ def _notice(settings: Settings, study: StudyFacts) -> Notice:
                 _store_sentence(settings)
                 + " "
                 + _("Everything is encrypted before it is stored; whoever runs the storage cannot watch or read it."),
-                _(
-                    "Only the people of this study's account can see it. To write down what is said we use our own "
-                    "computers, never an outside service."
-                ),
+                _seen_by(study.assigned_only),
             ),
         ),
         Section(heading=_("Who else gets data"), paragraphs=_shared(parties)),
@@ -183,6 +182,18 @@ def _notice(settings: Settings, study: StudyFacts) -> Notice:
         third_parties=parties,
         consent_version=study.consent_version,
         hash=_hash(study, sections, parties),
+    )
+
+
+def _seen_by(assigned_only: bool) -> str:
+    if assigned_only:
+        return _(
+            "Only the owners of this study's account, and those of its team who are assigned to your session, can see "
+            "it. To write down what is said we use our own computers, never an outside service."
+        )
+    return _(
+        "Only the people of this study's account can see it. To write down what is said we use our own "
+        "computers, never an outside service."
     )
 
 

@@ -83,6 +83,7 @@ async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, stu
         consent_language=text.language,
         has_questions=asks,
         periods=tuple(sorted(study.periods.items())),
+        assigned_only=study.assigned_only,
     )
 
 

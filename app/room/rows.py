@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
+from app.accounts.assignments import seen_by
 from app.accounts.models import Member
 from app.database import Database, Db
 from app.errors import NotThere
@@ -109,7 +110,7 @@ async def here(db: Db, *, account: AccountId, session: UUID, person: UUID, role:
 
 
 async def _people(db: Db, wiring: Wiring, session: Session, study: Study) -> dict[PersonId, Person]:
-    """Everyone invited, and the account's members; presence by their open pages."""
+    """Everyone invited, and the members who see this session; presence by their open pages."""
     kinds = frozenset(ConsentKind(kind) for kind in study.kinds)
     seen = select(Presence.person_id).where(
         Presence.session_id == session.id, Presence.seen_at > func.clock_timestamp() - PRESENT_FOR
@@ -128,7 +129,7 @@ async def _people(db: Db, wiring: Wiring, session: Session, study: Study) -> dic
     members = await db.execute(
         select(Member, func.coalesce(MemberSwitch.recorded, Member.records_self))
         .outerjoin(MemberSwitch, (MemberSwitch.member_id == Member.id) & (MemberSwitch.session_id == session.id))
-        .where(Member.removed_at.is_(None))
+        .where(Member.removed_at.is_(None), seen_by(session.id, study.id) if study.assigned_only else true())
         .order_by(Member.created_at)
     )
     people = [_member(member, recorded and member.role != OBSERVER, kinds, present) for member, recorded in members]

@@ -22,7 +22,7 @@ from litestar.exceptions import ClientException
 from sqlalchemy import func, select
 
 from app.accounts.login import Login
-from app.database import Db
+from app.database import Db, set_reader
 from app.errors import BadInput, Forbidden, JunierError, NotThere, SignInNeeded
 from app.pages import FOR_PARTICIPANTS, AnyRequest
 from app.room.allowance import check_streams
@@ -169,6 +169,7 @@ def ice_link(settings: Settings, seat: Seat) -> dict[str, str]:
 
 async def _find_place(db: Db, settings: Settings, seat: Seat, stream: StreamKind) -> None:
     """Raises TooManyStreams; the same stream again takes its own place."""
+    await set_reader(db, None)  # sessions that this person does not see count too
     own = (Recording.session_id == seat.facts.session) & (Recording.person_id == seat.person.person)
     here = Recording.session_id == seat.facts.session
     counted = select(func.count().filter(here), func.count()).select_from(Take).join(Recording)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, true
 from sqlalchemy.dialects.postgresql import insert
 
+from app.accounts.assignments import add_assignment
 from app.accounts.closing import require_staying
 from app.audit import SYSTEM, Action, record
 from app.database import Columns, Db, now_in
@@ -74,7 +75,8 @@ async def schedule(
     group: bool = False,
     by: str = SYSTEM,
 ) -> SessionId:
-    """A new session of a study. by: as audit names whoever does it. Raises NotThere, Conflict for a closed study."""
+    """A new session of a study. by: as audit names whoever does it; a member is assigned to it, which the event says.
+    Raises NotThere, Conflict for a closed study."""
     await require_staying(db)
     row = await db.get(Study, study)
     if row is None:
@@ -90,6 +92,9 @@ async def schedule(
         time_zone=time_zone,
         group=group,
     )
+    role, _, member = by.partition(":")
+    if role == "member":  # first, so that whoever makes it may see what they made
+        await add_assignment(db, account=account, session=session.id, member=UUID(member))
     db.add(session)
     await db.flush()
     await _note(db, session, Action.SESSION_SCHEDULED, by)

@@ -19,13 +19,14 @@ LANGUAGES = {
 }
 """Languages a transcript can be written in."""
 RETENTION = {"days": N_("Erase after a number of days"), "asked": N_("Keep until you or the participant ask")}
+SEEN_BY = {"team": N_("Everybody of your team"), "assigned": N_("Owners, and only those assigned to each session")}
 LONGEST_DAYS = 3650
 WORDS_LENGTH = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyInput:
-    """retention_days None: until asked."""
+    """retention_days None: until asked. assigned_only None: as it is."""
 
     title: str
     contact_name: str
@@ -35,6 +36,7 @@ class StudyInput:
     language: str
     retention_days: int | None
     questions_words: str = ""
+    assigned_only: bool | None = None
 
 
 def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
@@ -49,6 +51,7 @@ def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
         days = form.number("retention_days", at_least=1, at_most=LONGEST_DAYS)
     if exceeds(days, longest):
         form.errors.setdefault("retention" if days is None else "retention_days", too_long(longest))
+    seen_by = form.choice("seen_by", SEEN_BY) if "seen_by" in form.values else None
     read = StudyInput(
         title=form.line("title"),
         contact_name=form.line("contact_name"),
@@ -58,6 +61,7 @@ def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
         language=form.choice("language", LANGUAGES),
         retention_days=days,
         questions_words=form.text("questions_words", required=False, length=WORDS_LENGTH),
+        assigned_only=None if seen_by is None else seen_by == "assigned",
     )
     return read if form.fine else None
 
@@ -72,6 +76,7 @@ def shown_study(
     language: str = "en",
     retention_days: int | None = DEFAULT_RETENTION_DAYS,
     questions_words: str = "",
+    assigned_only: bool = False,
 ) -> Form:
     """The form as first shown."""
     return Form(
@@ -84,6 +89,7 @@ def shown_study(
             "retention": "asked" if retention_days is None else "days",
             "retention_days": str(retention_days or DEFAULT_RETENTION_DAYS),
             "questions_words": questions_words,
+            "seen_by": "assigned" if assigned_only else "team",
         },
         lists={"kinds": list(ConsentKind) if kinds is None else kinds},
     )

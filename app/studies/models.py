@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint, func
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, false, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,9 +38,12 @@ class Study(Row):
     periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")
     retention_version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # sessions are seen by owners and the members assigned to each (accounts.policy.sees_session), not by the whole team
+    assigned_only: Mapped[bool] = mapped_column(default=False, server_default=false())
     closed_at: Mapped[datetime | None]  # no new sessions and invitations; what is kept goes by its date
     # above the questions, in the researcher's own words
     questions_words: Mapped[str] = mapped_column(default="", server_default="")
+    __table_args__ = (Index("study_assigned_only", "account_id", postgresql_where=text("assigned_only")),)
 
 
 class ConsentText(Row):

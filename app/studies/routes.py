@@ -18,7 +18,7 @@ from app.forms import Form, read_form
 from app.language import N_
 from app.pages import page
 from app.studies import question_routes
-from app.studies.forms import LANGUAGES, RETENTION, read_study, shown_study
+from app.studies.forms import LANGUAGES, RETENTION, SEEN_BY, read_study, shown_study
 from app.studies.models import ConsentKind
 from app.studies.retention import limits_of, shortens
 from app.studies.service import (
@@ -104,6 +104,7 @@ async def create(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login:
         language=typed.language,
         retention_days=typed.retention_days,
         questions_words=typed.questions_words,
+        assigned_only=bool(typed.assigned_only),
         by=member.actor,
     )
     return Redirect(f"/studies/{study}", status_code=303)
@@ -123,6 +124,7 @@ async def show_edit(request: Request[Any, Any, Any], db: Db, wiring: Wiring, log
         language=row.language,
         retention_days=row.retention_days,
         questions_words=row.questions_words,
+        assigned_only=row.assigned_only,
     )
     return _form_page(request, form, study=study, owner=member.role is Role.OWNER)
 
@@ -138,6 +140,7 @@ async def update(
     if not owner:  # how long things are kept is the owner's instruction
         kept = shown_study(retention_days=row.retention_days).values
         form.values = {**form.values, "retention": kept["retention"], "retention_days": kept["retention_days"]}
+        form.values.pop("seen_by", None)  # and so is who sees the sessions
     typed = read_study(form, longest=(await limits_of(db, member.account)).longest if owner else None)
     if typed is None:
         return _form_page(request, form, study=study, owner=owner, status=422)
@@ -154,6 +157,7 @@ async def update(
         language=typed.language,
         retention_days=row.retention_days if shorter else typed.retention_days,
         questions_words=typed.questions_words,
+        assigned_only=typed.assigned_only,
         by=member.actor,
     )
     if shorter:
@@ -205,6 +209,7 @@ def _form_page(
         owner=owner,
         languages=LANGUAGES,
         retention=RETENTION,
+        seen_by=SEEN_BY,
         kinds=KIND_HINTS,
     )
 

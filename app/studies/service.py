@@ -50,6 +50,7 @@ async def create_study(
     language: str = "en",
     retention_days: int | None = DEFAULT_RETENTION_DAYS,
     questions_words: str = "",
+    assigned_only: bool = False,
     by: str = SYSTEM,
 ) -> UUID:
     """A new study with version 1 of its consent text. by: as audit names whoever does it. Raises KeptTooLong."""
@@ -65,10 +66,12 @@ async def create_study(
         retention_days=retention_days,
         periods=await limit_of_kinds(db, account),
         questions_words=questions_words,
+        assigned_only=assigned_only,
     )
     db.add(study)
     await db.flush()
-    await record(db, account=account, actor=by, action=Action.STUDY_CREATED, subject=f"study:{study.id}")
+    facts = {"assigned_only": True} if assigned_only else None
+    await record(db, account=account, actor=by, action=Action.STUDY_CREATED, subject=f"study:{study.id}", facts=facts)
     await new_consent_text(db, study=study.id, text=consent_text, by=by)
     return study.id
 
@@ -86,10 +89,11 @@ async def change_study(
     language: str,
     retention_days: int | None,
     questions_words: str = "",
+    assigned_only: bool | None = None,
     by: str = SYSTEM,
 ) -> None:
     """Change a study. A changed consent text becomes a new version; a changed retention raises its version,
-    which erasures name as the instruction they follow. Raises KeptTooLong."""
+    which erasures name as the instruction they follow. assigned_only None: as it is. Raises KeptTooLong."""
     row = await find_study(db, study)
     account = AccountId(row.account_id)
     row.title, row.language, row.kinds = title, language, _in_order(kinds)
@@ -103,6 +107,10 @@ async def change_study(
         row.retention_days, row.retention_version = retention_days, row.retention_version + 1
         facts = {"days": retention_days, "version": row.retention_version}
         await record(db, account=account, actor=by, action=Action.RETENTION_CHANGED, subject=subject, facts=facts)
+    if assigned_only is not None and assigned_only != row.assigned_only:
+        row.assigned_only = assigned_only
+        seen = Action.STUDY_ASSIGNED_ONLY if assigned_only else Action.STUDY_SEEN_BY_ALL
+        await record(db, account=account, actor=by, action=seen, subject=subject)
     if (await newest_consent_text(db, study)).text != consent_text:
         await new_consent_text(db, study=study, text=consent_text, by=by)
     await db.flush()

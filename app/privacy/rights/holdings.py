@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, true
 
+from app.accounts.assignments import seen_by
 from app.accounts.models import Member, Role
 from app.database import Db, now_in
 from app.language import N_, NN_, Language, _, ngettext
@@ -109,7 +110,7 @@ async def holdings(db: Db, columns: SealedColumns, row: Participant, places: Seq
         language=Language(row.language).own_name if row.language else "",
         sessions=tuple(sessions),
         consents=tuple(_consent(entry, titles) for entry in log),
-        watchers=await _watchers(db),
+        watchers=await _watchers(db, places),
     )
 
 
@@ -147,9 +148,14 @@ def _recording(row: Recording, line: RecordingLine, session: Session, now: datet
     )
 
 
-async def _watchers(db: Db) -> str:
-    """1 owner and 2 researchers: the roles that open recordings. Observers see the live session only."""
-    roles = Counter(await db.scalars(select(Member.role).where(Member.removed_at.is_(None))))
+async def _watchers(db: Db, places: Sequence[Place]) -> str:
+    """1 owner and 2 researchers: the roles that open recordings, where a study is seen by those assigned alone only
+    whoever is assigned to one of these sessions. Observers see the live session only."""
+    seeing_any = or_(*(seen_by(place.session.id, place.study.id) for place in places))
+    limited = all(place.study.assigned_only for place in places) and bool(places)
+    roles = Counter(
+        await db.scalars(select(Member.role).where(Member.removed_at.is_(None), seeing_any if limited else true()))
+    )
     seeing = [role for role in (Role.OWNER, Role.RESEARCHER) if roles[role]]
     return _(" and ").join(ngettext(*_WATCHING[role], roles[role]) for role in seeing)
 
