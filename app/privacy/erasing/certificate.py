@@ -25,6 +25,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 FORMAT = "junier erasure certificate 1"
+ACCOUNT_FORMAT = "junier account certificate 1"
 ALGORITHM = "Ed25519 (RFC 8032) over canonical JSON (RFC 8785)"
 KEY_FILE = "certificate.key"
 MAX_FILE_BYTES = 50_000_000
@@ -104,8 +105,8 @@ def document(facts: CertificateFacts) -> Document:
         "reason": facts.reason,
         "instruction": facts.instruction,
         "asked_by": facts.asked_by,
-        "asked_at": _time(facts.asked_at),
-        "issued_at": _time(facts.issued_at),
+        "asked_at": written_time(facts.asked_at),
+        "issued_at": written_time(facts.issued_at),
         "backups_until": facts.backups_until.isoformat(),
         "scope": {
             "account": str(facts.account),
@@ -187,11 +188,20 @@ def verify_file(path: Path, *, fingerprint: str | None = None) -> Verdict:
 
 def summary(content: Document) -> str:
     """One sentence for people."""
+    if content["format"] == ACCOUNT_FORMAT:
+        return _account_summary(content)
     erased = content["erased"]
     counts = f"{erased['objects']} stored objects ({erased['bytes']} bytes) and {erased['keys']} keys"
     if content["state"] == "complete":
         return f"Valid. Complete: {counts} were erased and looked for again; nothing was left."
     return f"Valid. Partial: {counts} were erased, but this could not be verified: {'; '.join(content['not_verified'])}"
+
+
+def _account_summary(content: Document) -> str:
+    counts = f"{len(content['persons'])} certificates of persons and {len(content['members_removed'])} removed members"
+    if content["state"] == "complete":
+        return f"Valid. Complete: the account is closed, with {counts}, and its own key was destroyed."
+    return f"Valid. Partial: the account is closed, with {counts}, but: {'; '.join(content['not_verified'])}"
 
 
 def key_fingerprint(public_key: bytes) -> str:
@@ -229,7 +239,7 @@ def _read(path: Path) -> tuple[Document, bytes, bytes]:
             raise NotACertificate("This file is too large for a certificate.")
         parts = json.loads(path.read_bytes(), object_pairs_hook=_no_repeats)
         content = parts["document"]
-        if not isinstance(content, dict) or content["format"] != FORMAT:
+        if not isinstance(content, dict) or content["format"] not in (FORMAT, ACCOUNT_FORMAT):
             raise NotACertificate(NotACertificate.__doc__)
         return content, _decode(parts["signature"]), _decode(parts["public_key"])
     except OSError as error:
@@ -245,7 +255,8 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _time(moment: datetime) -> str:
+def written_time(moment: datetime) -> str:
+    """UTC, to the second."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
