@@ -1,10 +1,13 @@
 """Engine, transactions and the declarative Base. One transaction per request or job; the account is
-set per transaction and PostgreSQL's row-level security does the rest."""
+set per transaction and PostgreSQL's row-level security does the rest. What must survive the restore of a backup is
+written to the ledger as the last thing before COMMIT."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from select import POLLIN, poll
 from time import monotonic
@@ -13,11 +16,12 @@ from uuid import UUID, uuid4
 
 from psycopg import Error as PsycopgError
 from sqlalchemy import DateTime, LargeBinary, Uuid, engine, event, text
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.ledger import Entry, Ledger
 from recordings.model import AccountId
 
 Db = AsyncSession
@@ -46,8 +50,9 @@ class Row(Base):
 class Database:
     """The application's connections, as role junier_app."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, ledger: Ledger | None = None) -> None:
+        """ledger: of the installation; app.wiring sets it. Without one nothing can be done that must be noted there."""
+        self.url, self.ledger = url, ledger
         self.engine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=10,
@@ -66,13 +71,53 @@ class Database:
     @asynccontextmanager
     async def transaction(self, account: AccountId | None = None) -> AsyncIterator[Db]:
         """A transaction: returning commits, raising rolls back."""
-        async with self._make() as db, db.begin():
-            if account is not None:
-                await set_account(db, account)
-            yield db
+        async with self._make() as db:
+            said = db.info["said"] = _Said(ledger=self.ledger)
+            try:
+                async with db.begin():
+                    if account is not None:
+                        await set_account(db, account)
+                    yield db
+                    if said.entries:
+                        await db.flush()
+                        await said.write()
+            except Exception as error:
+                if said.lines and not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                    await said.close(done=False)
+                raise
+            if said.lines:
+                await said.close(done=True)
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+@dataclass(kw_only=True)
+class _Said:
+    """What the ledger gets from one transaction. A connection that was lost in COMMIT leaves open how it ended, and so
+    does a crash (app.ledger.counts)."""
+
+    ledger: Ledger | None
+    entries: list[Entry] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    async def write(self) -> None:
+        assert self.ledger is not None
+        self.lines = (await asyncio.to_thread(self.ledger.append, *self.entries))[-len(self.entries) :]
+
+    async def close(self, *, done: bool) -> None:
+        if not done or any(entry.gives for entry in self.entries):
+            assert self.ledger is not None
+            await asyncio.to_thread(self.ledger.close, self.lines, done=done)
+
+
+def note(db: Db, entry: Entry) -> None:
+    """Say to the ledger what this transaction does, if it does it: written after everything else, right before COMMIT.
+    Called with the row locked that it is about, so that the ledger's last word on it is the last one."""
+    said: _Said = db.info["said"]
+    assert said.ledger is not None, "this database has no ledger"
+    assert not db.in_nested_transaction(), "a savepoint may be rolled back"
+    said.entries.append(entry)
 
 
 def _require_open(connection: Any, record: ConnectionPoolEntry, ping: Callable[[Any], bool]) -> None:

@@ -1,34 +1,34 @@
 """Ledger: what must survive the restore of an older backup; append-only JSON lines beside the keys.
 
-A database restored from a backup knows nothing of what was erased, taken back or taken away since; the ledger does. An
-erasure is written here before the first key is destroyed, and once more when it is finished; everything else before
-the click is answered. Ids, times, technical words and keyed hashes only.
+A database restored from a backup knows nothing of what was asked, erased, taken back or taken away since; the ledger
+does. Ids, times, technical words and keyed hashes only.
 
-    {"ledger": id, "at": time}                                       the first line
+    {"ledger": id, "at": time, …}                                    the first line
     {"event": tag, "at": time, "account": id, …}                     one of the classes below
+    {"event": "done" | "not done", "of": [checksum, …], …}           how the transaction of earlier lines ended
+    {"event": "damage accepted", "of": [mark, …], …}                 what the operator goes on without
 
-How each kind of line is done again stands in app.privacy.replays.
+A line is on disk before its transaction is committed (app.database) or, of an erasure, before the first key is
+destroyed. How lines are bound to each other stands in app.ledger_lines; how each kind is done again in
+app.privacy.replays.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
-from uuid import UUID, uuid4
+from typing import ClassVar
+from uuid import UUID
 
 import msgspec
 
 from app.errors import JunierError
+from app.ledger_file import LedgerFile
+from app.ledger_lines import Checked
 from app.settings import Settings
-
-FIRST_LINE_BYTES = 4096  # at most
 
 
 class LedgerUnread(JunierError):
@@ -37,12 +37,20 @@ class LedgerUnread(JunierError):
     the key store."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """One line. Of several about the same thing the last one counts."""
+class LedgerDamaged(JunierError):
+    """The ledger of erasures was damaged, so nobody knows all that must not come back, and nothing is served. See
+    what: junier ledger check. Put back the folder ledger/ of the key store from a copy that is whole; where there is
+    none, junier ledger check --accept-loss goes on without these lines."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
+    """One line. Of several about the same thing the last one counts. gives: it lets somebody do more than before, so
+    it counts only when it is known that its transaction was committed."""
 
     ABOUT: ClassVar[tuple[str, ...]] = ()
     at: datetime
     account: UUID
+    gives: bool = False
 
     @property
     def event(self) -> str:
@@ -70,6 +78,14 @@ class Erased(Entry, frozen=True, kw_only=True):
     asked_at: datetime
     instruction: str
     receipt: str
+
+
+class ErasureAsked(Erased, frozen=True, kw_only=True, tag="asked"):
+    """What it is about is unreadable. noted_by, way, came: where a member wrote a participant's request down."""
+
+    noted_by: UUID | None = None
+    way: str | None = None
+    came: datetime | None = None
 
 
 class ErasureBegun(Erased, frozen=True, kw_only=True, tag="begun"):
@@ -142,6 +158,35 @@ class PasskeysNeeded(Entry, frozen=True, kw_only=True, tag="passkeys needed"):
     needed: bool
 
 
+class RecordingHeld(Entry, frozen=True, kw_only=True, tag="hold"):
+    """A hold was set or renewed; reason None: it was lifted. What it is about in words is not said here."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("recording",)
+    recording: UUID
+    reason: str | None
+    until: datetime | None = None
+    by: UUID | None = None
+
+
+class Kept(Entry, frozen=True, kw_only=True, tag="kept"):
+    """How long is kept from now on. level: account, study, session or participant, and which; days None: as
+    app.privacy.keeping.keeping says of each; periods: kinds that go earlier."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("level", "subject")
+    level: str
+    subject: UUID
+    days: int | None
+    periods: dict[str, int]
+
+
+class StudyIs(Entry, frozen=True, kw_only=True, tag="study"):
+    """A study was closed, or opened again."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("study",)
+    study: UUID
+    closed: bool
+
+
 class AccountClosed(Entry, frozen=True, kw_only=True, tag="account closed"):
     """The account is closed for good. asked_by: as erasures name it."""
 
@@ -149,7 +194,8 @@ class AccountClosed(Entry, frozen=True, kw_only=True, tag="account closed"):
 
 
 AnyEntry = (
-    ErasureBegun
+    ErasureAsked
+    | ErasureBegun
     | ErasureComplete
     | Suppressed
     | AddressCorrected
@@ -159,96 +205,125 @@ AnyEntry = (
     | MemberIs
     | PasskeyRemoved
     | PasskeysNeeded
+    | RecordingHeld
+    | Kept
+    | StudyIs
     | AccountClosed
 )
-_READ = msgspec.json.Decoder(AnyEntry)
+
+
+class _OfLines(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    at: datetime
+    of: list[str]
+
+
+class Done(_OfLines, frozen=True, kw_only=True, tag="done"):
+    """The transaction of the lines with these checksums was committed."""
+
+
+class NotDone(_OfLines, frozen=True, kw_only=True, tag="not done"):
+    """It was not, and never will be."""
+
+
+class DamageAccepted(_OfLines, frozen=True, kw_only=True, tag="damage accepted"):
+    """The operator goes on without what these marks name (Checked.mark)."""
+
+
+_READ: msgspec.json.Decoder[AnyEntry | Done | NotDone | DamageAccepted] = msgspec.json.Decoder(
+    AnyEntry | Done | NotDone | DamageAccepted
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """An entry and where it ends in the file, in bytes."""
+    """An entry and where it ends in the file, in bytes. counts: what it says happened, or has to be taken for it."""
 
     entry: Entry
     end: int
+    counts: bool
+
+
+def counts(entry: Entry, *, done: bool, not_done: bool) -> bool:
+    """Nobody knows of a transaction that died in its last moment: then what takes away counts, what gives does not."""
+    return not not_done and (done or not entry.gives)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The file of one installation. Safe to append from several processes."""
+    """The ledger of one installation. Safe to append to from several processes."""
 
     path: Path
 
+    @property
+    def file(self) -> LedgerFile:
+        return LedgerFile(self.path)
+
     async def note(self, entry: Entry) -> None:
-        """As append(), while others go on."""
+        """As append(), while others go on. What a transaction does is said by app.database.note."""
         await asyncio.to_thread(self.append, entry)
 
-    def append(self, entry: Entry) -> None:
-        """Durable when it returns. A line torn by a crash is closed first, so that it spoils no other."""
-        self._append(msgspec.json.encode(entry) + b"\n")
+    def append(self, *entries: Entry) -> list[str]:
+        """Durable when it returns; the checksums of the lines."""
+        return self.file.append([msgspec.json.encode(entry) for entry in entries])
+
+    def close(self, lines: Sequence[str], *, done: bool) -> None:
+        """Say how the transaction of these lines ended. Losing it in a crash only leaves that open."""
+        said = (Done if done else NotDone)(at=datetime.now(UTC), of=list(lines))
+        self.file.append([msgspec.json.encode(said)], durable=False)
 
     def identity(self) -> UUID | None:
         """Which ledger this is; None when there is none."""
-        if not self.path.exists():
-            return None
-        with self.path.open("rb") as file:
-            fields = _json(file.readline())
-        try:
-            return UUID(str(fields["ledger"])) if fields and "ledger" in fields else None
-        except ValueError:
-            return None
+        return self.file.identity()
 
     def start(self) -> UUID:
         """The identity of this ledger, begun if there is none."""
         if self.identity() is None:
-            self._append(b"")
+            self.file.append([])
         found = self.identity()
         assert found is not None, "the first line of the ledger was changed"
         return found
 
     def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        return self.file.size()
 
-    def lines(self, after: int = 0) -> Iterator[Line]:
-        """Whole lines that begin at or after byte `after`, oldest first; a torn one is left out: what it announced had
-        not begun. Raises LedgerUnread for a line that a newer program wrote."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as file:
-            file.seek(after)
-            at = after
-            for line in file:
-                at += len(line)
-                fields = _json(line)
-                if fields and "ledger" not in fields:
-                    yield Line(entry=_entry(line), end=at)
+    def lines(self, after: int = 0) -> Sequence[Line]:
+        """What is said in lines that begin at or after byte `after`, oldest first. Raises LedgerDamaged, wherever it
+        is damaged, and LedgerUnread for a line that a newer program wrote."""
+        whole = list(self.file.checked())
+        if self._not_accepted(whole):
+            raise LedgerDamaged
+        read = [(one, _read(one.raw)) for one in whole if one.sum or one.damage is None]
+        done = {line for _, said in read if isinstance(said, Done) for line in said.of}
+        not_done = {line for _, said in read if isinstance(said, NotDone) for line in said.of}
+        return [
+            Line(
+                entry=said,
+                end=one.end,
+                counts=counts(said, done=one.sum in done, not_done=one.sum in not_done),
+            )
+            for one, said in read
+            if isinstance(said, Entry) and one.at >= after
+        ]
 
     def entries(self) -> Iterator[Erased]:
         """The erasures."""
         return (line.entry for line in self.lines() if isinstance(line.entry, Erased))
 
-    def _append(self, line: bytes) -> None:
-        """Nothing: the first line alone."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            size = os.fstat(descriptor).st_size
-            if b"\n" not in os.pread(descriptor, FIRST_LINE_BYTES, 0):  # torn by a crash: it announced nothing yet
-                os.ftruncate(descriptor, 0)
-                size = 0
-            lines = b""
-            if size == 0:
-                first = {"ledger": str(uuid4()), "at": datetime.now(UTC).isoformat()}
-                lines = json.dumps(first).encode() + b"\n"
-            elif os.pread(descriptor, 1, size - 1) != b"\n":
-                lines = b"\n"
-            lines += line
-            while lines:
-                lines = lines[os.write(descriptor, lines) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        _sync_folder(self.path.parent)
+    def damage(self) -> Sequence[Checked]:
+        """Lines that are damaged, and not accepted yet."""
+        return self._not_accepted(list(self.file.checked()))
+
+    def accept(self, damage: Collection[Checked]) -> None:
+        """From now on this damage stops nothing."""
+        accepted = DamageAccepted(at=datetime.now(UTC), of=[one.mark for one in damage])
+        self.file.append([msgspec.json.encode(accepted)])
+
+    def _not_accepted(self, whole: Sequence[Checked]) -> Sequence[Checked]:
+        if not any(one.damage for one in whole):
+            return []
+        said = [_read(one.raw) for one in whole if one.sum and b'"damage accepted"' in one.raw]
+        accepted = {mark for one in said if isinstance(one, DamageAccepted) for mark in one.of}
+        return [one for one in whole if one.damage and one.mark not in accepted]
 
 
 def ledger_of(settings: Settings) -> Ledger:
@@ -256,25 +331,11 @@ def ledger_of(settings: Settings) -> Ledger:
     return Ledger(settings.keys_folder / "ledger" / "erasures.jsonl")
 
 
-def _entry(line: bytes) -> Entry:
+def _read(raw: bytes) -> Entry | Done | NotDone | DamageAccepted | None:
+    """None: the first line, or an empty one."""
+    if not raw.strip() or raw.startswith(b'{"ledger"'):
+        return None
     try:
-        entry: AnyEntry = _READ.decode(line)
-        return entry
+        return _READ.decode(raw)
     except msgspec.DecodeError as error:
         raise LedgerUnread from error
-
-
-def _json(line: bytes) -> Mapping[str, Any] | None:
-    try:
-        fields = json.loads(line)
-    except ValueError:
-        return None
-    return fields if isinstance(fields, dict) else None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

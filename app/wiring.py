@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.database import Database
+from app.ledger import ledger_of
 from app.sealed_columns import SealedColumns
 from app.settings import EU_COUNTRIES, Settings
 from recordings.encryption.keystore import KeyStore
@@ -20,6 +21,9 @@ class Wiring:
     database: Database
     keys: KeyStore
     store: ObjectStore
+
+    def __post_init__(self) -> None:
+        self.database.ledger = ledger_of(self.settings)
 
     @property
     def columns(self) -> SealedColumns:
