@@ -16,12 +16,13 @@ from itertools import groupby
 import rfc8785
 
 from app.language import N_, Language, _, ngettext, say_day, speaking, spoken, translate_only
+from app.legal_basis import told_purposes
 from app.settings import Settings
 from app.studies.clocks import CLOCKS, OF_A_SESSION, Kind, days_of
 from app.studies.models import ConsentKind
 from app.third_parties import ThirdParty, storage_place, third_parties
 
-WORDING_VERSION = 4  # raise it, and the date, with every change of a sentence below; a test pins the wording
+WORDING_VERSION = 5  # raise it, and the date, with every change of a sentence below; a test pins the wording
 WORDING_DATED = date(2026, 11, 22)
 
 KIND_WORDS: dict[ConsentKind, tuple[str, str]] = {
@@ -137,6 +138,7 @@ def _notice(settings: Settings, study: StudyFacts) -> Notice:
             paragraphs=_collected(study.kinds, study.has_questions),
             items=_kinds(study.kinds),
         ),
+        _lawful(),
         Section(
             heading=_("Where it is kept"),
             paragraphs=(
@@ -217,6 +219,13 @@ def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str
             "One cookie that keeps you signed in; no tracking."
         ),
     )
+
+
+def _lawful() -> Section:
+    """GDPR Art. 13(1)(c) and (d)."""
+    reasons = tuple(purpose.sentence for purpose in told_purposes())
+    before = _("Each use has a purpose, and a basis in the General Data Protection Regulation (GDPR):")
+    return Section(heading=_("What for, and what allows it"), paragraphs=(before, *reasons), items=reasons)
 
 
 def _store_sentence(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from litestar.response import Template
 
 from app.database import Db
 from app.language import N_
+from app.legal_basis import Purpose
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.privacy.records.inventory import INVENTORY, About
 from app.privacy.records.places import PLACES
@@ -31,7 +32,7 @@ async def show_data_map(request: AnyRequest, db: Db) -> Template:
         )
         for about in About
     ]
-    return page("privacy/data_map.html", request, groups=groups, heads=HEADS)
+    return page("privacy/data_map.html", request, groups=groups, heads=HEADS, purposes=Purpose)
 
 
 router = Router("/", route_handlers=[show_data_map], opt=FOR_PARTICIPANTS)

@@ -21,8 +21,8 @@ from app.studies.service import new_consent_text
 from tests.promises.test_j4_contacts import EVERYWHERE, FACTS, STUDY_FORM, participant_pages
 from tests.promises.world import World
 
-WORDING_HASH = "5e6657236170976595b3259caa6f0952b4513ab56113ffccfae9f6ad3bc77466"
-"""Of everything the notice says in version 4. A changed sentence needs a new WORDING_VERSION and date; then
+WORDING_HASH = "c822fffb561657ee986ee3a085779d8a8dc48f9466dc6f692d737cf6a542e297"
+"""Of everything the notice says in version 5. A changed sentence needs a new WORDING_VERSION and date; then
 pin the new hash here, and every participant is shown the new text before anything more is recorded."""
 
 
@@ -119,7 +119,7 @@ def test_j4_24_the_wording_cannot_change_without_a_new_version():
             shown = notice(settings, replace(FACTS, retention_days=days, has_questions=questions))
             said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
             said += [f"{p.name} {p.purpose} {p.data} {p.place}" for p in shown.third_parties]
-    pinned = {4: (date(2026, 11, 22), WORDING_HASH)}
+    pinned = {5: (date(2026, 11, 22), WORDING_HASH)}
     assert pinned[WORDING_VERSION] == (WORDING_DATED, sha256("\n".join(said).encode()).hexdigest())
 
 
@@ -130,7 +130,7 @@ def test_j4_24_the_german_wording_cannot_change_without_a_new_version():
         for days in (180, None):
             shown = notice(settings, replace(FACTS, retention_days=days, has_questions=True), Language.DE)
             said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
-    pinned = {4: "2221a16740c1a4109e2a58621695a196a8fe0154c9906dc487fd740c0586ef8e"}
+    pinned = {5: "e8cf4dedbfc9454d668118b30d0b176a9f23214d395550d79dd9caa446fd130e"}
     assert pinned[WORDING_VERSION] == sha256("\n".join(said).encode()).hexdigest()
 
 
