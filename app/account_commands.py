@@ -69,10 +69,9 @@ async def _create(wiring: Wiring, name: str, owner_name: str, owner_email: str) 
 async def _let_in(wiring: Wiring, account_id: UUID) -> str:
     from app.accounts.passkeys import set_passkeys_needed
     from app.audit import SYSTEM
-    from app.ledger import ledger_of
     from recordings.model import AccountId
 
     made = AccountId(account_id)
     async with wiring.database.transaction(made) as db:
-        await set_passkeys_needed(db, ledger_of(wiring.settings), account=made, needed=False, by=SYSTEM)
+        await set_passkeys_needed(db, account=made, needed=False, by=SYSTEM)
     return "A mailed link is enough again. Its owner removes the lost passkey on the page behind their name."

@@ -5,6 +5,7 @@ written to the ledger as the last thing before COMMIT."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from psycopg import Error as PsycopgError
 from sqlalchemy import DateTime, LargeBinary, Uuid, engine, event, text
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import await_only
 
 from app.ledger import Entry, Ledger
 from recordings.model import AccountId
@@ -33,6 +35,8 @@ ASK_AFTER_S = 30.0
 PLANS = "-c plan_cache_mode=force_custom_plan"
 """Row-level security makes the account part of every plan, and connections serve all accounts: a plan that is kept
 from a small account reads a large one from end to end."""
+
+log = logging.getLogger("junier.database")
 
 
 class Base(DeclarativeBase):
@@ -78,15 +82,10 @@ class Database:
                     if account is not None:
                         await set_account(db, account)
                     yield db
-                    if said.entries:
-                        await db.flush()
-                        await said.write()
             except Exception as error:
-                if said.lines and not (isinstance(error, DBAPIError) and error.connection_invalidated):
+                if not (isinstance(error, DBAPIError) and error.connection_invalidated):
                     await said.close(done=False)
                 raise
-            if said.lines:
-                await said.close(done=True)
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -99,16 +98,19 @@ class _Said:
 
     ledger: Ledger | None
     entries: list[Entry] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)  # their checksums, once they are written
 
     async def write(self) -> None:
-        assert self.ledger is not None
-        self.lines = (await asyncio.to_thread(self.ledger.append, *self.entries))[-len(self.entries) :]
+        if self.entries and not self.lines and self.ledger is not None:
+            self.lines = (await asyncio.to_thread(self.ledger.append, *self.entries))[-len(self.entries) :]
 
     async def close(self, *, done: bool) -> None:
-        if not done or any(entry.gives for entry in self.entries):
-            assert self.ledger is not None
-            await asyncio.to_thread(self.ledger.close, self.lines, done=done)
+        if self.lines and self.ledger is not None and (not done or any(entry.gives for entry in self.entries)):
+            try:
+                await asyncio.to_thread(self.ledger.close, self.lines, done=done)
+            except OSError as error:
+                log.warning("the ledger does not know how a transaction ended: %s", type(error).__name__)
+        self.entries, self.lines = [], []
 
 
 def note(db: Db, entry: Entry) -> None:
@@ -118,6 +120,21 @@ def note(db: Db, entry: Entry) -> None:
     assert said.ledger is not None, "this database has no ledger"
     assert not db.in_nested_transaction(), "a savepoint may be rolled back"
     said.entries.append(entry)
+
+
+@event.listens_for(Session, "before_commit")
+def _write(session: Session) -> None:
+    said: _Said | None = session.info.get("said")
+    if said is not None and said.entries and not session.in_nested_transaction():
+        session.flush()
+        await_only(said.write())
+
+
+@event.listens_for(Session, "after_commit")
+def _close(session: Session) -> None:
+    said: _Said | None = session.info.get("said")
+    if said is not None and said.lines:
+        await_only(said.close(done=True))
 
 
 def _require_open(connection: Any, record: ConnectionPoolEntry, ping: Callable[[Any], bool]) -> None:

@@ -18,7 +18,6 @@ from app.accounts.service import AlreadyMember
 from app.database import Db
 from app.forms import Form, read_form
 from app.language import N_
-from app.ledger import ledger_of
 from app.pages import AnyRequest, page
 from app.wiring import Wiring
 
@@ -67,7 +66,7 @@ async def set_role(request: AnyRequest, db: Db, wiring: Wiring, login: Login, me
     if role is None:
         return await _member_page(request, db, wiring, member, form, status=422)
     try:
-        await change_role(db, ledger_of(wiring.settings), member=member, role=role, by=owner.actor)
+        await change_role(db, member=member, role=role, by=owner.actor)
     except LastOwner as error:
         form.errors["role"] = error.message
         return await _member_page(request, db, wiring, member, form, status=409)
@@ -80,7 +79,7 @@ async def remove(request: AnyRequest, db: Db, wiring: Wiring, login: Login, memb
     owner = require_member(login, Role.OWNER)
     form = Form()
     try:
-        await remove_member(db, ledger_of(wiring.settings), member=member, by=owner.actor)
+        await remove_member(db, member=member, by=owner.actor)
     except LastOwner as error:
         form.errors["remove"] = error.message
         return await _member_page(request, db, wiring, member, form, status=409)

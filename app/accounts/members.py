@@ -10,12 +10,12 @@ from sqlalchemy import delete, func, select
 
 from app.accounts.login import end_logins_of
 from app.accounts.models import Account, Assignment, Member, Passkey, Role, SignInAddress, SignInLink
-from app.accounts.policy import may_stop_being
+from app.accounts.policy import gives_more, may_stop_being
 from app.accounts.service import EMAIL_FIELD, NAME_FIELD, add_member
 from app.audit import SYSTEM, Action, record
-from app.database import Db, now_in
+from app.database import Db, note, now_in
 from app.errors import Conflict, NotThere
-from app.ledger import Ledger, MemberIs, PasskeyRemoved, ledger_of
+from app.ledger import MemberIs, PasskeyRemoved
 from app.mail.service import queue
 from app.sealed_columns import SealedColumns
 from app.wiring import Wiring
@@ -55,7 +55,7 @@ async def invite_member(
     columns = wiring.columns
     await _one_at_a_time(db)
     member = await add_member(db, columns, account=account, name=name, email=email, role=role)
-    await _tell_ledger(db, ledger_of(wiring.settings), account, member, role)
+    await _tell_ledger(db, account, member, role, gives=True)
     inviting = await db.get_one(Member, by)
     await queue(
         db,
@@ -87,15 +87,15 @@ async def invite_member(
     return member
 
 
-async def change_role(db: Db, ledger: Ledger, *, member: UUID, role: Role, by: str = SYSTEM) -> None:
+async def change_role(db: Db, *, member: UUID, role: Role, by: str = SYSTEM) -> None:
     """From the next request on they are of this role. Raises NotThere, LastOwner."""
     owners = await _owners(db)
     row = await _row(db, member, lock=True)
     if row.role == role:
         return
     _keep_an_owner(row, owners)
+    await _tell_ledger(db, row.account_id, row.id, role, gives=gives_more(Role(row.role), role))
     row.role = role
-    await _tell_ledger(db, ledger, row.account_id, row.id, role)
     await record(
         db,
         account=row.account_id,
@@ -106,16 +106,16 @@ async def change_role(db: Db, ledger: Ledger, *, member: UUID, role: Role, by: s
     )
 
 
-async def remove_member(db: Db, ledger: Ledger, *, member: UUID, by: str = SYSTEM) -> None:
+async def remove_member(db: Db, *, member: UUID, by: str = SYSTEM) -> None:
     """They are signed out everywhere at once and no link or passkey signs them in again; their name stays beside
     what they did. Raises NotThere, LastOwner."""
     owners = await _owners(db)
     row = await _row(db, member, lock=True)
     _keep_an_owner(row, owners)
-    await _tell_ledger(db, ledger, row.account_id, row.id, None)
+    await _tell_ledger(db, row.account_id, row.id, None)
     mine = select(Passkey.id).where(Passkey.member_id == row.id)
     for passkey in await db.scalars(mine):  # said of each: who is added again is a member by the last word on them
-        await ledger.note(PasskeyRemoved(at=await now_in(db), account=row.account_id, passkey=passkey))
+        note(db, PasskeyRemoved(at=await now_in(db), account=row.account_id, passkey=passkey))
     await shut_out(db, row)
     await record(db, account=row.account_id, actor=by, action=Action.MEMBER_REMOVED, subject=f"member:{member}")
 
@@ -130,9 +130,9 @@ async def shut_out(db: Db, row: Member) -> None:
     await db.execute(delete(SignInAddress).where(SignInAddress.member == row.id))
 
 
-async def _tell_ledger(db: Db, ledger: Ledger, account: UUID, member: UUID, role: Role | None) -> None:
+async def _tell_ledger(db: Db, account: UUID, member: UUID, role: Role | None, *, gives: bool = False) -> None:
     """Called with the row locked, so that the ledger's last word is the last one."""
-    await ledger.note(MemberIs(at=await now_in(db), account=account, member=member, role=role))
+    note(db, MemberIs(at=await now_in(db), account=account, member=member, role=role, gives=gives))
 
 
 async def _owners(db: Db) -> int:

@@ -29,7 +29,6 @@ from app.database import Db
 from app.errors import BadInput, JunierError, NotThere
 from app.forms import Form, read_form
 from app.language import _
-from app.ledger import ledger_of
 from app.pages import AnyRequest, page
 from app.settings import Settings
 from app.wiring import Wiring
@@ -68,7 +67,7 @@ async def add(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Temp
 
 @post("/passkeys/{passkey:uuid}/remove")
 async def remove(db: Db, wiring: Wiring, login: Login, passkey: UUID) -> Redirect:
-    await remove_passkey(db, ledger_of(wiring.settings), login=require_member(login), passkey=passkey)
+    await remove_passkey(db, login=require_member(login), passkey=passkey)
     return Redirect(CHANGED, status_code=303)
 
 
@@ -92,7 +91,7 @@ async def ask_for_passkeys(request: AnyRequest, db: Db, wiring: Wiring, login: L
     needed = form.choice("needed", ("yes", "no"))
     if not form.fine:
         raise BadInput
-    await need_passkeys(db, ledger_of(wiring.settings), login=owner, needed=needed == "yes")
+    await need_passkeys(db, login=owner, needed=needed == "yes")
     return Redirect("/members#sign-in", status_code=303)
 
 

@@ -19,10 +19,10 @@ from app.accounts.models import Account, Login, Member, Passkey, PasskeyChalleng
 from app.accounts.policy import ProofFacts, may_add_passkey, may_change_passkeys, may_need_passkeys
 from app.accounts.service import EMAIL_FIELD, SignedInMember
 from app.audit import Action, record
-from app.database import Db, door, now_in, set_account
+from app.database import Db, door, note, now_in, set_account
 from app.decisions import Decision
 from app.errors import Conflict, NotThere, SignInNeeded
-from app.ledger import Ledger, PasskeyRemoved, PasskeysNeeded
+from app.ledger import PasskeyRemoved, PasskeysNeeded
 from app.sealed_columns import SealedColumns
 from app.tokens import token_hash
 from recordings.model import AccountId, PersonId
@@ -120,13 +120,13 @@ async def add_passkey(db: Db, columns: SealedColumns, site: Site, *, login: Sign
     return passkey
 
 
-async def remove_passkey(db: Db, ledger: Ledger, *, login: SignedIn, passkey: UUID) -> None:
+async def remove_passkey(db: Db, *, login: SignedIn, passkey: UUID) -> None:
     """It signs nobody in any more. Raises NotThere, for somebody else's too; ProofNeeded."""
     await _require_proof(db, login)
     row = await db.get(Passkey, passkey)
     if row is None or row.member_id != login.member:
         raise NotThere
-    await ledger.note(PasskeyRemoved(at=await now_in(db), account=login.account, passkey=row.id))
+    note(db, PasskeyRemoved(at=await now_in(db), account=login.account, passkey=row.id))
     await db.delete(row)
     await _record(db, login.account, login.as_member, Action.PASSKEY_REMOVED, passkey)
 
@@ -140,22 +140,22 @@ async def may_change(db: Db, *, login: SignedIn) -> Decision:
     )
 
 
-async def need_passkeys(db: Db, ledger: Ledger, *, login: SignedIn, needed: bool) -> None:
+async def need_passkeys(db: Db, *, login: SignedIn, needed: bool) -> None:
     """From the next request on owners and researchers of the account need a passkey, or need none. Raises LockedOut."""
     decision = may_need_passkeys(login.way)
     if needed and not decision:
         raise LockedOut(decision.reason)
-    await set_passkeys_needed(db, ledger, account=login.account, needed=needed, by=login.actor)
+    await set_passkeys_needed(db, account=login.account, needed=needed, by=login.actor)
 
 
-async def set_passkeys_needed(db: Db, ledger: Ledger, *, account: AccountId, needed: bool, by: str) -> None:
+async def set_passkeys_needed(db: Db, *, account: AccountId, needed: bool, by: str) -> None:
     """Without asking whether somebody locks themselves out. Safe to run twice. Raises NotThere."""
     row = await db.get(Account, account, with_for_update=True)
     if row is None:
         raise NotThere
     if row.passkeys_needed == needed:
         return
-    await ledger.note(PasskeysNeeded(at=await now_in(db), account=account, needed=needed))
+    note(db, PasskeysNeeded(at=await now_in(db), account=account, needed=needed, gives=not needed))
     row.passkeys_needed = needed
     action = Action.PASSKEYS_NEEDED if needed else Action.PASSKEYS_NOT_NEEDED
     await record(db, account=account, actor=by, action=action, subject=f"account:{account}")

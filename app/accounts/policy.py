@@ -86,6 +86,12 @@ def may_stop_being(role: Role, owners: int) -> Decision:
     return ALLOWED
 
 
+def gives_more(before: Role, after: Role) -> bool:
+    """May somebody do more in a role than in the one before?"""
+    order = (Role.OBSERVER, Role.RESEARCHER, Role.OWNER)
+    return order.index(after) > order.index(before)
+
+
 def sees_session(role: Role, *, assigned_only: bool, assigned: bool) -> bool:
     """Does a member see a session, and all that belongs to it? assigned_only: its study is seen by those assigned to a
     session alone; owners answer for all of it. seen_by in the database says the same of whoever is no owner."""

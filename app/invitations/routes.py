@@ -27,7 +27,6 @@ from app.invitations.service import (
     unsubscribe,
 )
 from app.language import reader
-from app.ledger import ledger_of
 from app.pages import FOR_PARTICIPANTS, page
 from app.participants.service import foot
 from app.security import ANY_ORIGIN
@@ -79,7 +78,7 @@ async def create_invitation(
 @post("/sessions/{session:uuid}/invitations/{invitation:uuid}/revoke")
 async def revoke_invitation(db: Db, wiring: Wiring, login: Login, session: UUID, invitation: UUID) -> Redirect:
     member = require_member(login, Role.OWNER, Role.RESEARCHER)
-    await revoke(db, ledger_of(wiring.settings), session=session, invitation=invitation, by=member.actor)
+    await revoke(db, session=session, invitation=invitation, by=member.actor)
     return Redirect(f"/sessions/{session}#people", status_code=303)
 
 
@@ -92,7 +91,7 @@ async def show_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiri
 @post("/unsubscribe/{token:str}", status_code=200, opt=ANY_ORIGIN | FOR_PARTICIPANTS)
 async def act_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
     """By the page's button, or one-click by the mail program (RFC 8058 §3.2): no cookie, no redirect, any body."""
-    await unsubscribe(db, ledger_of(wiring.settings), token=token)
+    await unsubscribe(db, token=token)
     return await _unsubscribe_page(request, db, wiring, token, done=True)
 
 

@@ -12,12 +12,12 @@ from app.accounts.agreement import require_agreement
 from app.accounts.closing import require_staying
 from app.accounts.login import end_logins_of
 from app.audit import SYSTEM, Action, record
-from app.database import Db, door, now_in, set_account
+from app.database import Db, door, note, now_in, set_account
 from app.errors import Conflict, NotThere
 from app.invitations.models import Invitation
 from app.invitations.policy import InviteFacts, LinkFacts, expires_at, may_invite, may_open, may_open_data
 from app.language import Language, say_moment, speaking
-from app.ledger import InvitationRevoked, Ledger
+from app.ledger import InvitationRevoked
 from app.limits import Limit, spend
 from app.mail.service import is_suppressed, queue, stop_waiting, unsubscribe_address
 from app.participants.models import Participant
@@ -176,7 +176,7 @@ async def admit(db: Db, *, session: UUID, participant: PersonId, by: str = SYSTE
     return invitation
 
 
-async def revoke(db: Db, ledger: Ledger, *, session: UUID, invitation: UUID, by: str = SYSTEM) -> Invitation:
+async def revoke(db: Db, *, session: UUID, invitation: UUID, by: str = SYSTEM) -> Invitation:
     """The link stops working at once, a mail still waiting is not sent, and the person is signed out.
     Safe to run twice. Raises NotThere."""
     row = await db.get(Invitation, invitation, with_for_update=True)
@@ -184,7 +184,7 @@ async def revoke(db: Db, ledger: Ledger, *, session: UUID, invitation: UUID, by:
         raise NotThere
     if row.revoked_at is None:
         link = row.token_hash.hex()
-        await ledger.note(InvitationRevoked(at=await now_in(db), account=row.account_id, link=link))
+        note(db, InvitationRevoked(at=await now_in(db), account=row.account_id, link=link))
         await close_link(db, row)
         await _note(db, row, Action.INVITATION_REVOKED, by)
     return row
@@ -206,14 +206,14 @@ async def find_unsubscribe(db: Db, token: str) -> Invitation:
     return await db.get_one(Invitation, found.invitation_id)
 
 
-async def unsubscribe(db: Db, ledger: Ledger, *, token: str) -> None:
+async def unsubscribe(db: Db, *, token: str) -> None:
     """No more invitations of this account to this address, in this transaction: mails already waiting stop too.
     Safe to run twice; never expires. Raises LinkUnknown."""
     invitation = await find_unsubscribe(db, token)
     participant = await db.get_one(Participant, invitation.participant_id)
     if participant.email_index is not None:  # after erasure the suppression made before still stands
         account = AccountId(invitation.account_id)
-        await unsubscribe_address(db, ledger, account=account, address_index=participant.email_index)
+        await unsubscribe_address(db, account=account, address_index=participant.email_index)
     await stop_waiting(db, person=PersonId(participant.id))
     await _note(db, invitation, Action.UNSUBSCRIBED, f"participant:{participant.id}")
 

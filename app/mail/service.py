@@ -9,10 +9,10 @@ import msgspec
 from sqlalchemy import ScalarSelect, SQLColumnExpression, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.database import Db, now_in
+from app.database import Db, note, now_in
 from app.jobs import enqueue
 from app.language import Language, speaking
-from app.ledger import Ledger, Suppressed
+from app.ledger import Suppressed
 from app.mail.models import MailState, OutgoingMail, Suppression
 from app.mail.render import header_safe, render
 from app.sealed_columns import SealedColumns
@@ -127,10 +127,10 @@ async def suppress(db: Db, *, account: AccountId, address_index: bytes) -> None:
     )
 
 
-async def unsubscribe_address(db: Db, ledger: Ledger, *, account: AccountId, address_index: bytes) -> None:
+async def unsubscribe_address(db: Db, *, account: AccountId, address_index: bytes) -> None:
     """As suppress(), and outlives the restore of an older backup: the ledger knows it before the click is answered."""
     if not await is_suppressed(db, address_index=address_index):
-        await ledger.note(Suppressed(at=await now_in(db), account=account, address=address_index.hex()))
+        note(db, Suppressed(at=await now_in(db), account=account, address=address_index.hex()))
         await suppress(db, account=account, address_index=address_index)
 
 

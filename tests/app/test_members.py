@@ -180,12 +180,12 @@ async def test_the_last_owner_stays(cast: Cast) -> None:
 
 async def test_two_owners_who_remove_each_other_at_once_leave_one(cast: Cast) -> None:
     async with cast.wiring.database.transaction(cast.account) as db:
-        await change_role(db, ledger_of(cast.wiring.settings), member=cast.researcher, role=Role.OWNER)
+        await change_role(db, member=cast.researcher, role=Role.OWNER)
 
     async def remove(member: UUID) -> bool:
         try:
             async with cast.wiring.database.transaction(cast.account) as db:
-                await remove_member(db, ledger_of(cast.wiring.settings), member=member)
+                await remove_member(db, member=member)
         except LastOwner:
             return False
         return True
@@ -211,7 +211,7 @@ async def test_each_change_is_in_the_audit_log_by_ids(cast: Cast) -> None:
 async def test_another_accounts_member_does_not_exist_here(cast: Cast) -> None:
     async with cast.wiring.database.transaction(cast.account) as db:
         with pytest.raises(NotThere):
-            await remove_member(db, ledger_of(cast.wiring.settings), member=cast.other_owner)
+            await remove_member(db, member=cast.other_owner)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ async def test_the_transcript_reads_as_a_dialogue_with_both_names_even_of_a_memb
     cast: Cast, anna: list[RecordingId], rita: RecordingId
 ) -> None:
     async with cast.wiring.database.transaction(cast.account) as db:
-        await remove_member(db, ledger_of(cast.wiring.settings), member=cast.researcher)
+        await remove_member(db, member=cast.researcher)
     assert sorted(await dialogue(cast)) == sorted((name, text) for name in ("Anna", "Rita") for text in WORDS)
     page = (await (await cast.browser("owner")).get(f"/sessions/{cast.session}")).text
     assert "Rita, camera" in page

@@ -222,8 +222,8 @@ async def test_whoever_is_removed_or_made_an_observer_is_not_recorded_any_more(
             await kept(node, scene, lambda now: len(now) == 2)
             async with database.transaction(scene.account) as db:
                 if how == "removed":
-                    await remove_member(db, ledger_of(scene.wiring.settings), member=rita)
+                    await remove_member(db, member=rita)
                 else:
-                    await change_role(db, ledger_of(scene.wiring.settings), member=rita, role=Role.OBSERVER)
+                    await change_role(db, member=rita, role=Role.OBSERVER)
             await kept(node, scene, lambda now: now == {})
     await node.close()

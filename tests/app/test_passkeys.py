@@ -198,7 +198,7 @@ async def test_a_removed_member_has_no_passkey_and_keeps_none_when_they_come_bac
     device = Authenticator()
     await add(cast, "researcher", device)
     async with cast.wiring.database.transaction(cast.account) as db:
-        await remove_member(db, ledger_of(cast.wiring.settings), member=cast.researcher)
+        await remove_member(db, member=cast.researcher)
     assert await rows(cast) == []
     assert refused(await show(cast, device))
     async with cast.wiring.database.transaction(cast.account) as db:

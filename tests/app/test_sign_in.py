@@ -101,7 +101,7 @@ async def test_coming_in_anew_ends_the_login_this_browser_had_and_no_other(cast:
 async def test_a_removed_member_is_out_at_once(cast: Cast) -> None:
     link, browser = await link_for(cast, "rita@lab.example"), await cast.browser("researcher")
     async with cast.wiring.database.transaction(cast.account) as db:
-        await remove_member(db, ledger_of(cast.wiring.settings), member=cast.researcher)
+        await remove_member(db, member=cast.researcher)
     assert (await browser.get("/studies/new")).status_code == 401
     assert (await browser.post(link)).status_code == 404
 

@@ -166,7 +166,7 @@ async def test_a_token_outlives_neither_its_person_nor_its_stream(database: Data
         async with scene.wiring.database.transaction(scene.account) as db:
             invitation = await invitation_of(db, session=scene.session, participant=anna)
             assert invitation is not None
-            await revoke(db, ledger_of(scene.wiring.settings), session=scene.session, invitation=invitation.id)
+            await revoke(db, session=scene.session, invitation=invitation.id)
         assert (await http.post("/whip", content="v=0", headers=bearer)).status_code == 401
         altered = bearer | {"authorization": bearer["authorization"][:-2] + "xx"}
         assert (await http.post("/whip", content="v=0", headers=altered)).status_code == 401

@@ -44,7 +44,6 @@ async def take_back(cast: Cast, kind: ConsentKind) -> Erasure | None:
     async with cast.wiring.database.transaction(cast.account) as db:
         return await withdraw(
             db,
-            ledger_of(cast.wiring.settings),
             account=cast.account,
             participant=cast.participant.participant,
             session=cast.session,

@@ -194,7 +194,7 @@ async def test_j4_08_a_removed_member_is_out_with_the_next_request(world: World)
     assert await ask(browser, "GET", f"/studies/{world.lab.study}") == 200
     async with world.wiring.database.transaction(world.lab.account) as db:
         member = await db.scalar(select(Login.member_id).where(Login.member_id != world.lab.owner))
-        await remove_member(db, ledger_of(world.settings), member=member)
+        await remove_member(db, member=member)
     assert await ask(browser, "GET", f"/studies/{world.lab.study}") == 401
 
 

@@ -86,13 +86,13 @@ async def test_j4_08_who_was_taken_out_after_a_backup_is_out_when_it_is_restored
     lost, kept = await a_passkey(world, fresh), await a_passkey(world, fresh)
     file = await backed_up(world, owner_url, tmp_path)
     async with world.wiring.database.transaction(account) as db:
-        await remove_member(db, ledger, member=rita)
-        await change_role(db, ledger, member=oscar, role=Role.OWNER)
-        await change_role(db, ledger, member=oscar, role=Role.OBSERVER)  # the last word counts
-        await change_role(db, ledger, member=fresh, role=Role.RESEARCHER)
-        await remove_passkey(db, ledger, login=login_of(world, fresh), passkey=lost.id)
-        await revoke(db, ledger, session=world.lab.session, invitation=world.ben.invitation)
-        await revoke(db, ledger, session=world.lab.session, invitation=world.anna.invitation)
+        await remove_member(db, member=rita)
+        await change_role(db, member=oscar, role=Role.OWNER)
+        await change_role(db, member=oscar, role=Role.OBSERVER)  # the last word counts
+        await change_role(db, member=fresh, role=Role.RESEARCHER)
+        await remove_passkey(db, login=login_of(world, fresh), passkey=lost.id)
+        await revoke(db, session=world.lab.session, invitation=world.ben.invitation)
+        await revoke(db, session=world.lab.session, invitation=world.anna.invitation)
     await world.invite(world.lab, "Anna", world.anna.email)  # again, by another link
     async with restored(world, file, empty_urls) as (then, replayed):
         assert replayed == Replayed(others=5)
@@ -115,7 +115,7 @@ async def test_j4_08_a_member_who_was_added_again_is_not_taken_out_by_an_old_lin
     await catch_up(world.wiring, world.node)
     rita = await a_member(world, Role.RESEARCHER)
     async with world.wiring.database.transaction(account) as db:
-        await remove_member(db, ledger, member=rita)
+        await remove_member(db, member=rita)
     owner = await world.member(world.lab)
     form = {"name": "Rita", "email": "researcher@lab.example", "role": "observer"}
     assert (await world.post(owner, "/members", form)).status_code == 303
@@ -137,7 +137,7 @@ async def test_j4_08_what_a_member_who_was_taken_out_signed_in_with_stays_gone_t
     await a_passkey(world, rita)
     file = await backed_up(world, owner_url, tmp_path)
     async with world.wiring.database.transaction(world.lab.account) as db:
-        await remove_member(db, ledger_of(world.settings), member=rita)
+        await remove_member(db, member=rita)
     form = {"name": "Rita", "email": "researcher@lab.example", "role": "researcher"}
     assert (await world.post(await world.member(world.lab), "/members", form)).status_code == 303
     async with restored(world, file, empty_urls) as (then, replayed):
@@ -161,7 +161,6 @@ async def test_j4_19c_what_participants_took_back_after_a_backup_stays_taken_bac
         for person in (anna.person, ben.person):
             await withdraw(
                 db,
-                ledger,
                 account=account,
                 participant=person,
                 session=world.lab.session,
@@ -248,7 +247,7 @@ async def test_j4_19c_a_replay_that_died_goes_on_where_it_was(
     file = await backed_up(world, owner_url, tmp_path)
     async with world.wiring.database.transaction(world.lab.account) as db:
         for member in people:
-            await remove_member(db, ledger, member=member)
+            await remove_member(db, member=member)
     done: list[object] = []
 
     async def dies(db: object, entry: object) -> object:

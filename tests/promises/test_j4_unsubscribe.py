@@ -75,7 +75,7 @@ async def test_j4_17_a_mail_queued_in_the_same_moment_is_not_sent(world: World, 
 async def test_j4_17_inviting_again_is_refused_however_the_address_is_written(world: World):
     await unsubscribe(world, world.anna)
     async with world.wiring.database.transaction(world.lab.account) as db:
-        await revoke(db, ledger_of(world.settings), session=world.lab.session, invitation=world.anna.invitation)
+        await revoke(db, session=world.lab.session, invitation=world.anna.invitation)
     for spelling in (
         "anna@people.example",
         "ANNA@PEOPLE.EXAMPLE",
@@ -142,7 +142,7 @@ async def test_j4_17_it_survives_the_restore_of_an_older_backup(
             await send_mail(then.wiring, mailtrap.mailer, then.lab.account, row.id)
         assert mailtrap.arrived == []  # what waited in the backup may have been sent since
         async with then.wiring.database.transaction(then.lab.account) as db:
-            await revoke(db, ledger_of(then.settings), session=then.lab.session, invitation=then.anna.invitation)
+            await revoke(db, session=then.lab.session, invitation=then.anna.invitation)
         for name, email in (("Anna", world.anna.email), ("Carl", "CARL@people.example")):
             with pytest.raises(Conflict, match="unsubscribed"):
                 await then.invite(then.lab, name, email)

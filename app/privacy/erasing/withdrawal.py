@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from app.database import Db
-from app.ledger import ConsentWithdrawn, Ledger
+from app.database import Db, note
+from app.ledger import ConsentWithdrawn
 from app.participants.consents import withdraw_consent
 from app.participants.notice import Notice
 from app.privacy.erasing.policy import TRANSCRIPT, kinds_withdrawn
 from app.privacy.erasing.service import ask_erasure
 from app.privacy.records.models import Erasure, ErasureReason
+from app.privacy.records.register import Noted
 from app.sessions.models import Recording, Track, Transcript
 from app.studies.models import ConsentKind
 from recordings.model import AccountId, PersonId, SessionId
@@ -18,24 +19,26 @@ from recordings.model import AccountId, PersonId, SessionId
 
 async def withdraw(
     db: Db,
-    ledger: Ledger,
     *,
     account: AccountId,
     participant: PersonId,
     session: SessionId,
     kind: ConsentKind,
     shown: Notice,
+    noted: Noted | None = None,
 ) -> Erasure | None:
     """The erasure of what this session holds of the kind, or None when it holds nothing. The caller pushes
-    the new permission to the media process once this is committed. Safe to run twice."""
+    the new permission to the media process once this is committed. noted: a member wrote it down for them.
+    Safe to run twice."""
+    by = noted.actor if noted else f"participant:{participant}"
     changed = await withdraw_consent(
-        db, account=account, participant=participant, session=session, kind=kind, shown=shown
+        db, account=account, participant=participant, session=session, kind=kind, shown=shown, by=by
     )
     if not changed:
         return None
     at = await db.scalar(select(func.clock_timestamp()))  # as the log's own times: later than what was given before
     assert at is not None
-    await ledger.note(ConsentWithdrawn(at=at, account=account, person=participant, session=session, kind=kind))
+    note(db, ConsentWithdrawn(at=at, account=account, person=participant, session=session, kind=kind))
     kinds = kinds_withdrawn(kind)
     mine = select(Recording.id).where(
         Recording.person_id == participant, Recording.session_id == session, Recording.erased_at.is_(None)
@@ -52,8 +55,9 @@ async def withdraw(
         account=account,
         person=participant,
         reason=ErasureReason.WITHDRAWAL,
-        asked_by=f"participant:{participant}",
+        asked_by=by,
         instruction=f"consent to {kind} withdrawn",
         recordings=touched,
         kinds=kinds,
+        noted=noted,
     )

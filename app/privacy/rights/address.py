@@ -13,10 +13,10 @@ from sqlalchemy.exc import IntegrityError
 
 from app.accounts.models import Login
 from app.audit import Action, record
-from app.database import Db, now_in
+from app.database import Db, note, now_in
 from app.decisions import Decision, refused
 from app.errors import NotThere, TooManyTries
-from app.ledger import AddressCorrected, ledger_of
+from app.ledger import AddressCorrected
 from app.mail.service import is_suppressed, readdress, unsubscribe_address
 from app.participants.models import AddressChange, DataCode, Participant
 from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code
@@ -93,10 +93,10 @@ async def confirm_address(
         await db.refresh(row)
         return refused("This address cannot be used here. Please write to the contact named below.")
     assert row.email_index is not None
-    ledger, address = ledger_of(wiring.settings), row.email_index.hex()
-    await ledger.note(AddressCorrected(at=now, account=account, person=participant, address=address))
+    address = row.email_index.hex()
+    note(db, AddressCorrected(at=now, account=account, person=participant, address=address))
     if before_index is not None and await is_suppressed(db, address_index=before_index):
-        await unsubscribe_address(db, ledger, account=account, address_index=row.email_index)
+        await unsubscribe_address(db, account=account, address_index=row.email_index)
     await readdress(db, columns, account=account, person=participant, email=email)
     await _mail(db, wiring, row, "address_changed", f"address-changed-{change.id}", before, {})
     for model in (AddressChange, DataCode):

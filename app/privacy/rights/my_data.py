@@ -18,7 +18,6 @@ from app.errors import NotThere
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.language import gettext, kept_in_address, reader
-from app.ledger import ledger_of
 from app.mail.service import is_suppressed, stop_waiting, unsubscribe_address
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.forms import read_change, read_code
@@ -138,7 +137,6 @@ async def withdraw_kind(
     change = read_change(Form(values=dict(form.values) | {"given": "no"}), list(ConsentKind))
     await withdraw(
         db,
-        ledger_of(wiring.settings),
         account=person.account,
         participant=person.participant,
         session=SessionId(session),
@@ -158,8 +156,7 @@ async def unsubscribe_me(db: Db, wiring: Wiring, login: Login) -> Redirect:
     row = await db.get(Participant, person.participant)
     if row is None or row.email_index is None:
         raise NotThere
-    ledger = ledger_of(wiring.settings)
-    await unsubscribe_address(db, ledger, account=person.account, address_index=row.email_index)
+    await unsubscribe_address(db, account=person.account, address_index=row.email_index)
     await stop_waiting(db, person=PersonId(row.id))
     await record(
         db,

@@ -9,14 +9,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select, update
 
 from app.audit import Action, record
-from app.database import Db, now_in
+from app.database import Db, note, now_in
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, NotThere
-from app.ledger import Restricted, ledger_of
+from app.ledger import Restricted
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
+from app.privacy.records.deadline import EXTENDED_MONTHS, answer_by
 from app.privacy.records.models import DataRequest, RequestKind, RequestState
-from app.privacy.records.register import note_request, receipt_number
+from app.privacy.records.register import Noted, note_request, receipt_number, record_request
+from app.privacy.rights.proof import may_carry_out, unproven
 from app.privacy.rights.telling import tell_owners, tell_participant
 from app.sealed_columns import SealedColumns
 from app.sessions.models import Recording
@@ -39,11 +41,18 @@ class NotNow(Conflict):
 
 
 async def ask(
-    db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, kind: RequestKind, words: str = ""
+    db: Db,
+    wiring: Wiring,
+    *,
+    account: AccountId,
+    participant: PersonId,
+    kind: RequestKind,
+    words: str = "",
+    noted: Noted | None = None,
 ) -> DataRequest:
-    """A request by the participant. Asking for the same again adds the words to the first one, so that nobody is
-    locked out by having asked; one that is just being lifted is over, and asking again is a new one. Owners are
-    mailed. Raises NotThere."""
+    """A request by the participant, or one that a member noted for them. Asking for the same again adds the words to
+    the first one, so that nobody is locked out by having asked; one that is just being lifted is over, and asking
+    again is a new one. Owners are mailed. Raises NotThere."""
     person = await db.get(Participant, participant, with_for_update=True)
     if person is None or person.erased_at is not None:
         raise NotThere
@@ -53,12 +62,11 @@ async def ask(
     receipt = same.receipt if same else receipt_number(now)
     if kind in RESTRICTING:
         at: datetime = await db.scalar(select(func.clock_timestamp())) or now  # after what was committed until here
-        await ledger_of(wiring.settings).note(
-            Restricted(at=at, account=account, person=participant, request=request_id, kind=kind, receipt=receipt)
-        )
-        await restrict(db, account, participant, at)
+        note(db, Restricted(at=at, account=account, person=participant, request=request_id, kind=kind, receipt=receipt))
+        await restrict(db, account, participant, at, noted.actor if noted else None)
     if same is not None:
-        await _add_words(db, wiring.columns, same, words)
+        await _ask_again(db, same, noted, now)
+        await add_words(db, wiring.columns, same, words)
         return same
     state = RequestState.IN_FORCE if kind is RequestKind.RESTRICTION else RequestState.OPEN
     request = await note_request(
@@ -70,15 +78,22 @@ async def ask(
         now=now,
         receipt=receipt,
         request=request_id,
+        noted=noted,
     )
-    await _add_words(db, wiring.columns, request, words)
+    await add_words(db, wiring.columns, request, words)
     await tell_owners(
         db,
         wiring,
         account=account,
         template="request_received",
         key=f"request-{request.id}",
-        context={"kind": str(kind), "receipt": request.receipt, "due_on": request.due_on, "request": request.id},
+        context={
+            "kind": str(kind),
+            "receipt": request.receipt,
+            "due_on": request.due_on,
+            "request": request.id,
+            "confirmed": False,
+        },
     )
     return request
 
@@ -128,6 +143,8 @@ async def answer(db: Db, wiring: Wiring, *, request: UUID, granted: bool, words:
     decision = may_answer(RequestKind(row.kind), RequestState(row.state))
     if not decision:
         raise NotNow(decision.reason)
+    if granted and not (proven := may_carry_out(unproven(row))):
+        raise NotNow(proven.reason)
     if row.kind == RequestKind.OBJECTION:
         state = RequestState.IN_FORCE if granted else RequestState.LIFTING
     else:
@@ -179,9 +196,11 @@ async def _answered(
     )
 
 
-async def restrict(db: Db, account: AccountId, participant: PersonId, at: datetime) -> int:
+async def restrict(db: Db, account: AccountId, participant: PersonId, at: datetime, actor: str | None = None) -> int:
     """Everything recorded of them and answered by them until then is unreadable with this commit, and stays stored.
-    Returns how many recordings and responses were readable before."""
+    actor: who asked, where it was not they themselves. Returns how many recordings and responses were readable
+    before."""
+    actor = actor or f"participant:{participant}"
     answers = (
         update(Response)
         .where(
@@ -209,7 +228,6 @@ async def restrict(db: Db, account: AccountId, participant: PersonId, at: dateti
     )
     recordings = (await db.scalars(kept)).all()
     for recording in recordings:
-        actor = f"participant:{participant}"
         subject = f"recording:{recording}"
         await record(db, account=account, actor=actor, action=Action.RECORDING_RESTRICTED, subject=subject)
     return closed + len(recordings)
@@ -226,7 +244,20 @@ async def _standing(db: Db, participant: PersonId, kind: RequestKind) -> DataReq
     return found.one_or_none()
 
 
-async def _add_words(db: Db, columns: SealedColumns, row: DataRequest, words: str) -> None:
+async def _ask_again(db: Db, row: DataRequest, noted: Noted | None, now: datetime) -> None:
+    """The month counts from the first time; who asks here themselves has said that it is theirs."""
+    if noted is None:
+        if row.way is not None and row.confirmed_at is None:
+            row.confirmed_at = now
+        return
+    if noted.came < row.asked_at:
+        row.asked_at = noted.came
+        row.due_on = answer_by(noted.came, EXTENDED_MONTHS if row.extended_at else 1)
+    await record_request(db, row, noted)
+
+
+async def add_words(db: Db, columns: SealedColumns, row: DataRequest, words: str) -> None:
+    """To what was written before; the same words again change nothing."""
     account, participant = AccountId(row.account_id), PersonId(row.participant_id)
     before = columns.open(account, participant, WORDS_FIELD, row.words)
     if words and words not in before:

@@ -7,7 +7,6 @@ link never leads to stored data: that takes a code mailed to the registered addr
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -23,7 +22,6 @@ from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.invitations.service import LinkUnknown, accept, find_by_token, invitation_behind, invitation_of
 from app.language import read_language, reader
-from app.ledger import ledger_of
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page, reads_pages
 from app.participants.consents import entries, give_consent, standing_consents
 from app.participants.forms import read_change, read_registration, read_switches
@@ -205,7 +203,7 @@ async def _set(db: Db, wiring: Wiring, invited: Invited, kind: ConsentKind, give
         if kind in await standing_consents(db, session=SessionId(invited.session.id), participant=invited.participant):
             raise ProofNeeded
         return
-    change = give_consent if given else partial(withdraw, ledger=ledger_of(wiring.settings))
+    change = give_consent if given else withdraw
     await change(
         db,
         account=invited.account,
