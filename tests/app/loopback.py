@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -63,6 +63,24 @@ class Camera(MediaStreamTrack):
         return frame
 
 
+class Encoded(MediaStreamTrack):
+    """Pictures that were encoded before, 30 a second: what a device does that obeys no wish for a key frame."""
+
+    kind = "video"
+
+    def __init__(self, pictures: Sequence[bytes]) -> None:
+        super().__init__()
+        self._pictures = pictures
+        self.count = 0
+
+    async def recv(self) -> av.Packet:  # type: ignore[override]
+        await asyncio.sleep(1 / 30)
+        packet = av.Packet(self._pictures[self.count % len(self._pictures)])
+        packet.pts, packet.time_base = self.count * 3000, Fraction(1, 90_000)
+        self.count += 1
+        return packet
+
+
 class Voice(MediaStreamTrack):
     """A tone in frames of 20 ms."""
 
@@ -115,14 +133,16 @@ class Published:
     pc: RTCPeerConnection
     publication: peer.Publication
     sink: Collected
-    camera: Camera
+    camera: MediaStreamTrack
     voice: Voice
     ends: list[peer.Ended] = field(default_factory=list)
 
 
-async def offering(codec: str = "") -> tuple[RTCPeerConnection, Camera, Voice, str]:
+async def offering(
+    codec: str = "", camera: MediaStreamTrack | None = None
+) -> tuple[RTCPeerConnection, MediaStreamTrack, Voice, str]:
     """codec: the only one offered for video; all that aiortc knows without."""
-    pc, camera, voice = client(), Camera(), Voice()
+    pc, camera, voice = client(), camera or Camera(), Voice()
     pc.addTrack(camera)
     pc.addTrack(voice)
     only(pc, codec)
@@ -141,13 +161,17 @@ def only(pc: RTCPeerConnection, codec: str) -> None:
 async def published(
     *,
     codec: str = "",
+    camera: MediaStreamTrack | None = None,
+    change_offer: Callable[[str], str] = str,
     change_answer: Callable[[str], str] = str,
     before_answer: Callable[[RTCPeerConnection], object] = lambda pc: None,
 ) -> AsyncIterator[Published]:
     """A client publishing camera and voice; everything is closed afterwards."""
-    pc, camera, voice, offer = await offering(codec)
+    pc, camera, voice, offer = await offering(codec, camera)
     sink = Collected()
-    publication = await peer.publish(offer, kinds=BOTH, stream=StreamKind.CAMERA, offer_addresses=HERE, sink=sink)
+    publication = await peer.publish(
+        change_offer(offer), kinds=BOTH, stream=StreamKind.CAMERA, offer_addresses=HERE, sink=sink
+    )
     scene = Published(pc=pc, publication=publication, sink=sink, camera=camera, voice=voice)
     publication.on_closed = scene.ends.append
     try:

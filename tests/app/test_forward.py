@@ -33,11 +33,13 @@ def packet(sequence: int, payload: bytes = DELTA) -> MediaPacket:
 class Viewer:
     """A forwarder whose output is parsed by aiortc."""
 
-    def __init__(self, fmt: OutgoingFormat = WITH_RTX, *, kind: TrackKind = CAMERA) -> None:
+    def __init__(
+        self, fmt: OutgoingFormat = WITH_RTX, *, kind: TrackKind = CAMERA, preface: tuple[bytes, ...] = ()
+    ) -> None:
         self.wishes = 0
         self.media: list[RtpPacket] = []
         self.control: list[bytes] = []
-        self.source = Source(self._wish, lambda kind, payload: ())
+        self.source = Source(self._wish, lambda kind, payload: preface)
         self.forwarder = Forwarder(
             {kind: fmt if kind is CAMERA else replace(fmt, codec=Codec.OPUS)},
             source=self.source,
@@ -76,6 +78,22 @@ def test_a_viewer_begins_with_a_key_frame_and_asks_until_it_comes() -> None:
     viewer.forwarder.tick()
     assert [one.timestamp for one in viewer.media] == [9_000, 12_000]
     assert viewer.wishes == 1
+
+
+def test_what_was_said_before_stands_in_front_of_the_first_key_frame_once_and_can_be_asked_for_again() -> None:
+    viewer = Viewer(preface=(b"set one", b"set two"))
+    viewer.see(packet(1), packet(2), packet(3, KEY), packet(2, b"late"), packet(4, KEY))
+    begin = viewer.media[0].sequence_number
+    assert [(one.sequence_number - begin, one.payload, one.timestamp) for one in viewer.media] == [
+        (0, b"set one", 9_000),
+        (1, b"set two", 9_000),
+        (2, KEY, 9_000),
+        (3, KEY, 12_000),
+    ]
+    assert not viewer.media[1].marker
+    viewer.ask(begin + 1)
+    again = unwrap_rtx(viewer.media[-1], payload_type=96, ssrc=100)
+    assert (again.sequence_number, again.payload) == (begin + 1, b"set two"), "and not what came under that number"
 
 
 def test_sound_begins_at_once() -> None:

@@ -18,6 +18,8 @@ from tests.app.loopback import (
     BOTH,
     HERE,
     Collected,
+    Encoded,
+    Network,
     client,
     decoded,
     offer_of,
@@ -27,6 +29,7 @@ from tests.app.loopback import (
     until,
     watching,
 )
+from tests.recordings.test_h264 import encoded
 
 FFMPEG = (Path(__file__).parents[1] / "journeys" / "material" / "ffmpeg-9-h264.sdp").read_text()
 
@@ -44,6 +47,39 @@ async def test_a_stream_of_h264_arrives_whole_and_is_seen() -> None:
     assert len(decoded(pictures)) == len(pictures)
     assert all(abs(b.ticks - a.ticks - 3000) <= 1 for a, b in pairwise(pictures))
     assert scene.sink.holes == []
+
+
+def as_stream(units: tuple[bytes, ...]) -> bytes:
+    """NAL units behind start codes (ITU-T H.264 annex B)."""
+    return b"".join(b"\0\0\0\1" + unit for unit in units)
+
+
+SETS = [unit for unit in encoded(160, 128)[0] if unit[0] & 31 in (7, 8)]
+BARE = [as_stream(tuple(unit for unit in units if unit not in SETS)) for units in encoded(160, 128)]
+"""Key frames without their parameter sets, as devices send them that said those once."""
+SPROP = ",".join(base64.b64encode(unit).decode() for unit in SETS)
+
+
+@pytest.mark.parametrize("said", ["once", "in the offer"])
+async def test_who_comes_late_to_sets_that_are_not_sent_again_sees_the_picture(said: str) -> None:
+    """And a recording whose first packets are lost on the way begins with a key frame and decodes."""
+    first = [as_stream(encoded(160, 128)[0])] if said == "once" else []
+
+    def tell(offer: str) -> str:
+        return re.sub(r"(a=fmtp:\d+ .*packetization-mode=1.*?)(\r?\n)", rf"\1;sprop-parameter-sets={SPROP}\2", offer)
+
+    async with published(
+        codec="H264",
+        camera=Encoded([*first, *BARE[len(first) :], *BARE * 100]),
+        change_offer=str if said == "once" else tell,
+        before_answer=lambda pc: None if said == "once" else Network(pc, first=40),
+    ) as scene:
+        await until(lambda: len(scene.sink.of(TrackKind.CAMERA)) >= 15, "15 pictures")
+        async with watching(scene.publication) as viewer:
+            await until(lambda: len(viewer.pictures) >= 10, "the picture, by a decoder that is told nothing else")
+            assert (viewer.pictures[0].width, viewer.pictures[0].height) == (160, 128)
+    pictures = scene.sink.of(TrackKind.CAMERA)
+    assert pictures[0].key and len(decoded(pictures)) == len(pictures)
 
 
 async def test_vp8_is_taken_where_it_is_offered() -> None:
