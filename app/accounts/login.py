@@ -46,8 +46,8 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 OPEN_WITHOUT_PASSKEY = ("/passkeys", "/sign-in", "/sign-out")
 """Pages on which a member whose account asks for a passkey can make or show one."""
-OPEN_WHEN_CLOSED = ("/erasures", "/sign-in", "/sign-out", "/promises", "/data-map", "/i/", "/unsubscribe/", "/receipt/")
-OPEN_WHEN_CLOSED += ("/closed/",)
+FOR_ANYBODY = ("/sign-in", "/sign-out", "/promises", "/data-map", "/i/", "/unsubscribe/", "/receipt/", "/closed/")
+OPEN_WHEN_CLOSED = ("/erasures", *FOR_ANYBODY)
 """What a member of a closed account can open: the erasures with their certificates, and what is anybody's."""
 
 

@@ -1,37 +1,33 @@
-"""Closing an account for good. What people left in it goes the one way out, with a certificate for each person; owners
-see the erasures until the last one is certified, and nothing else."""
+"""Verbs of closing an account: announce it, take that back, close it. What then goes, and in which order, stands in
+closing_steps; here it is only said, so that a click is answered at once."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, select
 
-from app.accounts.closing import ClosingFacts, may_close
+from app.accounts.closing import ClosingFacts, closing_day, may_announce, may_close, settled
 from app.accounts.login import AccountIsClosed, SignedIn
-from app.accounts.members import shut_out
-from app.accounts.models import Account, Member, Role
+from app.accounts.models import Account, Login, Member, Passkey, Role, SignInAddress, SignInLink
 from app.audit import Action, record
-from app.database import Base, Db, now_in
+from app.database import Base, Db, note, now_in
 from app.decisions import Decision
 from app.errors import Conflict
-from app.ledger import AccountClosed, Ledger
+from app.jobs import enqueue
+from app.ledger import AccountClosed, AccountKept, ClosingAnnounced
 from app.participants.models import Participant
-from app.privacy.erasing.service import ask_erasure
-from app.privacy.records.models import DataRequest, ErasureReason
+from app.privacy.keeping.closing_mail import tell_of_closing
+from app.privacy.records.models import DataRequest
 from app.privacy.rights.requests import UNANSWERED
-from app.room.models import Presence
 from app.sessions.models import Note, Recording, Session, SessionState
-from app.sessions.notes import erase_notes
 from app.sessions.policy import is_held
 from app.sessions.response_models import Response
-from app.sessions.service import end, recording_facts
+from app.sessions.service import recording_facts
 from app.studies.models import Study
-from app.studies.service import close_study
-from recordings.model import AccountId, PersonId, SessionId
+from app.wiring import Wiring
+from recordings.model import AccountId
 
 INSTRUCTION = "the account was closed"
 
@@ -43,7 +39,8 @@ class CannotClose(Conflict):
 @dataclass(frozen=True, kw_only=True)
 class Ending:
     """What closing would end, counted. rooms: open right now; members: who are no owners; held: recordings that holds
-    keep, the last until held_until."""
+    keep, the last until held_until. closes_at: it was announced for; settled: whether anything stands against it;
+    decision: whether this owner may close it today."""
 
     studies: int
     sessions: int
@@ -55,21 +52,16 @@ class Ending:
     members: int
     held: int
     held_until: datetime | None
+    closes_at: datetime | None
+    settled: Decision
     decision: Decision
 
 
 async def ending(db: Db, *, owner: SignedIn) -> Ending:
     """As things stand, and whether this owner may."""
     now = await now_in(db)
-    held = await _held(db, now)
-    dates = [row.held_until for row in held if row.held_until is not None]
-    facts = ClosingFacts(
-        signed_in_at=owner.since,
-        unanswered=await _count(
-            db, DataRequest, DataRequest.state.in_(UNANSWERED), DataRequest.erasure_id.is_(None)
-        ),  # erasures that were asked for go on by themselves
-        endless_holds=len(held) - len(dates),
-    )
+    held = await held_recordings(db, now)
+    facts = await _facts(db, owner.since, held)
     return Ending(
         studies=await _count(db, Study),
         sessions=await _count(db, Session),
@@ -78,90 +70,128 @@ async def ending(db: Db, *, owner: SignedIn) -> Ending:
         recordings=await _count(db, Recording, Recording.erased_at.is_(None)),
         answers=await _count(db, Response, Response.erased_at.is_(None)),
         notes=await _count(db, Note),
-        members=await _count(db, Member, *_NO_OWNERS),
+        members=await _count(db, Member, Member.role != Role.OWNER, Member.removed_at.is_(None)),
         held=len(held),
-        held_until=max(dates, default=None),
+        held_until=max((row.held_until for row in held if row.held_until is not None), default=None),
+        closes_at=await db.scalar(select(Account.closes_at)),
+        settled=settled(facts),
         decision=may_close(facts, now),
     )
 
 
-async def close_account(db: Db, ledger: Ledger, *, owner: SignedIn) -> list[SessionId]:
-    """For good, in this transaction: the ledger knows it before the click is answered. Returns the sessions whose
-    rooms were open. Raises CannotClose, AccountIsClosed."""
-    row = await db.get_one(Account, owner.account, with_for_update=True, populate_existing=True)  # of two, one waits
-    if row.closed_at is not None:
-        raise AccountIsClosed
-    decision = (await ending(db, owner=owner)).decision
-    if not decision:
-        raise CannotClose(decision.reason)
-    rooms = await close_everything(db, row, by=owner.actor)
-    await ledger.note(AccountClosed(at=await now_in(db), account=owner.account, asked_by=owner.actor))
-    return rooms
+async def announce(db: Db, wiring: Wiring, *, owner: SignedIn) -> datetime:
+    """All owners and the platform's contact are mailed; nothing new begins. Announcing again changes nothing. Returns
+    the day. Raises CannotClose, AccountIsClosed."""
+    row = await _row(db, owner)
+    now = await now_in(db)
+    _require(may_announce(owner.since, now))
+    if row.closes_at is not None:
+        return row.closes_at
+    row.closes_at, row.closing_asked_by = closing_day(now), owner.actor
+    said = ClosingAnnounced(at=now, account=owner.account, asked_by=owner.actor, closes_at=row.closes_at)
+    note(db, said)
+    await _note(db, row, Action.ACCOUNT_CLOSING, owner.actor)
+    await tell_of_closing(db, wiring, account=owner.account, step="announced", key=str(now), closes_at=row.closes_at)
+    return row.closes_at
 
 
-async def close_everything(db: Db, row: Account, *, by: str) -> list[SessionId]:
-    """The account's row is locked. Sessions end first: whoever is just being invited is seen, or refused. Returns the
-    sessions whose rooms were open."""
-    account, row.closed_at = AccountId(row.account_id), await now_in(db)
-    for study in await db.scalars(select(Study.id).where(Study.closed_at.is_(None)).order_by(Study.id)):
-        await close_study(db, study=study, by=by)
-    rooms = []
-    unended = select(Session).where(Session.state != SessionState.ENDED).order_by(Session.id)
-    for session in (await db.scalars(unended.with_for_update())).all():
-        rooms += [SessionId(session.id)] if session.state == SessionState.LIVE else []
-        await end(db, session=session.id, by=by)
-    await db.execute(delete(Presence))
-    await _erase_people(db, account, by)
-    await _erase_notes(db, by)
-    for member in (await db.scalars(select(Member).where(*_NO_OWNERS).order_by(Member.id).with_for_update())).all():
-        await shut_out(db, member)
-        await record(db, account=account, actor=by, action=Action.MEMBER_REMOVED, subject=f"member:{member.id}")
-    await record(db, account=account, actor=by, action=Action.ACCOUNT_CLOSED, subject=f"account:{account}")
-    return rooms
+async def keep(db: Db, wiring: Wiring, *, owner: SignedIn) -> None:
+    """The announcement is taken back, and everything may begin again. Raises CannotClose, AccountIsClosed."""
+    row = await _row(db, owner)
+    now = await now_in(db)
+    _require(may_announce(owner.since, now))
+    if row.closes_at is None:
+        return
+    closes_at, row.closes_at, row.closing_asked_by = row.closes_at, None, None
+    note(db, AccountKept(at=now, account=owner.account, asked_by=owner.actor))
+    await _note(db, row, Action.ACCOUNT_KEPT, owner.actor)
+    await tell_of_closing(db, wiring, account=owner.account, step="kept", key=str(now), closes_at=closes_at)
 
 
-async def _erase_people(db: Db, account: AccountId, by: str) -> None:
-    """All of each participant, and what was recorded of members; what a hold keeps goes when it ends."""
-    for person in (await db.scalars(select(Participant.id).where(Participant.erased_at.is_(None)))).all():
-        await _ask(db, account, PersonId(person), by, None)
-    of_members: dict[UUID, list[UUID]] = defaultdict(list)
-    left = select(Recording.id, Recording.person_id).where(Recording.erased_at.is_(None))
-    for recording, member in await db.execute(left.where(Recording.person_id.in_(select(Member.id)))):
-        of_members[member].append(recording)
-    for member, recordings in of_members.items():
-        await _ask(db, account, PersonId(member), by, recordings)
+async def close_today(db: Db, wiring: Wiring, *, owner: SignedIn) -> None:
+    """For good, in this transaction: the ledger knows it before the click is answered, the job does the rest. Raises
+    CannotClose, AccountIsClosed."""
+    row = await _row(db, owner)
+    _require((await ending(db, owner=owner)).decision)
+    await _close(db, wiring, row, owner.actor)
 
 
-async def _ask(db: Db, account: AccountId, person: PersonId, by: str, recordings: list[UUID] | None) -> None:
-    await ask_erasure(
-        db,
-        account=account,
-        person=person,
-        reason=ErasureReason.CLOSED,
-        asked_by=by,
-        instruction=INSTRUCTION,
-        recordings=recordings,
-    )
+async def close_on_its_day(db: Db, wiring: Wiring, row: Account) -> Decision:
+    """The day has come: closed for good, unless something stands against it, which the owners are told once. The row is
+    locked."""
+    now = await now_in(db)
+    if row.closes_at is None or row.closes_at > now or row.closed_at is not None:
+        return Decision(allowed=False)
+    decision = settled(await _facts(db, now, await held_recordings(db, now)))
+    account = AccountId(row.account_id)
+    if decision:
+        await _close(db, wiring, row, row.closing_asked_by or "")
+    else:
+        key, why = str(row.closes_at), decision.reason
+        await tell_of_closing(db, wiring, account=account, step="waiting", key=key, closes_at=row.closes_at, why=why)
+    return decision
 
 
-async def _erase_notes(db: Db, by: str) -> None:
-    """At once, but those beside a recording that a hold keeps, which go by their date."""
-    kept = {row.session_id for row in await _held(db, await now_in(db))}
-    noted = select(Session).where(Session.id.in_(select(Note.session_id))).order_by(Session.id)
-    for session in (await db.scalars(noted)).all():
-        if session.id not in kept:
-            await erase_notes(db, session=session, by=by)
+async def _close(db: Db, wiring: Wiring, row: Account, by: str) -> None:
+    closed = AccountClosed(at=await now_in(db), account=row.account_id, asked_by=by)
+    note(db, closed)
+    await shut(db, row, by=by)
 
 
-async def _held(db: Db, now: datetime) -> list[Recording]:
+async def shut(db: Db, row: Account, *, by: str) -> None:
+    """From here on nobody but owners signs in, and they see the erasures only; the job begins. The row is locked."""
+    row.closed_at = await now_in(db)
+    row.closes_at, row.closing_asked_by = min(row.closes_at or row.closed_at, row.closed_at), by
+    await _note(db, row, Action.ACCOUNT_CLOSED, by)
+    await enqueue_closing(db, AccountId(row.account_id))
+
+
+async def enqueue_closing(db: Db, account: AccountId) -> bool:
+    """False when the job waits already."""
+    instruction = f"account:{account}"
+    return await enqueue(db, "close_account", instruction=instruction, key=f"close-{account}", account_id=account)
+
+
+async def let_nobody_in(db: Db, account: AccountId) -> None:
+    """Whatever signs anybody in to this account ends with this transaction."""
+    for model in (Login, SignInLink, Passkey):
+        await db.execute(delete(model))
+    await db.execute(delete(SignInAddress).where(SignInAddress.account == account))
+
+
+async def held_recordings(db: Db, now: datetime) -> list[Recording]:
     """Recordings that a hold keeps now."""
     found = select(Recording, Session).join(Session, Session.id == Recording.session_id)
     found = found.where(Recording.held_reason.is_not(None), Recording.erased_at.is_(None))
     return [row for row, session in (await db.execute(found)).tuples() if is_held(recording_facts(row, session), now)]
 
 
+async def _facts(db: Db, signed_in_at: datetime, held: list[Recording]) -> ClosingFacts:
+    return ClosingFacts(
+        signed_in_at=signed_in_at,
+        unanswered=await _count(
+            db, DataRequest, DataRequest.state.in_(UNANSWERED), DataRequest.erasure_id.is_(None)
+        ),  # erasures that were asked for go on by themselves
+        endless_holds=sum(row.held_until is None for row in held),
+    )
+
+
+async def _row(db: Db, owner: SignedIn) -> Account:
+    """Of two who click at once, one waits. Raises AccountIsClosed."""
+    row = await db.get_one(Account, owner.account, with_for_update=True, populate_existing=True)
+    if row.closed_at is not None:
+        raise AccountIsClosed
+    return row
+
+
+def _require(decision: Decision) -> None:
+    if not decision:
+        raise CannotClose(decision.reason)
+
+
+async def _note(db: Db, row: Account, action: Action, by: str) -> None:
+    await record(db, account=row.account_id, actor=by, action=action, subject=f"account:{row.account_id}")
+
+
 async def _count(db: Db, model: type[Base], *where: ColumnElement[bool]) -> int:
     return await db.scalar(select(func.count()).select_from(model).where(*where)) or 0
-
-
-_NO_OWNERS = (Member.role != Role.OWNER, Member.removed_at.is_(None))
