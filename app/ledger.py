@@ -187,10 +187,32 @@ class StudyIs(Entry, frozen=True, kw_only=True, tag="study"):
     closed: bool
 
 
-class AccountClosed(Entry, frozen=True, kw_only=True, tag="account closed"):
-    """The account is closed for good. asked_by: as erasures name it."""
+class Closing(Entry, frozen=True, kw_only=True):
+    """A word on the end of the account. asked_by: as erasures name it."""
 
     asked_by: str
+
+    @property
+    def about(self) -> tuple[object, ...]:
+        return ("closing", self.account)
+
+
+class ClosingAnnounced(Closing, frozen=True, kw_only=True, tag="closing announced"):
+    """The account closes at this moment, if nobody keeps it."""
+
+    closes_at: datetime
+
+
+class AccountKept(Closing, frozen=True, kw_only=True, tag="account kept"):
+    """The announcement was taken back."""
+
+
+class AccountClosed(Closing, frozen=True, kw_only=True, tag="account closed"):
+    """The account is closed for good."""
+
+
+class AccountGone(Closing, frozen=True, kw_only=True, tag="account gone"):
+    """Nothing of it is left to erase: its own key is being destroyed, and nobody signs in any more."""
 
 
 AnyEntry = (
@@ -208,7 +230,10 @@ AnyEntry = (
     | RecordingHeld
     | Kept
     | StudyIs
+    | ClosingAnnounced
+    | AccountKept
     | AccountClosed
+    | AccountGone
 )
 
 

@@ -21,7 +21,10 @@ from app.invitations.models import Invitation
 from app.invitations.service import close_link
 from app.ledger import (
     AccountClosed,
+    AccountGone,
+    AccountKept,
     AddressCorrected,
+    ClosingAnnounced,
     ConsentWithdrawn,
     Entry,
     Erased,
@@ -41,7 +44,7 @@ from app.privacy.erasing.policy import OPEN_STATES, TRANSCRIPT, kinds_withdrawn
 from app.privacy.erasing.rows import hide
 from app.privacy.erasing.scope import plan_erasure
 from app.privacy.erasing.service import ask_erasure, close_kinds
-from app.privacy.keeping.closing import close_everything
+from app.privacy.keeping.closing import let_nobody_in, shut
 from app.privacy.records.models import DataRequest, Erasure, ErasureReason, ErasureState, RequestKind, RequestState
 from app.privacy.records.register import note_request
 from app.privacy.rights.requests import UNANSWERED, restrict
@@ -239,12 +242,34 @@ async def _need_passkeys(db: Db, entry: PasskeysNeeded) -> Found:
     return Found.DONE
 
 
-async def _close_account(db: Db, entry: AccountClosed) -> Found:
-    """What came into the backup before it was closed goes as it went then."""
+async def _announce_closing(db: Db, entry: ClosingAnnounced) -> Found:
+    """It closes on the day that was said, or now if that is past."""
     row = await db.get_one(Account, entry.account, with_for_update=True)
-    if row.closed_at is not None:
+    if row.closed_at is not None or row.closes_at == entry.closes_at:
         return Found.KNOWN
-    await close_everything(db, row, by=entry.asked_by)
+    row.closes_at, row.closing_asked_by = entry.closes_at, entry.asked_by
+    return Found.DONE
+
+
+async def _keep_account(db: Db, entry: AccountKept) -> Found:
+    """What the backup remembers of a closing was taken back; what it says is closed stays closed."""
+    row = await db.get_one(Account, entry.account, with_for_update=True)
+    if row.closed_at is not None or row.closes_at is None:
+        return Found.KNOWN
+    row.closes_at = row.closing_asked_by = None
+    return Found.DONE
+
+
+async def _close_account(db: Db, entry: AccountClosed | AccountGone) -> Found:
+    """What came into the backup before it was closed goes as it went then. Of an account that was gone the key is
+    destroyed: nobody signs in to what cannot be read."""
+    row = await db.get_one(Account, entry.account, with_for_update=True)
+    if row.gone_at is not None or (row.closed_at is not None and isinstance(entry, AccountClosed)):
+        return Found.KNOWN
+    if isinstance(entry, AccountGone):
+        await let_nobody_in(db, AccountId(entry.account))
+    if row.closed_at is None:
+        await shut(db, row, by=entry.asked_by)
     return Found.DONE
 
 
@@ -259,7 +284,10 @@ REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
     MemberIs: _member,
     PasskeyRemoved: _remove_passkey,
     PasskeysNeeded: _need_passkeys,
+    ClosingAnnounced: _announce_closing,
+    AccountKept: _keep_account,
     AccountClosed: _close_account,
+    AccountGone: _close_account,
 }
 
 
