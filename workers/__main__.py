@@ -25,6 +25,7 @@ from app.jobs import TASKS, JobFailure, Queue, note_done
 from app.privacy.erasing.epochs import renew_keys
 from app.privacy.erasing.orphans import reap
 from app.privacy.erasing.service import run_erasure
+from app.privacy.keeping.closing_job import run_closing, take_up_closings
 from app.privacy.keeping.retention import sweep
 from app.privacy.replaying import settle
 from app.room.forsaken import close_forsaken
@@ -156,10 +157,13 @@ def _bodies(wiring: Wiring) -> dict[str, Body]:
     async def run_erase(account: AccountId, erasure_id: UUID) -> None:
         await run_erasure(wiring, account, erasure_id, nodes=nodes)
 
+    async def run_close(account: AccountId) -> None:
+        await run_closing(wiring, account, nodes=nodes)
+
     async def run_send(account: AccountId, mail_id: UUID) -> None:
         await send_mail(wiring, mailer, account, mail_id)
 
-    return {"finalise": run_finalise, "transcribe": run_transcribe, "erase": run_erase, "send_mail": run_send}
+    return {"finalise": run_finalise, "transcribe": run_transcribe, "erase": run_erase, "close_account": run_close, "send_mail": run_send}
 
 
 def _guarded(wiring: Wiring, body: Body) -> Callable[..., Awaitable[None]]:
@@ -214,7 +218,10 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
         try:
             await close_forsaken(wiring.database)
         finally:  # what is due goes, whatever became of open takes
-            await sweep(wiring, await _now(wiring))
+            try:
+                await sweep(wiring, await _now(wiring))
+            finally:
+                await take_up_closings(wiring, await _now(wiring))
             await note_heads(wiring.database, heads_of(wiring.settings))
         async with wiring.database.transaction() as db:
             await note_done(db, "sweep")

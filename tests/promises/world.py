@@ -32,6 +32,7 @@ from app.participants.consents import give_consent, standing_consents
 from app.participants.forms import Registration
 from app.participants.service import register, study_notice
 from app.privacy.erasing.service import run_erasure
+from app.privacy.keeping.closing_job import run_closing
 from app.privacy.records.models import Erasure
 from app.room.node_client import NodeClient
 from app.room.node_messages import EraseDone, StreamMade
@@ -266,6 +267,7 @@ class World:
     async def work(self, lab: Lab | None = None) -> None:
         """What the light worker does with the jobs that were enqueued, mails left out."""
         lab = lab or self.lab
+        await run_closing(self.wiring, lab.account, nodes=self.node)
         for erasure in await self.rows(lab, Erasure, Erasure.finished_at.is_(None)):
             await run_erasure(self.wiring, lab.account, erasure.id, nodes=self.node)
         for recording in await self.rows(lab, Recording, Recording.state == RecordingState.CAPTURED):

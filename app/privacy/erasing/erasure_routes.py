@@ -21,6 +21,7 @@ from app.errors import Conflict, NotThere
 from app.pages import AnyRequest, page
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
+from app.privacy.erasing.account_papers import told_of_closing
 from app.privacy.erasing.erasures import erasures
 from app.privacy.erasing.papers import certificate_page, download, find_erasure
 from app.privacy.erasing.service import ask_erasure
@@ -49,10 +50,15 @@ async def list_erasures(
     login: Login,
     number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
 ) -> Template:
-    require_member(login, Role.OWNER)
+    owner = require_member(login, Role.OWNER)
     lines = await erasures(db, wiring.columns, limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
     return page(
-        "privacy/erasures.html", request, erasures=lines[:PAGE_ROWS], number=number, more=len(lines) > PAGE_ROWS
+        "privacy/erasures.html",
+        request,
+        erasures=lines[:PAGE_ROWS],
+        number=number,
+        more=len(lines) > PAGE_ROWS,
+        closed=await told_of_closing(db, wiring.settings, owner),
     )
 
 

@@ -8,6 +8,7 @@ from litestar import Response, Router, get
 from litestar.response import Template
 from sqlalchemy import select
 
+from app.accounts.models import Account
 from app.database import Db, set_account
 from app.errors import NotThere
 from app.invitations.models import Invitation
@@ -56,7 +57,7 @@ async def _foot(db: Db, wiring: Wiring, erasure: Erasure) -> dict[str, Any]:
     """Whom the person can still ask, and the notice: of the study they were last invited to."""
     invited = select(Invitation.session_id).where(Invitation.participant_id == erasure.person_id)
     session = await db.scalar(invited.order_by(Invitation.created_at.desc()).limit(1))
-    if session is None:
+    if session is None or await db.scalar(select(Account.gone_at)) is not None:
         return {}
     study = await find_study(db, (await find_session(db, session)).study_id)
     reader().study = study.language
