@@ -168,15 +168,16 @@ class RecordingHeld(Entry, frozen=True, kw_only=True, tag="hold"):
     by: UUID | None = None
 
 
-class Kept(Entry, frozen=True, kw_only=True, tag="kept"):
+class KeptFor(Entry, frozen=True, kw_only=True, tag="kept"):
     """How long is kept from now on. level: account, study, session or participant, and which; days None: as
-    app.privacy.keeping.keeping says of each; periods: kinds that go earlier."""
+    app.privacy.keeping.keeping says of each; periods: kinds that go earlier; ending: of a study's answers."""
 
     ABOUT: ClassVar[tuple[str, ...]] = ("level", "subject")
     level: str
     subject: UUID
     days: int | None
     periods: dict[str, int]
+    ending: str | None = None
 
 
 class StudyIs(Entry, frozen=True, kw_only=True, tag="study"):
@@ -228,7 +229,7 @@ AnyEntry = (
     | PasskeyRemoved
     | PasskeysNeeded
     | RecordingHeld
-    | Kept
+    | KeptFor
     | StudyIs
     | ClosingAnnounced
     | AccountKept

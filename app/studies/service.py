@@ -11,11 +11,12 @@ from sqlalchemy import exists, func, select
 
 from app.accounts.service import member_names
 from app.audit import SYSTEM, Action, AuditEvent, record
-from app.database import Db, now_in
+from app.database import Db, note, now_in
 from app.errors import NotThere
+from app.ledger import KeptFor, StudyIs
 from app.sealed_columns import SealedColumns
 from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Question, Study
-from app.studies.retention import limit_of_kinds, require_within_limit
+from app.studies.retention import limit_of_kinds, require_within_limit, shortens
 from recordings.model import AccountId
 
 
@@ -104,7 +105,9 @@ async def change_study(
     await record(db, account=account, actor=by, action=Action.STUDY_CHANGED, subject=subject)
     if row.retention_days != retention_days:
         await require_within_limit(db, account, retention_days)
+        gives = shortens(retention_days, row.retention_days)
         row.retention_days, row.retention_version = retention_days, row.retention_version + 1
+        await note_study_keeps(db, row, gives=gives)
         facts = {"days": retention_days, "version": row.retention_version}
         await record(db, account=account, actor=by, action=Action.RETENTION_CHANGED, subject=subject, facts=facts)
     if assigned_only is not None and assigned_only != row.assigned_only:
@@ -114,6 +117,21 @@ async def change_study(
     if (await newest_consent_text(db, study)).text != consent_text:
         await new_consent_text(db, study=study, text=consent_text, by=by)
     await db.flush()
+
+
+async def note_study_keeps(db: Db, row: Study, *, gives: bool) -> None:
+    """The ledger knows how long this study keeps; gives: something stays longer than before."""
+    kept = KeptFor(
+        at=await now_in(db),
+        account=row.account_id,
+        level="study",
+        subject=row.id,
+        days=row.retention_days,
+        periods=dict(row.periods),
+        ending=row.ending,
+        gives=gives,
+    )
+    note(db, kept)
 
 
 async def new_consent_text(db: Db, *, study: UUID, text: str, by: str = SYSTEM) -> int:
@@ -136,6 +154,7 @@ async def close_study(db: Db, *, study: UUID, by: str) -> None:
     await db.refresh(row, with_for_update=True)
     if row.closed_at is None:
         row.closed_at = await now_in(db)
+        note(db, StudyIs(at=row.closed_at, account=row.account_id, study=row.id, closed=True))
         await record(db, account=row.account_id, actor=by, action=Action.STUDY_CLOSED, subject=f"study:{study}")
 
 
@@ -145,6 +164,7 @@ async def reopen_study(db: Db, *, study: UUID, by: str) -> None:
     await db.refresh(row, with_for_update=True)
     if row.closed_at is not None:
         row.closed_at = None
+        note(db, StudyIs(at=await now_in(db), account=row.account_id, study=row.id, closed=False, gives=True))
         await record(db, account=row.account_id, actor=by, action=Action.STUDY_REOPENED, subject=f"study:{study}")
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, update
 
 from app.audit import Action, record
-from app.database import Db, now_in
+from app.database import Db, note, now_in
 from app.errors import JunierError, NotThere
-from app.ledger import Erased, ErasureBegun, ErasureComplete, ledger_of
+from app.ledger import Erased, ErasureAsked, ErasureBegun, ErasureComplete, ledger_of
 from app.participants.models import Participant
 from app.privacy.erasing.certifying import Outcome, certify
 from app.privacy.erasing.destroying import destroy
@@ -23,7 +23,7 @@ from app.privacy.erasing.policy import OPEN_STATES, TRANSCRIPT
 from app.privacy.erasing.rows import hide
 from app.privacy.erasing.scope import Plan, plan_erasure
 from app.privacy.records.models import Erasure, ErasureReason, ErasureState, RequestKind, RequestState
-from app.privacy.records.register import note_request, receipt_number
+from app.privacy.records.register import Noted, note_request, receipt_number
 from app.sessions.models import Recording, Track, Transcript, TranscriptState
 from app.settings import Settings
 from app.wiring import Wiring
@@ -67,13 +67,16 @@ async def ask_erasure(
     recordings: Collection[UUID] | None = None,
     responses: Collection[UUID] = (),
     kinds: Collection[str] | None = None,
+    noted: Noted | None = None,
+    waits: timedelta | None = None,
 ) -> Erasure:
     """Make what is to go unreadable now and enqueue its erasure; asking for the same again returns the
     first one, so that nobody is locked out by having asked.
 
     recordings None: all of the person; kinds None: whole recordings, and with recordings None everything
     about the person. responses: answers that go with the recordings named, or without any. kinds: track kinds or
-    policy.TRANSCRIPT. Raises NotThere."""
+    policy.TRANSCRIPT. noted: a member wrote the request down; waits: unreadable now, destroyed after that time.
+    Raises NotThere."""
     if recordings is None and kinds is None and await db.get(Participant, person, with_for_update=True) is None:
         raise NotThere
     await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(person), 0))))  # a double click waits
@@ -100,6 +103,8 @@ async def ask_erasure(
         found={},
     )
     db.add(erasure)
+    said = {"noted_by": noted.by, "way": str(noted.way), "came": noted.came} if noted else {}
+    note(db, _ledger_entry(ErasureAsked, erasure, now, **said))
     if kinds is not None:
         await close_kinds(db, erasure, now)
     await db.flush()
@@ -123,8 +128,9 @@ async def ask_erasure(
             now=now,
             receipt=erasure.receipt,
             erasure=erasure.id,
+            noted=noted,
         )
-    await enqueue_erasure(db, erasure)
+    await enqueue_erasure(db, erasure, run_at=now + waits if waits else None)
     return erasure
 
 
@@ -220,7 +226,7 @@ async def _note(wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan
         erasure.found = found.to_json()
 
 
-def _ledger_entry(event: type[Erased], erasure: Erasure, at: datetime) -> Erased:
+def _ledger_entry(event: type[Erased], erasure: Erasure, at: datetime, **more: Any) -> Erased:
     return event(
         at=at,
         erasure=erasure.id,
@@ -234,4 +240,5 @@ def _ledger_entry(event: type[Erased], erasure: Erasure, at: datetime) -> Erased
         asked_at=erasure.asked_at,
         instruction=erasure.instruction,
         receipt=erasure.receipt,
+        **more,
     )

@@ -14,10 +14,11 @@ from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
 
 from app.accounts.service import member_names
 from app.audit import Action, record
-from app.database import Db, now_in
+from app.database import Db, note, now_in
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, NotThere
 from app.forms import Form
+from app.ledger import RecordingHeld
 from app.privacy.erasing.erase_job import enqueue_erasure
 from app.privacy.keeping.held_in_sql import held_at
 from app.privacy.records.models import Erasure, ErasureState
@@ -97,6 +98,12 @@ async def set_hold(
             raise CannotHold(decision.reason)
         row.held_reason, row.held_until, row.held_by = hold.reason, hold.until, by
         row.held_words = columns.seal(AccountId(row.account_id), PersonId(row.person_id), WORDS_FIELD, hold.words)
+        note(
+            db,
+            RecordingHeld(
+                at=now, account=row.account_id, recording=row.id, reason=str(hold.reason), until=hold.until, by=by
+            ),
+        )
         await record(
             db,
             account=row.account_id,
@@ -109,9 +116,11 @@ async def set_hold(
 
 async def release(db: Db, recordings: Collection[Recording], *, by: PersonId) -> int:
     """Lift holds; erasures that waited for it go on at once. Returns how many were lifted. Safe to run twice."""
-    held = [row for row in recordings if row.held_reason is not None]
+    held, now = [row for row in recordings if row.held_reason is not None], await now_in(db)
     for row in held:
         row.held_reason = row.held_until = row.held_words = row.held_by = None
+        lifted = RecordingHeld(at=now, account=row.account_id, recording=row.id, reason=None, gives=True)
+        note(db, lifted)
         await record(
             db,
             account=row.account_id,
