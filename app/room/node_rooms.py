@@ -259,8 +259,9 @@ class Rooms:
         is_current = permission.live and permission.takes.get(recording) == stream.ask.take
         named = permission.streams.get(recording, {}) if is_current else {}
         kinds = frozenset(kind for kind, track in stream.tracks.items() if named.get(kind) == track.track)
-        if kinds - stream.recorder.permitted:
-            stream.publication.release()  # what was sent before and waits for lost packets is not covered
+        new = kinds - stream.recorder.permitted
+        if new:
+            stream.publication.release(new)  # what was sent before and waits for lost packets is not covered
         stream.recorder.permit(kinds, permission.why)
 
     def _feel_pulse(self, stream: LiveStream, oldest: Mapping[str, float], clock: float, now: float) -> None:

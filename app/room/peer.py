@@ -45,7 +45,7 @@ from app.room.offers import (
     read_offer,
 )
 from recordings.capture import aiortc_internals
-from recordings.capture.aiortc_internals import MediaTransport
+from recordings.capture.aiortc_internals import LAST_ROUND_S, MOST_WAITING, MediaTransport
 from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
 from recordings.capture.faults import faults
 from recordings.capture.incoming_track import Sink
@@ -150,7 +150,7 @@ class Peer(ABC):
             return
         self._deadline.cancel()
         if self._transport is not None:
-            faults.survived(self._transport.drain, inf)  # what the peer sent before it left
+            faults.survived(self._transport.drain, LAST_ROUND_S, MOST_WAITING)  # what the peer sent before it left
         self._state = PeerState.CLOSED
         if self._transport is not None:
             self._transport.close()
@@ -197,12 +197,13 @@ class Publication(Peer):
         if self._reception is not None:
             self._reception.request_key_frame()
 
-    def release(self) -> None:
-        """Hands to the sink at once whatever has arrived, waiting for nothing that was lost."""
+    def release(self, kinds: frozenset[TrackKind]) -> None:
+        """Hands to the sink at once whatever has arrived of these kinds, waiting for nothing that was lost. Bounded by
+        number alone: what stayed behind here would pass for what was sent later."""
         if self._transport is not None:
-            self._transport.drain(inf)
+            self._transport.drain(inf, MOST_WAITING)
         if self._reception is not None:
-            self._reception.release()
+            self._reception.release(kinds)
 
     def _connected(self) -> MediaTransport:
         reception = Reception(
@@ -228,7 +229,7 @@ class Publication(Peer):
 
     def _ended(self) -> None:
         if self._reception is not None:
-            faults.survived(self._reception.release)
+            faults.survived(self._reception.release, self.kinds)
         for viewing in tuple(self._viewings):
             viewing.source_ended()
 

@@ -39,6 +39,11 @@ MOST_PER_ROUND = 256
 """Datagrams per socket and round of the poller: one flooding peer must not starve the others."""
 LONGEST_ROUND_S = 0.004
 """Of a socket, whatever its datagrams cost; 4 Mbit/s take half a millisecond."""
+MOST_WAITING = 1_024
+"""Datagrams that may be taken at once where nothing may stay behind: more than a socket's buffer of 208 KiB holds of
+media (Linux's net.core.rmem_default)."""
+LAST_ROUND_S = 0.02
+"""Of a socket at the end of a stream: several times what a full buffer takes."""
 
 CIPHERS = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384"
 """AEAD only, which also means DTLS 1.2 or later; aiortc's own list still has two CBC suites."""
@@ -266,11 +271,11 @@ class MediaTransport:
             copy.setblocking(False)
             self._sockets.append((protocol, copy))
 
-    def drain(self, longest_s: float = LONGEST_ROUND_S) -> None:
+    def drain(self, longest_s: float = LONGEST_ROUND_S, most: int = MOST_PER_ROUND) -> None:
         """Takes in what has arrived, bounded by number and by time; the rest waits in the kernel's buffer."""
         for protocol, its_socket in self._sockets:
             until = perf_counter() + longest_s
-            for _ in range(MOST_PER_ROUND):
+            for _ in range(most):
                 try:
                     size, address = its_socket.recvfrom_into(_in_bytes)
                 except OSError:  # nothing more, or an ICMP error of an earlier packet

@@ -165,10 +165,12 @@ class Reception:
         track = self._tracks.get(kind)
         return () if track is None else track.assembly.preface(payload)
 
-    def release(self) -> None:
-        """Nothing is waited for any longer: what waits behind holes, or for a packet to follow, goes to the sink."""
-        for track in self._tracks.values():
-            track.release(self._now())
+    def release(self, kinds: frozenset[TrackKind]) -> None:
+        """Nothing of these is waited for any longer: what waits behind holes, or for a packet to follow, goes to the
+        sink."""
+        for kind, track in self._tracks.items():
+            if kind in kinds:
+                track.release(self._now())
 
     def _first_of(self, header: Header) -> IncomingTrack | None:
         """The track that this first packet begins; None if its payload type is no track's, or one of a kind that has

@@ -293,7 +293,13 @@ async def test_what_was_said_before_permission_came_is_let_go_first(
 ) -> None:
     """Packets wait up to a second behind a lost one; those of a pause must not come out after it."""
     released: list[set[TrackKind]] = []
-    monkeypatch.setattr(peer.Publication, "release", lambda self: released.append(scene.permitted(ask)))
+    of: list[frozenset[TrackKind]] = []
+
+    def release(self: peer.Publication, kinds: frozenset[TrackKind]) -> None:
+        released.append(scene.permitted(ask))
+        of.append(kinds)
+
+    monkeypatch.setattr(peer.Publication, "release", release)
     async with rooms(tmp_path) as scene:
         pc, _, _, offer = await offering()
         ask = scene.ask(offer)
@@ -303,6 +309,7 @@ async def test_what_was_said_before_permission_came_is_let_go_first(
         scene.rooms.permit(ask.session, allow(ask, as_of=3.0))
         scene.rooms.permit(ask.session, allow(ask, TrackKind.VOICE, as_of=4.0))
         assert released == [set(), {TrackKind.CAMERA}], "before each widening, and only then"
+        assert of == [{TrackKind.CAMERA}, {TrackKind.VOICE}], "what was permitted goes on waiting for its repairs"
         await pc.close()
 
 

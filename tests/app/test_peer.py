@@ -6,13 +6,17 @@ import asyncio
 import re
 import socket
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from aioice import ice
 from aiortc import RTCSessionDescription
 
 from app.room import peer
+from recordings.capture import aiortc_internals
+from recordings.capture.aiortc_internals import LAST_ROUND_S
 from recordings.capture.faults import faults
 from recordings.model import StreamKind, TrackKind
 from tests.app.loopback import (
@@ -108,6 +112,40 @@ async def test_closing_twice_is_closing_once() -> None:
         scene.publication.request_key_frame()
         await until(lambda: scene.pc.connectionState == "closed", "the client notices")
         assert len(scene.sink.frames) == count
+    assert scene.ends == [peer.Ended.BY_US]
+
+
+async def test_the_last_drain_ends_however_much_still_comes_and_keeps_what_it_has_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The clock turns a millisecond with each datagram, and there is always another one."""
+    now, came = 0.0, 0
+    monkeypatch.setattr(aiortc_internals, "perf_counter", lambda: now)
+    async with published() as scene:
+        await until(lambda: camera(scene) >= 1, "a picture")
+        transport = scene.publication._transport
+        assert transport is not None
+        transport._poller.remove(transport)  # nothing is read but by the end itself
+
+        def read(its_socket: socket.socket, buffer: bytearray) -> tuple[int, object]:
+            nonlocal now, came
+            now, came = now + 0.001, came + 1
+            try:
+                return its_socket.recvfrom_into(buffer)
+            except BlockingIOError:
+                buffer[0] = 255  # nothing that is known
+                return 1, ("127.0.0.1", 9)
+
+        transport._sockets = [
+            (protocol, SimpleNamespace(recvfrom_into=partial(read, one), close=one.close))  # type: ignore[misc]
+            for protocol, one in transport._sockets
+        ]
+        waiting = scene.voice.count
+        await until(lambda: scene.voice.count > waiting + 5, "sound that nobody has read yet")
+        before = voice(scene)
+        await scene.publication.close()
+        assert came == round(LAST_ROUND_S / 0.001) * len(scene.ends)
+        assert voice(scene) > before
     assert scene.ends == [peer.Ended.BY_US]
 
 

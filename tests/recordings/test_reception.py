@@ -97,19 +97,29 @@ def test_time_never_runs_backwards() -> None:
 def test_what_waits_behind_a_hole_is_kept_when_the_peer_goes() -> None:
     scene = Scene()
     scene.take(*(rtp(n, pt=OPUS, ssrc=2, timestamp=960 * n, payload=b"o") for n in (1, 3)))
-    scene.reception.release()
+    scene.reception.release(frozenset({VOICE}))
     assert [frame.ticks for frame in scene.frames] == [960, 2_880]
 
 
 def test_what_waits_is_given_out_when_permission_changes_and_then_never_again() -> None:
     scene = Scene()
     scene.take(*(rtp(n, pt=OPUS, ssrc=2, timestamp=960 * n, payload=b"o") for n in (1, 3, 4)))
-    scene.reception.release()
+    scene.reception.release(frozenset({VOICE}))
     scene.frames.clear()
     scene.now += AUDIO_PATIENCE_S * 2
     scene.reception.tick()
     scene.take(*(rtp(n, pt=OPUS, ssrc=2, timestamp=960 * n, payload=b"o") for n in (2, 5)))
     assert [frame.ticks for frame in scene.frames] == [4_800], "the late one is not let in either"
+
+
+def test_what_is_released_of_one_kind_leaves_the_repairs_of_another_under_way() -> None:
+    scene = started()
+    scene.take(rtp(4, timestamp=9_000), *(rtp(n, pt=OPUS, ssrc=2, timestamp=960 * n, payload=b"o") for n in (1, 3)))
+    scene.reception.release(frozenset({VOICE}))
+    assert [frame.ticks for frame in scene.frames if frame.kind is VOICE] == [960, 2_880]
+    scene.take(rtp(3, timestamp=6_000))
+    assert [frame.ticks for frame in scene.frames if frame.kind is CAMERA] == [0, 3_000, 6_000, 9_000]
+    assert scene.holes == [Hole(kind=VOICE, from_ticks=960, to_ticks=2_880)]
 
 
 def test_viewers_get_packets_at_once_repairs_included() -> None:
