@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,10 +23,10 @@ from sqlalchemy import text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.errors import JunierError
-from app.ledger import ConsentWithdrawn, Erased, Line, Suppressed, ledger_of
+from app.ledger import Entry, Erased, Line, RecordingHeld, ledger_of
 from app.privacy.erasing.service import Nodes, run_erasure
 from app.privacy.records.models import ErasureState, LedgerMark
-from app.privacy.replays import Found, do_again, erase_withdrawn
+from app.privacy.replays import Found, do_again
 from app.wiring import Wiring
 from recordings.model import AccountId
 
@@ -45,10 +46,11 @@ class LedgerLost(JunierError):
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
     """How many erasures, unsubscribed addresses and other things (people taken out, consents taken back, restrictions,
-    corrected addresses …) the database had forgotten; open: erasures of these that are not verified yet and are tried
-    again."""
+    corrected addresses, holds …) the database had forgotten; asked: erasures that had not begun, and are asked again;
+    open: erasures that are not verified yet and are tried again."""
 
     erasures: int = 0
+    asked: int = 0
     addresses: int = 0
     others: int = 0
     open: int = 0
@@ -86,30 +88,36 @@ async def settle(wiring: Wiring, nodes: Nodes) -> None:
 
 async def _replay(wiring: Wiring, nodes: Nodes, lines: Sequence[Line], known: Sequence[Line]) -> Replayed:
     """lines: those to do again; known: these and what follows them, where a later word on the same may stand."""
-    last = {line.entry.about: line.end for line in known}
+    words = last_words(lines, known)
     forgotten: list[Erased] = []
-    addresses = others = unfinished = 0
-    for line in lines:
-        entry = line.entry
-        if last[entry.about] != line.end:
-            continue
+    done: Counter[str] = Counter()
+    unfinished = 0
+
+    async def again(entry: Entry) -> None:
         async with wiring.database.transaction(AccountId(entry.account)) as db:
             found = await do_again(db, entry)
-        if isinstance(entry, Erased):
-            forgotten += [entry] if found is Found.TO_ERASE else []
-        elif isinstance(entry, Suppressed):
-            addresses += found is Found.DONE
-        else:
-            others += found is Found.DONE
-    for line in lines:
-        if isinstance(line.entry, ConsentWithdrawn) and last[line.entry.about] == line.end:
-            async with wiring.database.transaction(AccountId(line.entry.account)) as db:
-                await erase_withdrawn(db, line.entry)
-    for entry in forgotten:  # all are hidden by now; what follows destroys, closes the rows and certifies
-        outcome = await run_erasure(wiring, AccountId(entry.account), entry.erasure, nodes=nodes)
+        if found is Found.TO_ERASE and isinstance(entry, Erased):
+            forgotten.append(entry)
+        done[entry.event] += found is Found.DONE
+
+    for entry in words:
+        if not isinstance(entry, RecordingHeld):
+            await again(entry)
+    for erasure in forgotten:  # all are hidden by now; what follows destroys, closes the rows and certifies
+        outcome = await run_erasure(wiring, AccountId(erasure.account), erasure.erasure, nodes=nodes)
         unfinished += outcome.state is not ErasureState.COMPLETE
+    for entry in words:  # what was erased went before a hold that stands now, or beside it: none stops it again
+        if isinstance(entry, RecordingHeld):
+            await again(entry)
     await _move_mark(wiring, max((line.end for line in lines), default=0))
-    return Replayed(erasures=len(forgotten), addresses=addresses, others=others, open=unfinished)
+    asked, addresses = done.pop("asked", 0), done.pop("suppressed", 0)
+    return Replayed(erasures=len(forgotten), asked=asked, addresses=addresses, others=done.total(), open=unfinished)
+
+
+def last_words(lines: Sequence[Line], known: Sequence[Line]) -> list[Entry]:
+    """Of everything that happened the last word on each thing, where that stands in `lines`, in their order."""
+    last = {line.entry.about: line.end for line in known if line.counts}
+    return [line.entry for line in lines if line.counts and last[line.entry.about] == line.end]
 
 
 @asynccontextmanager
@@ -144,8 +152,9 @@ async def _move_mark(wiring: Wiring, position: int) -> None:
 def _tell(replayed: Replayed) -> None:
     if replayed != Replayed():
         log.warning(
-            "the database had forgotten %s erasures, %s addresses and %s other things",
+            "the database had forgotten %s erasures, %s that were asked for, %s addresses and %s other things",
             replayed.erasures,
+            replayed.asked,
             replayed.addresses,
             replayed.others,
         )

@@ -28,27 +28,40 @@ from app.ledger import (
     ConsentWithdrawn,
     Entry,
     Erased,
+    ErasureAsked,
     ErasureBegun,
     ErasureComplete,
     InvitationRevoked,
+    KeptFor,
     MemberIs,
     PasskeyRemoved,
     PasskeysNeeded,
+    RecordingHeld,
     Restricted,
+    StudyIs,
     Suppressed,
 )
 from app.mail.service import is_suppressed, stop_waiting, suppress
 from app.participants.models import AddressChange, Consent, ConsentPurpose, DataCode, Participant
 from app.privacy.erasing.erase_job import enqueue_erasure
-from app.privacy.erasing.policy import OPEN_STATES, TRANSCRIPT, kinds_withdrawn
+from app.privacy.erasing.policy import kinds_withdrawn
 from app.privacy.erasing.rows import hide
 from app.privacy.erasing.scope import plan_erasure
-from app.privacy.erasing.service import ask_erasure, close_kinds
+from app.privacy.erasing.service import REQUESTED, close_kinds
 from app.privacy.keeping.closing import let_nobody_in, shut
-from app.privacy.records.models import DataRequest, Erasure, ErasureReason, ErasureState, RequestKind, RequestState
-from app.privacy.records.register import note_request
+from app.privacy.records.models import (
+    DataRequest,
+    Erasure,
+    ErasureReason,
+    ErasureState,
+    RequestKind,
+    RequestState,
+    RequestWay,
+)
+from app.privacy.records.register import Noted, note_request
+from app.privacy.replays_of_keeping import close_again, hold_again, keep_again
 from app.privacy.rights.requests import UNANSWERED, restrict
-from app.sessions.models import Recording, Track, Transcript, TranscriptState
+from app.sessions.models import Recording
 from app.studies.models import ConsentKind
 from recordings.model import AccountId, PersonId
 
@@ -68,6 +81,19 @@ async def do_again(db: Db, entry: Entry) -> Found:
     return await REPLAYS[type(entry)](db, entry)
 
 
+async def _ask_again(db: Db, entry: ErasureAsked) -> Found:
+    """It had not begun when the database was lost, or nobody knows that it had: unreadable now, and a worker's job."""
+    if await db.get(Erasure, entry.erasure) is not None:
+        return Found.KNOWN
+    way = RequestWay(entry.way) if entry.way else None
+    noted = (
+        Noted(by=PersonId(entry.noted_by), way=way, came=entry.came) if entry.noted_by and way and entry.came else None
+    )
+    row = await _anew(db, entry, noted)
+    await _unreadable(db, row)
+    return Found.DONE
+
+
 async def _erase(db: Db, entry: Erased) -> Found:
     """Hidden now; running it again destroys, closes the rows and certifies."""
     row = await db.get(Erasure, entry.erasure, with_for_update=True)
@@ -77,15 +103,38 @@ async def _erase(db: Db, entry: Erased) -> Found:
     if complete:
         await _lift_holds(db, entry)
     if row is None:
-        row = _row(entry)
-        db.add(row)
-        await db.flush()
-        await enqueue_erasure(db, row)  # should this program die before it ran
+        row = await _anew(db, entry)
+    await _unreadable(db, row)
+    return Found.TO_ERASE
+
+
+async def _anew(db: Db, entry: Erased, noted: Noted | None = None) -> Erasure:
+    """As it was asked, with the request it carries out, and a job should this program die before it ran."""
+    row = _row(entry)
+    db.add(row)
+    await db.flush()
+    kind, person = REQUESTED.get(ErasureReason(entry.reason)), await db.get(Participant, entry.person)
+    if kind is not None and person is not None and person.erased_at is None:
+        await note_request(
+            db,
+            account=AccountId(entry.account),
+            participant=PersonId(entry.person),
+            kind=kind,
+            state=RequestState.OPEN,
+            now=entry.asked_at,
+            receipt=entry.receipt,
+            erasure=entry.erasure,
+            noted=noted,
+        )
+    await enqueue_erasure(db, row)
+    return row
+
+
+async def _unreadable(db: Db, row: Erasure) -> None:
     now = await now_in(db)
     if row.track_kinds is not None:
         await close_kinds(db, row, now)
     await hide(db, await plan_erasure(db, row, now), now)
-    return Found.TO_ERASE
 
 
 async def _lift_holds(db: Db, entry: Erased) -> None:
@@ -155,35 +204,6 @@ async def _withdraw(db: Db, entry: ConsentWithdrawn) -> Found:
     )
     await close_kinds(db, closed, await now_in(db))
     return Found.DONE
-
-
-async def erase_withdrawn(db: Db, entry: ConsentWithdrawn) -> None:
-    """What was closed by a withdrawal and is in no erasure: it was asked for and had not begun when the database was
-    lost, so no line of its own tells of it. Asked for anew; called when all lines are done again."""
-    kinds = kinds_withdrawn(ConsentKind(entry.kind))
-    mine = Recording.person_id == entry.person, Recording.session_id == entry.session
-    tracks = select(Track.recording_id).join(Recording, Recording.id == Track.recording_id).where(*mine)
-    tracks = tracks.where(Track.kind.in_(kinds), Track.closed_at.is_not(None), Track.erased_at.is_(None))
-    left = set(await db.scalars(tracks))
-    if TRANSCRIPT in kinds:
-        words = select(Transcript.recording_id).join(Recording, Recording.id == Transcript.recording_id).where(*mine)
-        gone = Transcript.state == TranscriptState.ERASED, Transcript.erased_at.is_(None)
-        left |= set(await db.scalars(words.where(*gone)))
-    underway = select(Erasure).where(Erasure.person_id == entry.person, Erasure.state.in_(OPEN_STATES))
-    for erasure in await db.scalars(underway):
-        if erasure.track_kinds is None or kinds & set(erasure.track_kinds):
-            left -= left if erasure.recording_ids is None else set(erasure.recording_ids)
-    if left:
-        await ask_erasure(
-            db,
-            account=AccountId(entry.account),
-            person=PersonId(entry.person),
-            reason=ErasureReason.WITHDRAWAL,
-            asked_by=f"participant:{entry.person}",
-            instruction=f"consent to {entry.kind} withdrawn",
-            recordings=left,
-            kinds=kinds,
-        )
 
 
 async def _restrict(db: Db, entry: Restricted) -> Found:
@@ -273,7 +293,15 @@ async def _close_account(db: Db, entry: AccountClosed | AccountGone) -> Found:
     return Found.DONE
 
 
+def _by(again: Callable[[Db, Any], Awaitable[bool]]) -> Callable[[Db, Any], Awaitable[Found]]:
+    async def replay(db: Db, entry: Entry) -> Found:
+        return Found.DONE if await again(db, entry) else Found.KNOWN
+
+    return replay
+
+
 REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
+    ErasureAsked: _ask_again,
     ErasureBegun: _erase,
     ErasureComplete: _erase,
     Suppressed: _suppress,
@@ -286,6 +314,9 @@ REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
     PasskeysNeeded: _need_passkeys,
     ClosingAnnounced: _announce_closing,
     AccountKept: _keep_account,
+    RecordingHeld: _by(hold_again),
+    KeptFor: _by(keep_again),
+    StudyIs: _by(close_again),
     AccountClosed: _close_account,
     AccountGone: _close_account,
 }
