@@ -204,6 +204,11 @@ async def sessions(story: Story) -> None:
     )
     story.ids["invitation"] = await story.newest(Invitation, order=Invitation.created_at)
     await story.call(owner, "POST /sessions/{session}/invitations/{invitation}/revoke")
+    await story.call(owner, "POST /members", {"name": "Rosa", "email": "rosa@lab.example", "role": "researcher"})
+    story.ids["member"] = await story.newest(Member, order=Member.created_at)
+    await story.call(owner, "POST /sessions/{session}/team", {"member": str(story.ids["member"])})
+    await story.call(owner, "POST /sessions/{session}/team/{member}/end")
+    await story.call(owner, "POST /sessions/{session}/team/{member}/earlier")
     people = {"people": "Dora;dora@people.example"}
     shown = await story.call(owner, "POST /sessions/{session}/invitations/list", people)
     seen = re.search(r'name="seen" value="(\w+)"', shown)
