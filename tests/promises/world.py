@@ -272,6 +272,7 @@ class World:
             await run_erasure(self.wiring, lab.account, erasure.id, nodes=self.node)
         for recording in await self.rows(lab, Recording, Recording.state == RecordingState.CAPTURED):
             await finalise(self.wiring, lab.account, recording.id)
+        await run_closing(self.wiring, lab.account, nodes=self.node)  # what waited for these
 
     async def served(self, ref: RecordingRef) -> dict[str, list[Played]]:
         """Packets as the owner's player gets them: {"video": …, "audio": …}."""
