@@ -14,6 +14,9 @@ from app.forms import Form, read_form
 from app.language import _
 from app.pages import AnyRequest, page
 from app.privacy.keeping.closing import announce, close_today, ending, keep
+from app.privacy.keeping.closing_steps import end_rooms
+from app.room.node_client import NodeClient
+from app.room.permission import push_session
 from app.wiring import Wiring
 
 
@@ -37,7 +40,10 @@ async def announce_closing(request: AnyRequest, db: Db, wiring: Wiring, login: L
 
 
 @post("/account/close/today")
-async def close_now(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Template | Redirect:
+async def close_now(
+    request: AnyRequest, db: Db, wiring: Wiring, node: NodeClient | None, login: Login
+) -> Template | Redirect:
+    """What is going on ends with the click; all else is the job's."""
     owner = require_member(login, Role.OWNER)
     if not is_fresh(owner.since, await now_in(db)):
         return await _page(request, db, owner, Form(), status=403)
@@ -45,6 +51,11 @@ async def close_now(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -
     if not form.fine:
         return await _page(request, db, owner, form, status=422)
     await close_today(db, wiring, owner=owner)
+    rooms = await end_rooms(db, owner.actor)
+    await db.commit()
+    if node is not None:
+        for session in rooms:  # the media processes hear it at once
+            await push_session(wiring, node, account=owner.account, session=session)
     return Redirect("/erasures", status_code=303)
 
 

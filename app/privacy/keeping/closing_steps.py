@@ -19,7 +19,7 @@ from app.mail.models import MailState, OutgoingMail
 from app.participants.models import Participant
 from app.privacy.erasing.policy import OPEN_STATES
 from app.privacy.erasing.service import ask_erasure
-from app.privacy.keeping.closing import INSTRUCTION, held_recordings
+from app.privacy.keeping.closing import INSTRUCTION, held_recordings, shut
 from app.privacy.keeping.closing_mail import TEMPLATES
 from app.privacy.records.models import Erasure, ErasureReason, ErasureState
 from app.room.models import Presence
@@ -115,13 +115,34 @@ async def end_sessions(db: Db, by: str) -> list[SessionId]:
     rooms were open."""
     for study in (await db.scalars(select(Study.id).where(Study.closed_at.is_(None)).order_by(Study.id))).all():
         await close_study(db, study=study, by=by)
+    return await _end(db, Session.state != SessionState.ENDED, by)
+
+
+async def end_rooms(db: Db, by: str) -> list[SessionId]:
+    """Those that are open, at once: whoever closes the account must not go on being recorded meanwhile."""
+    return await _end(db, Session.state == SessionState.LIVE, by)
+
+
+async def _end(db: Db, which: ColumnElement[bool], by: str) -> list[SessionId]:
     rooms = []
-    unended = select(Session).where(Session.state != SessionState.ENDED).order_by(Session.id).limit(PORTION)
-    for session in (await db.scalars(unended.with_for_update())).all():
+    for session in (
+        await db.scalars(select(Session).where(which).order_by(Session.id).limit(PORTION).with_for_update())
+    ).all():
         rooms += [SessionId(session.id)] if session.state == SessionState.LIVE else []
         await end(db, session=session.id, by=by)
         await db.execute(delete(Presence).where(Presence.session_id == session.id))
     return rooms
+
+
+async def close_again(db: Db, row: Account, *, by: str) -> None:
+    """All that takes no key, in this one transaction: a restored database serves nobody before."""
+    await shut(db, row, by=by)
+    while (left := await left_of(db)).sessions or left.people or left.recordings:
+        if left.sessions:
+            await end_sessions(db, by)
+        else:
+            await ask_for_people(db, AccountId(row.account_id), by)
+        await db.flush()
 
 
 async def ask_for_people(db: Db, account: AccountId, by: str) -> None:
