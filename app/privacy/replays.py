@@ -49,7 +49,7 @@ from app.privacy.erasing.rows import hide
 from app.privacy.erasing.scope import plan_erasure
 from app.privacy.erasing.service import REQUESTED, close_kinds
 from app.privacy.keeping.closing import let_nobody_in
-from app.privacy.keeping.closing_steps import close_again
+from app.privacy.keeping.closing_steps import close_account_again
 from app.privacy.records.models import (
     DataRequest,
     Erasure,
@@ -290,7 +290,7 @@ async def _close_account(db: Db, entry: AccountClosed | AccountGone) -> Found:
     if isinstance(entry, AccountGone):
         await let_nobody_in(db, AccountId(entry.account))
     if row.closed_at is None:
-        await close_again(db, row, by=entry.asked_by)
+        await close_account_again(db, row, by=entry.asked_by)
     return Found.DONE
 
 
