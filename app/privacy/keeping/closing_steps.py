@@ -134,7 +134,7 @@ async def _end(db: Db, which: ColumnElement[bool], by: str) -> list[SessionId]:
     return rooms
 
 
-async def close_again(db: Db, row: Account, *, by: str) -> None:
+async def close_account_again(db: Db, row: Account, *, by: str) -> None:
     """All that takes no key, in this one transaction: a restored database serves nobody before."""
     await shut(db, row, by=by)
     while (left := await left_of(db)).sessions or left.people or left.recordings:
