@@ -35,13 +35,20 @@ async def give_consent(
 
 
 async def withdraw_consent(
-    db: Db, *, account: AccountId, participant: PersonId, session: SessionId, kind: ConsentKind, shown: Notice
+    db: Db,
+    *,
+    account: AccountId,
+    participant: PersonId,
+    session: SessionId,
+    kind: ConsentKind,
+    shown: Notice,
+    by: str | None = None,
 ) -> bool:
     """Write that `kind` is no longer allowed; False when it was not allowed anyway. Stopping the capture
-    and erasing what was recorded follow in privacy.withdrawal."""
+    and erasing what was recorded follow in privacy.withdrawal. by: a member who writes it down for them."""
     if kind not in await standing_consents(db, session=session, participant=participant):
         return False
-    return await _log(db, account, participant, session, kind, False, shown, ConsentPurpose.RESEARCH)
+    return await _log(db, account, participant, session, kind, False, shown, ConsentPurpose.RESEARCH, by)
 
 
 async def current_consents(
@@ -109,6 +116,7 @@ async def _log(
     given: bool,
     shown: Notice,
     purpose: ConsentPurpose,
+    by: str | None = None,
 ) -> bool:
     await db.get(Participant, participant, with_for_update=True)  # one change of a person after the other
     log = await consent_log(db, session=session, participant=participant, purpose=purpose)
@@ -132,7 +140,7 @@ async def _log(
     await record(
         db,
         account=account,
-        actor=f"participant:{participant}",
+        actor=by or f"participant:{participant}",
         action=Action.CONSENT_GIVEN if given else Action.CONSENT_WITHDRAWN,
         subject=f"session:{session}",
         facts={

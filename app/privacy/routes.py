@@ -7,11 +7,13 @@ from app.privacy.erasing import account_papers, erasure_routes, receipt_routes
 from app.privacy.keeping import closing_routes, hold_routes, keeping_routes
 from app.privacy.rights import (
     answering,
+    asked_routes,
     copy_routes,
     my_address,
     my_data,
     my_requests,
     my_words,
+    noting_routes,
     request_routes,
     take_part,
     trail_routes,
@@ -33,6 +35,8 @@ routers = (
     account_papers.router,
     keeping_routes.router,
     hold_routes.router,
+    asked_routes.router,
+    noting_routes.router,
     request_routes.router,
     trail_routes.router,
 )

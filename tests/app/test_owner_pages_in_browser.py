@@ -3,28 +3,29 @@ than a phone, and used without JavaScript from the first press to the last."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 from sqlalchemy import select, update
 
 from app.accounts.login import start_login
 from app.accounts.models import Scope
 from app.database import now_in
 from app.privacy.erasing.service import run_erasure
-from app.privacy.records.models import DataRequest, Erasure, RequestKind, RequestState
+from app.privacy.records.models import DataRequest, Erasure, RequestKind, RequestState, RequestWay
+from app.privacy.rights.noting import Wish, note_for
 from app.privacy.rights.requests import ask as ask_request
 from app.sessions.models import Recording, Session, SessionState
 from app.sessions.service import schedule
 from app.studies.models import Study
-from recordings.model import StreamKind
+from recordings.model import PersonId, StreamKind
 from tests.app.test_pages_in_browser import chromium, served, sign_in, wiring
 from tests.app.test_participant_pages_in_browser import MemberLook
 from tests.fixtures.erasing import SpyNodes, ask
 from tests.fixtures.stored import stored_recording
-from tests.fixtures.web import Cast
+from tests.fixtures.web import Cast, mails
 
 pytestmark = pytest.mark.browser
 __all__ = ["chromium", "served", "wiring"]  # fixtures used here
@@ -108,6 +109,7 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
     await page.goto(f"{served}/requests/{request.id}")
     await page.get_by_role("button", name="Send the answer").click()
     await look.at("owner-request-wrong")
+    await look_at_noting(page, served, look)
     await page.goto(f"{served}/erasures")
     await look.at("owner-erasures")
     await page.goto(f"{served}/erasures/{erasure.id}")
@@ -129,6 +131,24 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
     await look.at("owner-closed")
     await context.close()
     assert look.wrong == {}
+
+
+async def look_at_noting(page: Page, served: str, look: MemberLook) -> None:
+    """Somebody phoned: found by the address, noted, and waiting for their word."""
+    await page.goto(f"{served}/requests")
+    await page.get_by_role("link", name="Note a request").click()
+    await page.get_by_label("E-mail address").fill("nobody@home.example")
+    await page.get_by_role("button", name="Next").click()
+    await look.at("owner-noting-who-wrong")
+    await page.get_by_label("E-mail address").fill("ben@home.example")
+    await page.get_by_role("button", name="Next").click()
+    await page.get_by_role("button", name="Note the request").click()
+    await look.at("owner-noting-wrong")
+    await page.get_by_label("A copy of what is held").check()
+    await page.get_by_label("by phone").check()
+    await page.get_by_label("On which day?").fill(f"{datetime.now(UTC):%Y-%m-%d}")
+    await page.get_by_role("button", name="Note the request").click()
+    await look.at("owner-request-noted")
 
 
 async def some_recording(cast: Cast) -> object:
@@ -169,6 +189,20 @@ async def test_a_shorter_time_a_hold_and_an_answer_without_javascript(
     await context.close()
 
 
+async def noted_for(cast: Cast, person: PersonId) -> str:
+    """An owner wrote down that they want a copy; the link of the mail about it."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        wish = Wish(
+            kind=RequestKind.ACCESS,
+            way=RequestWay.LETTER,
+            came_on=(await now_in(db)).date(),
+            words="Everything, please.",
+        )
+        await note_for(db, cast.wiring, account=cast.account, participant=person, wish=wish, by=cast.owner)
+    text = next(mail.text for row, mail in await mails(cast.wiring) if row.template == "request_noted" and mail)
+    return "/asked/" + text.partition("/asked/")[2].split()[0]
+
+
 async def test_what_a_participant_asks_for_without_javascript(
     cast: Cast, served: str, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -204,5 +238,12 @@ async def test_what_a_participant_asks_for_without_javascript(
     await page.get_by_role("button", name="Send the request").click()
     await expect(page.get_by_text("an answer is due by")).to_be_visible()
     await look.at("my-data-requests")
+    path = await noted_for(cast, person)
+    await page.goto(f"{served}{path}")
+    await look.at("asked")
+    await page.goto(f"{served}/my-data#requests")
+    await look.at("my-data-asked")
+    await page.get_by_role("button", name="Yes, I asked for this").click()
+    await expect(page.get_by_role("button", name="Yes, I asked for this")).to_have_count(0)
     await context.close()
     assert look.wrong == {}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.privacy.records.deadline import answer_by
+from app.privacy.records.deadline import EXTENDED_MONTHS, answer_by
 from app.privacy.records.models import RequestKind, RequestState
-from app.privacy.rights.extending import MONTHS, may_extend
+from app.privacy.rights.extending import may_extend
 from app.privacy.rights.silence import Step, schedule, step_now
 
 DAY = timedelta(days=1)
@@ -19,7 +19,7 @@ ASKED = datetime(2026, 11, 3, 9, tzinfo=UTC)
 
 def told(asked_at: datetime, *, extended: bool, until: int = 130) -> dict[int, Step]:
     """Days after the asking -> step, when somebody looks every day."""
-    asked_on, due_on = asked_at.date(), answer_by(asked_at, MONTHS if extended else 1)
+    asked_on, due_on = asked_at.date(), answer_by(asked_at, EXTENDED_MONTHS if extended else 1)
     steps = schedule(asked_on, due_on, extended=extended)
     found = {}
     for day in range(1, until):
@@ -38,7 +38,7 @@ def test_owners_are_reminded_four_times_and_the_platform_hears_before_and_after_
 
 @given(st.datetimes(datetime(2024, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)), st.booleans())
 def test_whatever_the_day_the_platform_hears_before_the_last_one_is_over(asked_at: datetime, extended: bool):
-    due = (answer_by(asked_at, MONTHS if extended else 1) - asked_at.date()).days
+    due = (answer_by(asked_at, EXTENDED_MONTHS if extended else 1) - asked_at.date()).days
     found = told(asked_at, extended=extended)
     [escalated] = [day for day, step in found.items() if step is Step.ESCALATE]
     [late] = [day for day, step in found.items() if step is Step.LATE]

@@ -19,6 +19,8 @@ from app.audit import AuditEvent, verify
 from app.demo.browser import Browser
 from app.invitations.models import Invitation
 from app.participants.models import AddressChange, DataCode
+from app.privacy.erasing.certificate import signing_key
+from app.privacy.erasing.receipts import REQUEST, receipt_token
 from app.privacy.records.models import DataRequest, RequestKind, RequestState
 from app.privacy.rights.requests import UNANSWERED
 from app.sessions.models import Note, Recording, RecordingState, Transcript
@@ -42,6 +44,7 @@ WITHOUT: Mapping[str, str] = {
     "POST /support/sign-out": "in the platform's own log",
     "POST /support/passkey/challenge": "something to sign, which ends by itself",
     "POST /support/passkey": "in the platform's own log",
+    "POST /requests/new": "looks up whom it is about; noting the request is logged",
     "POST /language": "a choice of how pages read",
     "POST /studies/{study}/questions/{question}/move": "the order of questions; what they ask is logged",
     "POST /whip": "the take says who published what, when and where; starting to record is logged",
@@ -337,12 +340,28 @@ async def requests(story: Story) -> None:
     )
     await story.call(owner, "POST /requests/{data_request}/extend", {"why": "The town has to be asked."})
     await story.call(owner, "POST /requests/{data_request}/answer", {"outcome": "granted", "words": "Mended."})
+    await noted_requests(story, owner, guest)
     await story.call(guest, "POST /my-data/object", {"words": "I would rather not."})
     await story.call(guest, "POST /my-data/restrict")
     story.ids["data_request"] = await story.newest(
         DataRequest, DataRequest.kind == RequestKind.RESTRICTION, order=DataRequest.asked_at
     )
     await story.call(owner, "POST /requests/{data_request}/lift", {"words": "It is settled."})
+
+
+async def noted_requests(story: Story, owner: Browser, guest: Browser) -> None:
+    world = story.world
+    for kind, word in ((RequestKind.ACCESS, "confirm"), (RequestKind.RECTIFICATION, "disown")):
+        form = {"kind": str(kind), "way": "phone", "came_on": f"{datetime.now(UTC):%Y-%m-%d}", "words": "She phoned."}
+        await story.call(owner, "POST /requests/for/{participant}", form)
+        story.ids["data_request"] = await story.newest(
+            DataRequest, DataRequest.kind == kind, DataRequest.way.is_not(None), order=DataRequest.asked_at
+        )
+        key = signing_key(world.settings.data_dir)
+        story.ids["token"] = receipt_token(key, world.lab.account, story.ids["data_request"], REQUEST)
+        await story.call(guest, f"POST /my-data/requests/{{data_request}}/{word}")
+        if kind is RequestKind.ACCESS:
+            await story.call(world.browser(), "POST /asked/{token}")
 
 
 async def erasing(story: Story) -> None:

@@ -33,7 +33,17 @@ from tests.promises.world import World, answer_after_the_session
 OPEN_TO_ALL = {"/", "/health", "/promises", "/data-map", "/.well-known/security.txt", "/schema"}
 OPEN_TO_ALL |= {"/sign-in", "/sign-out", "/signed-out", "/support", "/support/sign-in", "/support/sign-out"}
 """Show nothing of any account (/ and /support send strangers to a sign-in page)."""
-BY_SECRET = ("/sign-in/", "/support/sign-in/", "/i/", "/unsubscribe/", "/receipt/", "/closed/", "/static/", "/outbox")
+BY_SECRET = (
+    "/sign-in/",
+    "/support/sign-in/",
+    "/i/",
+    "/unsubscribe/",
+    "/receipt/",
+    "/asked/",
+    "/closed/",
+    "/static/",
+    "/outbox",
+)
 """Opened by an unguessable link, static files, and the outbox that exists in development only."""
 
 

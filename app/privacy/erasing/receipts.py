@@ -23,26 +23,29 @@ from recordings.model import AccountId
 _IDS = 32
 
 
-def receipt_token(key: Ed25519PrivateKey, account: AccountId, erasure: UUID) -> str:
+RECEIPT = b"junier receipt link 1"
+REQUEST = b"junier request link 1"
+"""What a link is for: one of the first sort opens nothing of the second, to the same id or another."""
+
+
+def receipt_token(key: Ed25519PrivateKey, account: AccountId, erasure: UUID, purpose: bytes = RECEIPT) -> str:
     """86 URL-safe characters; the same each time, so that asking twice shows the same receipt."""
     ids = account.bytes + erasure.bytes
-    return base64.urlsafe_b64encode(ids + _mac(key, ids)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(ids + _mac(key, ids, purpose)).decode().rstrip("=")
 
 
-def read_receipt_token(key: Ed25519PrivateKey, token: str) -> tuple[AccountId, UUID] | None:
-    """Account and erasure, or None when the link was not made here."""
+def read_receipt_token(key: Ed25519PrivateKey, token: str, purpose: bytes = RECEIPT) -> tuple[AccountId, UUID] | None:
+    """Account and erasure (or request), or None when the link was not made here for this."""
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
     ids, mac = data[:_IDS], data[_IDS:]
-    if len(ids) != _IDS or not hmac.compare_digest(mac, _mac(key, ids)):
+    if len(ids) != _IDS or not hmac.compare_digest(mac, _mac(key, ids, purpose)):
         return None
     return AccountId(UUID(bytes=ids[:16])), UUID(bytes=ids[16:])
 
 
-def _mac(key: Ed25519PrivateKey, ids: bytes) -> bytes:
-    link_key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"junier receipt link 1").derive(
-        key.private_bytes_raw()
-    )
+def _mac(key: Ed25519PrivateKey, ids: bytes, purpose: bytes) -> bytes:
+    link_key = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(key.private_bytes_raw())
     return hmac.new(link_key, ids, sha256).digest()

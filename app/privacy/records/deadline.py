@@ -13,6 +13,8 @@ import calendar
 from datetime import UTC, date, datetime, timedelta
 
 SATURDAY = 5
+EXTENDED_MONTHS = 3
+"""One, and two further where it is complex (GDPR Art. 12(3))."""
 
 
 def answer_by(asked_at: datetime, months: int = 1) -> date:

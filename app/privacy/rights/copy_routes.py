@@ -18,7 +18,8 @@ from app.participants.models import Participant
 from app.participants.service import mail_language
 from app.privacy.records.models import RequestKind, RequestState
 from app.privacy.rights.copying import make_copy
-from app.privacy.rights.requests import find_request
+from app.privacy.rights.proof import may_carry_out, unproven
+from app.privacy.rights.requests import NotNow, find_request
 from app.privacy.rights.telling import study_of
 from app.privacy.rights.zipped import Archive
 from app.wiring import Wiring
@@ -47,6 +48,8 @@ async def make_copy_for_them(db: Db, wiring: Wiring, login: Login, data_request:
     row = await find_request(db, data_request)
     if row.kind != RequestKind.ACCESS or row.state != RequestState.OPEN:
         raise NoCopyHere
+    if not (proven := may_carry_out(unproven(row))):
+        raise NotNow(proven.reason)
     person = await db.get_one(Participant, row.participant_id)
     study = await study_of(db, row.participant_id)
     with speaking(mail_language(person, study) if study else Language.EN):

@@ -9,15 +9,12 @@ from uuid import UUID
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import ALLOWED, Decision, refused
-from app.privacy.records.deadline import answer_by
+from app.privacy.records.deadline import EXTENDED_MONTHS, answer_by
 from app.privacy.records.models import DataRequest, RequestKind, RequestState
 from app.privacy.rights.requests import EXTENSION_FIELD, NotNow, find_request, may_answer
 from app.privacy.rights.telling import tell_participant
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
-
-MONTHS = 3
-"""One, and two further."""
 
 
 def may_extend(
@@ -48,7 +45,7 @@ async def extend(db: Db, wiring: Wiring, *, request: UUID, words: str, by: Perso
     if not decision:
         raise NotNow(decision.reason)
     account, participant = AccountId(row.account_id), PersonId(row.participant_id)
-    row.due_on, row.extended_at = answer_by(row.asked_at, MONTHS), now
+    row.due_on, row.extended_at = answer_by(row.asked_at, EXTENDED_MONTHS), now
     row.extension = wiring.columns.seal(account, participant, EXTENSION_FIELD, words)
     await tell_participant(
         db,

@@ -13,6 +13,7 @@ from app.privacy.erasing.erasures import participant_names
 from app.privacy.records.deadline import days_left
 from app.privacy.records.models import DataRequest, Erasure, ErasureState, RequestKind, RequestState
 from app.privacy.rights.extending import may_extend
+from app.privacy.rights.proof import unproven
 from app.privacy.rights.requests import ANSWER_FIELD, EXTENSION_FIELD, UNANSWERED, WORDS_FIELD, may_answer, may_lift
 from app.sealed_columns import SealedColumns
 from recordings.model import AccountId, PersonId
@@ -21,7 +22,8 @@ from recordings.model import AccountId, PersonId
 @dataclass(frozen=True, kw_only=True)
 class RequestLine:
     """One request. waits: somebody has to do something; todo: what the owner has to do, in words; left: whole days
-    until the due day; erasure: that carries it out."""
+    until the due day; erasure: that carries it out; unproven: the participant has not
+    said yet that it is theirs."""
 
     row: DataRequest
     name: str
@@ -29,6 +31,7 @@ class RequestLine:
     todo: str
     left: int
     erasure: Erasure | None
+    unproven: bool
     may_answer: bool
     may_extend: bool
     may_lift: bool
@@ -112,9 +115,10 @@ def _line(row: DataRequest, name: str, erasure: Erasure | None, now: datetime) -
         row=row,
         name=name,
         waits=state in UNANSWERED and state is not RequestState.IN_FORCE,
-        todo=_todo(kind, state, erasure),
+        todo=_todo(kind, state, erasure, unproven(row)),
         left=days_left(row.due_on, now),
         erasure=erasure,
+        unproven=unproven(row),
         may_answer=bool(may_answer(kind, state)),
         may_extend=bool(
             may_extend(kind, state, extended_at=row.extended_at, due_on=row.due_on, today=now.astimezone(UTC).date())
@@ -123,7 +127,9 @@ def _line(row: DataRequest, name: str, erasure: Erasure | None, now: datetime) -
     )
 
 
-def _todo(kind: RequestKind, state: RequestState, erasure: Erasure | None) -> str:
+def _todo(kind: RequestKind, state: RequestState, erasure: Erasure | None, waits: bool) -> str:
+    if waits:
+        return "Wait until they confirm it by the link in their mail; or refuse it, with a reason."
     if erasure is not None:
         return {
             ErasureState.COMPLETE: "Nothing: erased and certified.",

@@ -97,7 +97,7 @@ async def _page(
 ) -> Template:
     row = await find_request(db, data_request)
     [line] = await lines_of(db, wiring.columns, [row], await now_in(db))
-    names = await member_names(db, wiring.columns) if row.answered_by else {}
+    names = await member_names(db, wiring.columns) if row.answered_by or row.noted_by else {}
     return page(
         "privacy/request.html",
         request,
@@ -105,6 +105,7 @@ async def _page(
         line=line,
         text=text_of(wiring.columns, row),
         answered_by=names.get(PersonId(row.answered_by), "") if row.answered_by else "",
+        noted_by=names.get(PersonId(row.noted_by), "") if row.noted_by else "",
         form=form,
     )
 
