@@ -6,14 +6,14 @@ GRANT SELECT (id, account_id, token_hash) ON login TO junier_doors;
 GRANT SELECT (id, account_id, token_hash) ON sign_in_link TO junier_doors;
 GRANT SELECT (id, account_id, credential_hash) ON passkey TO junier_doors;
 GRANT SELECT (address_hash, account, member) ON sign_in_address TO junier_doors;
-GRANT SELECT (id, account_id, token_hash, unsubscribe_hash, participant_id, session_id, created_at, accepted_at, expires_at) ON invitation TO junier_doors;
+GRANT SELECT (id, account_id, token_hash, unsubscribe_hash, participant_id, session_id, created_at, accepted_at, admitted_at, expires_at) ON invitation TO junier_doors;
 GRANT SELECT (id, account_id, created_at, registered_at, erased_at) ON participant TO junier_doors;
 GRANT SELECT (account_id, periods, closes_at, gone_at) ON account TO junier_doors;
 GRANT SELECT (account_id, number, hash) ON audit_event TO junier_doors;
 GRANT SELECT (id, account_id, retention_days, periods) ON study TO junier_doors;
 GRANT SELECT (session_id, due) ON session_due TO junier_doors;
 GRANT SELECT (id, account_id, study_id, state, node, starts_at, ended_at, retention_days, periods) ON session TO junier_doors;
-GRANT SELECT (id, account_id, session_id, person_id, state, created_at, held_reason, held_until, restricted_at, announced_for, periods) ON recording TO junier_doors;
+GRANT SELECT (id, account_id, session_id, person_id, person_is_member, state, created_at, held_reason, held_until, restricted_at, announced_for, periods) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, recording_id, kind, closed_at, erased_at) ON track TO junier_doors;
 GRANT SELECT (id, account_id, recording_id, state, erased_at) ON transcript TO junier_doors;
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
@@ -74,10 +74,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE due.state <> 'erased'
       AND (due.periods <> '{}' OR due.session_id IN (  -- looked at once for a session, not for each of its recordings
           SELECT one.id FROM public.session AS one JOIN public.study AS its ON its.id = one.study_id
-          WHERE COALESCE(one.ended_at, '-infinity') + make_interval(days => public.kept_days(
-              'all', its.retention_days, one.retention_days, its.periods, one.periods, '{}')) <= now_))
-      AND COALESCE(held_in.ended_at, due.created_at) + make_interval(days => public.kept_days(
-          'all', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
+          WHERE its.periods ? 'idle' OR one.periods ? 'idle'
+             OR COALESCE(one.ended_at, '-infinity') + make_interval(days => public.kept_days(
+                'all', its.retention_days, one.retention_days, its.periods, one.periods, '{}')) <= now_))
+      AND LEAST(COALESCE(held_in.ended_at, due.created_at) + make_interval(days => public.kept_days(
+          'all', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)),
+          public.idle_until(due.session_id, CASE WHEN NOT due.person_is_member THEN due.person_id END, due.periods,
+                            due.created_at)) <= now_
       AND (due.held_reason IS NULL OR due.held_until <= now_)
       AND due.restricted_at IS NULL
       AND (asked_ OR NOT EXISTS (
@@ -128,9 +131,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
         SELECT min(CASE WHEN NOT held.now THEN one.until
                         WHEN soon.held_until IS NOT NULL THEN GREATEST(one.until, soon.held_until) END) AS at
         FROM (
-            SELECT COALESCE(held_in.ended_at, soon.created_at) + make_interval(days => public.kept_days(
+            SELECT LEAST(COALESCE(held_in.ended_at, soon.created_at) + make_interval(days => public.kept_days(
                 of.kind, owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, soon.periods
-            )) AS until
+            )), public.idle_until(soon.session_id, CASE WHEN NOT soon.person_is_member THEN soon.person_id END,
+                                  soon.periods, soon.created_at)) AS until
             FROM (
                 SELECT 'all' AS kind UNION ALL
                 SELECT part.kind FROM public.held_parts(soon.id) AS part WHERE NOT part.asked AND held.in_parts
@@ -152,7 +156,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT due.account_id, due.id FROM public.note AS due
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
-    WHERE COALESCE(held_in.ended_at, due.at) + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)) <= now_
+    WHERE LEAST(COALESCE(held_in.ended_at, due.at) + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)),
+                public.idle_until(due.session_id, NULL, '{}', due.at)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.state <> 'erased'
@@ -169,8 +174,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE due.erased_at IS NULL AND due.restricted_at IS NULL
-      AND COALESCE(held_in.ended_at, due.answered_at) + make_interval(days => public.kept_days(
-          'answers', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
+      AND LEAST(COALESCE(held_in.ended_at, due.answered_at) + make_interval(days => public.kept_days(
+          'answers', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)),
+          public.idle_until(due.session_id, due.participant_id, due.periods, due.answered_at)) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'

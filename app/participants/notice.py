@@ -18,7 +18,7 @@ import rfc8785
 from app.language import N_, Language, _, ngettext, say_day, speaking, spoken, translate_only
 from app.legal_basis import told_purposes
 from app.settings import Settings
-from app.studies.clocks import CLOCKS, OF_A_SESSION, Kind, days_of
+from app.studies.clocks import CLOCKS, OF_A_SESSION, Kind, days_of, idle_days
 from app.studies.models import ConsentKind
 from app.third_parties import ThirdParty, storage_place, third_parties
 
@@ -53,7 +53,7 @@ class StudyFacts:
     retention_days: days kept after the session, None: until someone asks for erasure.
     periods: kinds that go earlier, in days. has_questions: the study asks something after the session;
     consent_language: of the consent text, where known. assigned_only: sessions are seen by owners and the members
-    assigned to each alone."""
+    assigned to each alone. counted: of answers past their date the counts of choices stay."""
 
     account_name: str
     title: str
@@ -68,6 +68,12 @@ class StudyFacts:
     periods: tuple[tuple[str, int], ...] = ()
     consent_language: str = ""
     assigned_only: bool = False
+    counted: bool = False
+
+    @property
+    def idle_days(self) -> int | None:
+        """Days after the participant's last session in the study; None: not counted so."""
+        return idle_days(dict(self.periods))
 
     @property
     def shorter(self) -> tuple[str, ...]:
@@ -249,15 +255,45 @@ def _known(party: ThirdParty) -> list[str]:
 
 
 def _kept(study: StudyFacts) -> tuple[str, ...]:
-    if study.retention_days is None:
-        rest = _("We keep recordings until you or the study's owner asks for their erasure.")
-    else:
-        rest = ngettext(
-            "We erase recordings %(n)s day after the session ended, earlier if you or the study's owner asks for it.",
-            "We erase recordings %(n)s days after the session ended, earlier if you or the study's owner asks for it.",
-            study.retention_days,
-        )
-    return (rest, *study.shorter)
+    if study.retention_days is None and study.idle_days is None:
+        asked = _("We keep recordings until you or the study's owner asks for their erasure.")
+        return (asked, *study.shorter, *_counted(study))
+    found = [_by_session(study.retention_days)] if study.retention_days is not None else []
+    if study.idle_days is not None:
+        found.append(_by_last_session(study.idle_days))
+    if len(found) > 1:
+        found.append(_("What comes first counts."))
+    return (*found, *study.shorter, *_counted(study))
+
+
+def _by_session(days: int) -> str:
+    return ngettext(
+        "We erase recordings %(n)s day after the session ended, earlier if you or the study's owner asks for it.",
+        "We erase recordings %(n)s days after the session ended, earlier if you or the study's owner asks for it.",
+        days,
+    )
+
+
+def _by_last_session(days: int) -> str:
+    return ngettext(
+        "We erase recordings %(n)s day after your last session in this study, earlier if you or the study's owner "
+        "asks for it. Each new session you take part in moves that day.",
+        "We erase recordings %(n)s days after your last session in this study, earlier if you or the study's owner "
+        "asks for it. Each new session you take part in moves that day.",
+        days,
+    )
+
+
+def _counted(study: StudyFacts) -> tuple[str, ...]:
+    return (counted_words(),) if study.counted and study.has_questions else ()
+
+
+def counted_words() -> str:
+    """What stays of answers under "anonymise", and what does not."""
+    return _(
+        "When your answers reach their date, we erase them. How often each choice was taken is counted and stays, "
+        "without your name, the session or a date. What you wrote in your own words goes."
+    )
 
 
 def kept_shorter(study: StudyFacts) -> tuple[str, ...]:

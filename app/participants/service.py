@@ -21,6 +21,7 @@ from app.participants.notice import Notice, StudyFacts, hashes, notice
 from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code
 from app.sealed_columns import SealedColumns
 from app.settings import Settings
+from app.studies.clocks import Ending
 from app.studies.models import ConsentKind, Study
 from app.studies.service import Contact, contact_of, what_is_told
 from app.tokens import CODE_LIFE, new_code, same, token_hash
@@ -84,6 +85,7 @@ async def study_facts(db: Db, columns: SealedColumns, *, account: AccountId, stu
         has_questions=asks,
         periods=tuple(sorted(study.periods.items())),
         assigned_only=study.assigned_only,
+        counted=study.ending == Ending.ANONYMISE,
     )
 
 

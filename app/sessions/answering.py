@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.decisions import ALLOWED, Decision, refused
 from app.sessions.models import SessionState
+from app.sessions.policy import after_days
 
 Value = str | int | tuple[str, ...]
 """Text; a number of a scale; options of a choice, as they were worded."""
@@ -46,7 +47,8 @@ def may_answer(facts: AnsweringFacts, now: datetime) -> Decision:
 class ResponseFacts:
     """What decides whether answers may be read and when they go: they follow the recordings of their session.
     held: a hold keeps a recording of the same person and session, until held_until; None: until it is lifted.
-    restricted: the participant asked that what is kept of this session is not used."""
+    restricted: the participant asked that what is kept of this session is not used. idle_until: the date that counts
+    from their last activity."""
 
     answered_at: datetime
     session_ended_at: datetime | None
@@ -55,13 +57,12 @@ class ResponseFacts:
     held: bool = False
     held_until: datetime | None = None
     restricted: bool = False
+    idle_until: datetime | None = None
 
 
 def answers_until(facts: ResponseFacts, retention_days: int | None) -> datetime | None:
     """The end of retention, as for recordings; None: until someone asks."""
-    if retention_days is None:
-        return None
-    return (facts.session_ended_at or facts.answered_at) + timedelta(days=retention_days)
+    return after_days(facts.session_ended_at or facts.answered_at, retention_days, facts.idle_until)
 
 
 def answers_due(facts: ResponseFacts, retention_days: int | None) -> datetime | None:

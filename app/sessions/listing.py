@@ -142,6 +142,7 @@ _OF_RECORDING = (
     Recording.gaps,
     Recording.created_at,
     Recording.periods,
+    Recording.idle_until,
     Recording.held_reason,
     Recording.held_until,
     Recording.restricted_at,

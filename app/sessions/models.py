@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, case, func, literal_column, null, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.database import Base, Row
 
@@ -103,6 +103,11 @@ class Recording(Row):
     hidden_at: Mapped[datetime | None]  # its erasure was asked for: unreadable from that moment, for good
     announced_for: Mapped[datetime | None]  # the date of erasure the owner was told of by mail
     erased_at: Mapped[datetime | None]
+    # asked of the database with each row: the date by the person's last activity in the study (studies.clocks.IDLE);
+    # of a member by the last of the session's participants
+    idle_until: Mapped[datetime | None] = column_property(
+        func.idle_until(session_id, case((person_is_member, null()), else_=person_id), periods, created_at)
+    )
     __table_args__ = (
         UniqueConstraint("session_id", "person_id", "stream"),
         Index("recording_held", "account_id", postgresql_where=text("held_reason IS NOT NULL")),
@@ -181,8 +186,12 @@ class Note(Row):
     __tablename__ = "note"
     session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id", ondelete="CASCADE"), index=True)
     member_id: Mapped[UUID]
-    at: Mapped[datetime]  # by the database's clock, when the writing began
+    at: Mapped[datetime] = mapped_column()  # by the database's clock, when the writing began
     text: Mapped[bytes]  # sealed under the account, field "note.text"
+    # as of a recording, by the last activity of any of the session's participants
+    idle_until: Mapped[datetime | None] = column_property(
+        func.idle_until(session_id, null(), literal_column("'{}'::jsonb"), at)
+    )
 
 
 class Node(Base):

@@ -170,5 +170,6 @@ async def _erased(db: Db, session: UUID) -> bool:
 
 
 def _past(note: Note, session: Session, study: Study, now: datetime) -> bool:
-    until = note_until(note.at, session.ended_at, shortest(study.retention_days, session.retention_days))
+    days = shortest(study.retention_days, session.retention_days)
+    until = note_until(note.at, session.ended_at, days, note.idle_until)
     return until is not None and now >= until

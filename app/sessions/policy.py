@@ -173,7 +173,7 @@ def may_write_down(
 @dataclass(frozen=True, kw_only=True)
 class RecordingFacts:
     """What decides whether a recording may be seen, and when it goes. indexed: what was made ready before is
-    still whole, though more is on its way."""
+    still whole, though more is on its way. idle_until: the date that counts from the last activity."""
 
     state: RecordingState
     created_at: datetime
@@ -186,13 +186,27 @@ class RecordingFacts:
     erased_at: datetime | None = None
     session_retention_days: int | None = None
     person_retention_days: int | None = None
+    idle_until: datetime | None = None
+
+
+def after_days(start: datetime, days: int | None, idle_until: datetime | None) -> datetime | None:
+    """The end of retention: so many days after the start or, where that is earlier, after the last activity;
+    None: until someone asks."""
+    ends = [] if days is None else [start + timedelta(days=days)]
+    return min([*ends, *([] if idle_until is None else [idle_until])], default=None)
+
+
+def after_last(start: datetime, last_active: datetime | None, idle_days: int | None) -> datetime | None:
+    """When what began or ended at `start` goes, so many days after its person's last activity. The same in SQL:
+    idle_until (revision 0003)."""
+    return None if idle_days is None else max(start, last_active or start) + timedelta(days=idle_days)
 
 
 def keep_until(facts: RecordingFacts, retention_days: int | None) -> datetime | None:
     """The end of retention, counted from the end of the session; None: until someone asks.
     retention_days: of the study; a session's own or the person's may be shorter, never longer."""
     days = shortest(retention_days, facts.session_retention_days, facts.person_retention_days)
-    return None if days is None else (facts.session_ended_at or facts.created_at) + timedelta(days=days)
+    return after_days(facts.session_ended_at or facts.created_at, days, facts.idle_until)
 
 
 def is_held(facts: RecordingFacts, now: datetime) -> bool:
@@ -236,9 +250,11 @@ def note_moment(
     return max(began, started_at) if started_at is not None else began
 
 
-def note_until(at: datetime, ended_at: datetime | None, retention_days: int | None) -> datetime | None:
+def note_until(
+    at: datetime, ended_at: datetime | None, retention_days: int | None, idle_until: datetime | None = None
+) -> datetime | None:
     """Notes are kept as long as recordings may be; None: until the session is erased."""
-    return None if retention_days is None else (ended_at or at) + timedelta(days=retention_days)
+    return after_days(ended_at or at, retention_days, idle_until)
 
 
 def readable(facts: RecordingFacts, retention_days: int | None, now: datetime) -> Decision:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from app.audit import Action, record
 from app.database import Db, now_in
@@ -81,7 +81,10 @@ async def facts_of(db: Db, rows: Iterable[Response], now: datetime) -> dict[UUID
     if not rows:
         return {}
     sessions = {row.session_id for row in rows}
-    ends = {one.id: one for one in await db.scalars(select(Session).where(Session.id.in_(sessions)))}
+    idle = func.idle_until(Response.session_id, Response.participant_id, Response.periods, Response.answered_at)
+    of_sessions = select(Response.id, Session, idle).join(Session, Session.id == Response.session_id)
+    found = await db.execute(of_sessions.where(Response.id.in_([row.id for row in rows])))
+    beside = {response: (session, idle_until) for response, session, idle_until in found}
     people = {row.participant_id for row in rows}
     recordings = (
         await db.scalars(
@@ -90,13 +93,13 @@ async def facts_of(db: Db, rows: Iterable[Response], now: datetime) -> dict[UUID
             )
         )
     ).all()
-    found = {}
+    facts = {}
     for row in rows:
         mine = [one for one in recordings if (one.session_id, one.person_id) == (row.session_id, row.participant_id)]
-        session = ends[row.session_id]
+        session, idle_until = beside[row.id]
         holds = [one.held_until for one in mine if is_held(recording_facts(one, session), now)]
         lasting = [until for until in holds if until is not None]
-        found[row.id] = ResponseFacts(
+        facts[row.id] = ResponseFacts(
             answered_at=row.answered_at,
             session_ended_at=session.ended_at,
             hidden_at=row.hidden_at,
@@ -104,8 +107,9 @@ async def facts_of(db: Db, rows: Iterable[Response], now: datetime) -> dict[UUID
             held=bool(holds),
             held_until=max(lasting) if holds and len(lasting) == len(holds) else None,
             restricted=row.restricted_at is not None,
+            idle_until=idle_until,
         )
-    return found
+    return facts
 
 
 async def answers_of(db: Db, columns: SealedColumns, rows: Iterable[Response]) -> dict[UUID, list[AnswerLine]]:

@@ -20,9 +20,11 @@ from app.sessions.forms import read_session, time_zones
 from app.sessions.models import Session
 from app.sessions.overview import sessions_of_account, sessions_of_study
 from app.sessions.service import schedule
+from app.studies.clocks import Ending
 from app.studies.forms import LANGUAGES
 from app.studies.questions import questions_of_study
 from app.studies.service import contact_of, find_study, study_with_text
+from app.studies.tallies import tallies_of_study
 from app.wiring import Wiring
 
 PAGE_ROWS = 50
@@ -58,6 +60,8 @@ async def show_study(
         "studies/show.html",
         request,
         study=row,
+        owner=member.role is Role.OWNER,
+        tallies=await tallies_of_study(db, study) if row.ending == Ending.ANONYMISE else (),
         contact=contact_of(wiring.columns, row),
         consent=consent,
         language=LANGUAGES.get(row.language, row.language),

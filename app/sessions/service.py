@@ -259,6 +259,7 @@ def recording_facts(row: Recording | Columns, session: Session | Columns) -> Rec
         erased_at=row.erased_at,
         session_retention_days=session.retention_days,
         person_retention_days=row.periods.get(Kind.ALL),
+        idle_until=row.idle_until,
     )
 
 

@@ -2,6 +2,8 @@
 
 A level (account, study, session, participant) says how long everything may stay, and may say less for a kind. The
 account's is written into its studies, a participant's into what is theirs, so that every row says for itself.
+Days count from the end of the session; those under IDLE, of everything, from the participant's last session in the
+study. What results first is the date.
 """
 
 from __future__ import annotations
@@ -40,8 +42,12 @@ class Ending(StrEnum):
     """What is done when a clock runs out."""
 
     ERASE = "erase"
-    ANONYMISE = "anonymise"  # what names the person goes with their key; ids and dates are left
+    ANONYMISE = "anonymise"  # whatever leads to the person goes with their key; what is left leads to nobody
     KEEP_IDS = "keep ids"  # never held more than ids, dates and kinds
+
+
+OFFERED = (Ending.ERASE, Ending.ANONYMISE)
+"""Of answers an owner may choose between these, study by study: faces, voices and words always go (tallies)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +83,11 @@ KIND_OF_TRACK: Mapping[str, Kind] = {
     TrackKind.SCREEN_SOUND: Kind.SCREEN,
 }
 
+IDLE = "idle"
+"""Beside the kinds: days of everything after the participant's last activity in the study (Anchor.LAST_ACTIVITY)."""
+
 Periods = Mapping[str, int]
-"""Kind -> days, of what is kept shorter on one level."""
+"""Kind -> days, of what is kept shorter on one level; and IDLE."""
 
 _COUNTED: Mapping[Kind, tuple[Kind, ...]] = {
     Kind.ALL: (Kind.ALL,),
@@ -98,6 +107,22 @@ def days_of(kind: Kind, days: int | None, *levels: Periods) -> int | None:
     return shortest(days, *(level.get(each) for level in levels for each in counted))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """How long something is kept by all levels: days after its session, and after the last activity; None: not so."""
+
+    days: int | None
+    idle: int | None
+
+
+def idle_days(*levels: Periods) -> int | None:
+    return shortest(*(level.get(IDLE) for level in levels))
+
+
+def kept_by(kind: Kind, days: int | None, *levels: Periods) -> Kept:
+    return Kept(days=days_of(kind, days, *levels), idle=idle_days(*levels))
+
+
 def shortest_of(*levels: Periods) -> dict[str, int]:
     """One level instead of several: of each kind the shortest."""
     named = {kind for one in levels for kind in one}
@@ -114,8 +139,14 @@ class Level:
     def of(self, kind: Kind) -> int | None:
         return days_of(kind, self.days, self.periods)
 
+    @property
+    def idle(self) -> int | None:
+        return idle_days(self.periods)
+
 
 def anything_shorter(before: Level, after: Level) -> bool:
-    """Does any kind go earlier than before?"""
+    """May any kind go earlier than before? The last activity is never before the end of the session, so counting as
+    many days from it shortens nothing."""
     pairs = [(before.of(kind), after.of(kind)) for kind in (Kind.ALL, *OF_A_SESSION, Kind.CONTACT)]
+    pairs.append((shortest(before.days, before.idle), after.idle))
     return any(becomes is not None and (was is None or becomes < was) for was, becomes in pairs)

@@ -37,6 +37,9 @@ class Study(Row):
     # kind -> days of what goes earlier (clocks)
     periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")
     retention_version: Mapped[int] = mapped_column(default=1)
+    ending: Mapped[str] = mapped_column(
+        default="erase", server_default="erase"
+    )  # clocks.Ending, of answers past their date
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     # sessions are seen by owners and the members assigned to each (accounts.policy.sees_session), not by the whole team
     assigned_only: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -88,3 +91,13 @@ class Question(Row):
     answered_at: Mapped[datetime | None]  # for the first time; from then on it is archived, never deleted
     archived_at: Mapped[datetime | None]  # not asked any more
     __table_args__ = (UniqueConstraint("origin_id", "version"),)
+
+
+class Tally(Row):
+    """How often each choice of a question was taken, in answers that have gone by their date. Of nobody: no
+    participant, no session, no moment, and no free text."""
+
+    __tablename__ = "tally"
+    question_id: Mapped[UUID] = mapped_column(ForeignKey("question.id", ondelete="CASCADE"), unique=True)
+    answers: Mapped[int] = mapped_column(default=0)
+    counts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)  # option or number of the scale -> how many

@@ -8,7 +8,7 @@ from app.accounts.models import Account
 from app.database import Db
 from app.errors import BadInput
 from app.language import _
-from app.studies.clocks import OF_A_SESSION
+from app.studies.clocks import IDLE, OF_A_SESSION
 from recordings.model import AccountId
 
 
@@ -47,9 +47,9 @@ async def require_within_limit(db: Db, account: AccountId, days: int | None) -> 
 
 
 async def limit_of_kinds(db: Db, account: AccountId) -> dict[str, int]:
-    """Kinds that no study of the account keeps longer, in days."""
+    """What no study of the account keeps longer: kinds, and everything after the last activity; in days."""
     periods = (await db.get_one(Account, account)).periods
-    return {kind: days for kind, days in periods.items() if kind in OF_A_SESSION}
+    return {kind: days for kind, days in periods.items() if kind in (*OF_A_SESSION, IDLE)}
 
 
 async def limits_of(db: Db, account: AccountId) -> Limits:

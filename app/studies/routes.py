@@ -18,6 +18,7 @@ from app.forms import Form, read_form
 from app.language import N_
 from app.pages import page
 from app.studies import question_routes
+from app.studies.clocks import idle_days
 from app.studies.forms import LANGUAGES, RETENTION, SEEN_BY, read_study, shown_study
 from app.studies.models import ConsentKind
 from app.studies.retention import limits_of, shortens
@@ -126,7 +127,7 @@ async def show_edit(request: Request[Any, Any, Any], db: Db, wiring: Wiring, log
         questions_words=row.questions_words,
         assigned_only=row.assigned_only,
     )
-    return _form_page(request, form, study=study, owner=member.role is Role.OWNER)
+    return _form_page(request, form, study=study, owner=member.role is Role.OWNER, idle=idle_days(row.periods))
 
 
 @post("/studies/{study:uuid}/edit")
@@ -143,7 +144,7 @@ async def update(
         form.values.pop("seen_by", None)  # and so is who sees the sessions
     typed = read_study(form, longest=(await limits_of(db, member.account)).longest if owner else None)
     if typed is None:
-        return _form_page(request, form, study=study, owner=owner, status=422)
+        return _form_page(request, form, study=study, owner=owner, idle=idle_days(row.periods), status=422)
     shorter = shortens(row.retention_days, typed.retention_days)  # first lists what it erases, then takes effect
     await change_study(
         db,
@@ -198,8 +199,15 @@ async def reopen(db: Db, login: Login, study: UUID) -> Redirect:
 
 
 def _form_page(
-    request: Request[Any, Any, Any], form: Form, *, study: UUID | None, owner: bool = True, status: int = 200
+    request: Request[Any, Any, Any],
+    form: Form,
+    *,
+    study: UUID | None,
+    owner: bool = True,
+    idle: int | None = None,
+    status: int = 200,
 ) -> Template:
+    """idle: days after which everything goes, counted from each participant's last session."""
     return page(
         "studies/form.html",
         request,
@@ -207,6 +215,7 @@ def _form_page(
         form=form,
         study=study,
         owner=owner,
+        idle=idle,
         languages=LANGUAGES,
         retention=RETENTION,
         seen_by=SEEN_BY,

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, text, update
 
 from app.database import Db, now_in
-from app.privacy.keeping.beside import beside_recordings, days_kept
+from app.privacy.keeping.beside import beside_recordings, as_kept
 from app.privacy.keeping.held_in_sql import KEPT
 from app.privacy.records.models import SessionDue
 from app.sessions.models import Note, Recording, RecordingState, Session, Track, Transcript, TranscriptState
@@ -145,7 +145,7 @@ async def by_the_rules(db: Db, now: datetime) -> dict[UUID, datetime | None]:
         session, study = of_session[recording.session_id]
         dates[session.id].append(due(recording_facts(recording, session), study.retention_days, now))
         dates[session.id] += parts_due(recording, session, study, held.get(recording.id, ()), now).values()
-    for session_id, beside in (await beside_recordings(db, pairs, now, days_kept)).items():
+    for session_id, beside in (await beside_recordings(db, pairs, now, as_kept)).items():
         if beside.notes or beside.answers:
             dates[session_id] += [*beside.notes, *beside.answers]
     return {session: min((one for one in those if one is not None), default=None) for session, those in dates.items()}

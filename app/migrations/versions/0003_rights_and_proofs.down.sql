@@ -1,4 +1,7 @@
 -- The reverse, last first.
+ALTER TABLE ledger_mark DROP COLUMN serving;
+DROP TABLE tally;
+ALTER TABLE study DROP COLUMN ending;
 ALTER TABLE data_request DROP COLUMN confirmed_at;
 ALTER TABLE data_request DROP COLUMN noted_by;
 ALTER TABLE data_request DROP COLUMN way;
@@ -50,6 +53,8 @@ DROP FUNCTION due_changed();
 DROP FUNCTION tell_due(uuid[]);
 DROP TABLE session_due;
 DROP FUNCTION held_parts(uuid);
+DROP FUNCTION idle_until(uuid, uuid, jsonb, timestamptz);
+DROP FUNCTION last_active(uuid, uuid);
 DROP FUNCTION kept_days(text, integer, integer, jsonb, jsonb, jsonb);
 DROP FUNCTION period_of(text, jsonb);
 ALTER TABLE response DROP COLUMN periods;

@@ -68,6 +68,48 @@ RETURNS integer LANGUAGE sql IMMUTABLE AS $$
     SELECT LEAST(study_days, session_days, public.period_of(kind, study), public.period_of(kind, session),
         public.period_of(kind, own))
 $$;
+-- When somebody last took part in the study of this session: what they were let into, or recorded in, ended, or began
+-- if it goes on. person NULL: the last of those of this session. Asked of the whole account, whoever asks.
+CREATE FUNCTION last_active(session_ uuid, person uuid) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    reader text := COALESCE(current_setting('junier.reader', true), '');
+    support text := COALESCE(current_setting('junier.support', true), '');
+    at timestamptz;
+BEGIN
+    PERFORM set_config('junier.reader', '', true), set_config('junier.support', '', true);
+    WITH took_part AS NOT MATERIALIZED (
+        SELECT session_id, participant_id, admitted_at AS began FROM public.invitation WHERE admitted_at IS NOT NULL
+        UNION ALL
+        SELECT session_id, person_id, created_at FROM public.recording WHERE NOT person_is_member
+    ), who AS (
+        SELECT person AS id WHERE person IS NOT NULL
+        UNION
+        SELECT participant_id FROM took_part WHERE person IS NULL AND session_id = session_
+    )
+    SELECT max(COALESCE(other.ended_at, took_part.began)) INTO at
+    FROM who JOIN took_part ON took_part.participant_id = who.id
+    JOIN public.session AS other ON other.id = took_part.session_id
+    JOIN public.session AS here ON here.study_id = other.study_id
+    WHERE here.id = session_;
+    PERFORM set_config('junier.reader', reader, true), set_config('junier.support', support, true);
+    RETURN at;
+END
+$$;
+-- app.studies.clocks.IDLE: until when something is kept that counts from its person's last activity, by the shortest of all
+-- levels; NULL: none says so. own: of the person; began: of the item, while its session goes on.
+CREATE FUNCTION idle_until(session_ uuid, person uuid, own jsonb, began timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    days integer;
+    ended timestamptz;
+BEGIN
+    SELECT LEAST((its.periods ->> 'idle')::integer, (one.periods ->> 'idle')::integer, (own ->> 'idle')::integer),
+        COALESCE(one.ended_at, began) INTO days, ended
+    FROM public.session AS one JOIN public.study AS its ON its.id = one.study_id WHERE one.id = session_;
+    IF days IS NULL THEN RETURN NULL; END IF;
+    RETURN GREATEST(ended, public.last_active(session_, person)) + make_interval(days => days);
+END
+$$;
 -- What a recording still has; asked: its erasure was asked for, or its consent taken back.
 CREATE FUNCTION held_parts(recording uuid) RETURNS TABLE (kind text, asked boolean) LANGUAGE sql STABLE AS $$
     SELECT CASE one.kind WHEN 'camera' THEN 'video' WHEN 'voice' THEN 'audio' ELSE 'screen' END, one.closed_at IS NOT NULL
@@ -97,7 +139,7 @@ CREATE FUNCTION tell_due(sessions uuid[]) RETURNS void LANGUAGE sql SET search_p
     ), item AS (
         SELECT session_id, recording.created_at AS began, CASE WHEN held_reason IS NOT NULL THEN held_until END AS not_before,
             erased_at IS NOT NULL OR restricted_at IS NOT NULL OR held_reason IS NOT NULL AND held_until IS NULL AS kept,
-            of.kind, recording.periods AS own
+            of.kind, recording.periods AS own, CASE WHEN NOT person_is_member THEN person_id END AS person
         FROM recording JOIN session ON session.id = recording.session_id JOIN study ON study.id = session.study_id,
         LATERAL (
             SELECT 'all' AS kind UNION ALL
@@ -106,25 +148,26 @@ CREATE FUNCTION tell_due(sessions uuid[]) RETURNS void LANGUAGE sql SET search_p
         ) AS of
         WHERE session_id = ANY (sessions) AND recording.state NOT IN ('erased', 'empty')
         UNION ALL
-        SELECT note.session_id, note.at, hold.until, COALESCE(hold.for_good, false), 'all', '{}'
+        SELECT note.session_id, note.at, hold.until, COALESCE(hold.for_good, false), 'all', '{}', NULL
         FROM note LEFT JOIN (
             SELECT session_id, bool_or(for_good) AS for_good, max(until) AS until FROM held GROUP BY session_id
         ) AS hold ON hold.session_id = note.session_id
         WHERE note.session_id = ANY (sessions)
         UNION ALL
         SELECT response.session_id, response.answered_at, held.until,
-            response.restricted_at IS NOT NULL OR COALESCE(held.for_good, false), 'answers', response.periods
+            response.restricted_at IS NOT NULL OR COALESCE(held.for_good, false), 'answers', response.periods,
+            response.participant_id
         FROM response LEFT JOIN held ON held.session_id = response.session_id
             AND held.person_id = response.participant_id
         WHERE response.session_id = ANY (sessions) AND response.erased_at IS NULL
     ), told AS (
-        SELECT session.id, session.account_id, min(CASE WHEN NOT item.kept AND clock.days IS NOT NULL THEN
-            GREATEST(COALESCE(session.ended_at, item.began) + make_interval(days => clock.days), item.not_before)
+        SELECT session.id, session.account_id, min(CASE WHEN NOT item.kept AND clock.until IS NOT NULL THEN
+            GREATEST(clock.until, item.not_before)
         END) AS due
         FROM session JOIN study ON study.id = session.study_id JOIN item ON item.session_id = session.id,
-        LATERAL (SELECT kept_days(
+        LATERAL (SELECT LEAST(COALESCE(session.ended_at, item.began) + make_interval(days => kept_days(
             item.kind, study.retention_days, session.retention_days, study.periods, session.periods, item.own
-        ) AS days) AS clock
+        )), idle_until(session.id, item.person, item.own, item.began)) AS until) AS clock
         WHERE session.id = ANY (sessions) GROUP BY session.id
     ), gone AS (
         DELETE FROM session_due WHERE session_id = ANY (sessions) AND session_id NOT IN (SELECT id FROM told)
@@ -157,6 +200,16 @@ BEGIN
         END IF;
     ELSE
         sessions := ARRAY[changed.session_id];
+    END IF;
+    IF TG_TABLE_NAME IN ('session', 'recording') THEN  -- what else of these people counts from their last activity
+        sessions := sessions || ARRAY(
+            SELECT DISTINCT theirs.session_id FROM recording AS theirs
+            JOIN session AS there ON there.id = theirs.session_id JOIN study ON study.id = there.study_id
+            WHERE theirs.person_id IN (
+                SELECT participant_id FROM invitation WHERE session_id = ANY (sessions) AND admitted_at IS NOT NULL
+                UNION SELECT person_id FROM recording WHERE session_id = ANY (sessions) AND NOT person_is_member
+            ) AND (study.periods ? 'idle' OR there.periods ? 'idle' OR theirs.periods ? 'idle')
+        );
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('session_due', 0) # hashtextextended(changed.account_id::text, 0));
     PERFORM tell_due(sessions);
@@ -362,3 +415,17 @@ $$;
 ALTER TABLE data_request ADD COLUMN way VARCHAR;
 ALTER TABLE data_request ADD COLUMN noted_by UUID;
 ALTER TABLE data_request ADD COLUMN confirmed_at TIMESTAMP WITH TIME ZONE;
+-- What stays of answers under "anonymise": counts of choices, of nobody.
+ALTER TABLE study ADD COLUMN ending VARCHAR DEFAULT 'erase' NOT NULL;
+CREATE TABLE tally (
+    question_id UUID NOT NULL,
+    answers INTEGER NOT NULL,
+    counts JSONB NOT NULL,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(question_id) REFERENCES question (id) ON DELETE CASCADE,
+    UNIQUE (question_id)
+);
+CREATE INDEX ix_tally_account_id ON tally (account_id);
+ALTER TABLE ledger_mark ADD COLUMN serving BIGINT DEFAULT '0' NOT NULL;

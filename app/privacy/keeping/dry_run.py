@@ -12,16 +12,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, or_, select, true
 
 from app.database import Db
-from app.privacy.keeping.beside import beside_recordings, days_kept
+from app.privacy.keeping.beside import as_kept, beside_recordings
 from app.privacy.keeping.contacts import contacts_due
 from app.privacy.keeping.held_in_sql import KEPT
 from app.privacy.keeping.keeping import Change
+from app.sessions.activity import Taken, last_active
 from app.sessions.models import Recording, Session
 from app.sessions.parts import held_parts
-from app.sessions.policy import due, is_held
+from app.sessions.policy import after_last, due, is_held
 from app.sessions.response_models import Response
 from app.sessions.service import recording_facts
-from app.studies.clocks import PARTS, Kind
+from app.studies.clocks import PARTS, Ending, Kind
 from app.studies.models import Study
 
 
@@ -43,13 +44,14 @@ class Going:
 class Preview:
     """What a change would do. at_once: erased within a minute of it; sooner: recordings that get an earlier date, or
     a part of them does; kept: recordings a hold or a restriction keeps; contacts: people whose name and address go at
-    once; seal: stands for exactly this list."""
+    once; seal: stands for exactly this list; counted: of how many answers the choices are counted and stay."""
 
     at_once: tuple[Going, ...]
     sooner: int
     kept: int
     seal: str
     contacts: int = 0
+    counted: int = 0
 
     @property
     def recordings(self) -> int:
@@ -80,11 +82,12 @@ async def preview(db: Db, change: Change, now: datetime) -> Preview:
             .order_by(Session.created_at, Session.id)
         )
     ]
-    before = await beside_recordings(db, sessions, now, days_kept)
-    after = await beside_recordings(db, sessions, now, change.days_after)
+    before = await beside_recordings(db, sessions, now, as_kept)
+    after = await beside_recordings(db, sessions, now, change.kept_after)
     recordings = await _recordings(db, [session.id for session, _ in sessions])
     held = await held_parts(db, [row.id for rows in recordings.values() for row in rows])
-    sooner = kept = 0
+    active = await _last_active(db, change, sessions, recordings)
+    sooner = kept = counted = 0
     lines: list[Going] = []
     seal = hashlib.sha256()
     for session, study in sessions:
@@ -93,7 +96,8 @@ async def preview(db: Db, change: Change, now: datetime) -> Preview:
         for row in recordings.get(session.id, ()):
             facts = recording_facts(row, session)
             kept += is_held(facts, now) or facts.restricted_at is not None
-            dates = _dates(change, row, session, study, now, held.get(row.id, frozenset()))
+            at = active.get(_taken(row))
+            dates = _dates(change, row, session, study, now, held.get(row.id, frozenset()), at)
             if _goes(*dates[Kind.ALL], now):
                 going.append(row)
                 continue
@@ -110,6 +114,8 @@ async def preview(db: Db, change: Change, now: datetime) -> Preview:
             answers=_count(before[session.id].answers, after[session.id].answers, now),
             parts=Counter(kind for _, kind in parts),
         )
+        if (change.ending or study.ending) == Ending.ANONYMISE:  # only a change of a study says something else
+            counted += line.answers
         if line.recordings or line.notes or line.answers or line.parts:
             lines.append(line)
             seal.update(repr((session.id, [one.id for one in going], parts, line.notes, line.answers)).encode())
@@ -117,19 +123,53 @@ async def preview(db: Db, change: Change, now: datetime) -> Preview:
     if change.of_account and Kind.CONTACT in change.periods:
         contacts = await contacts_due(db, now, change.periods[Kind.CONTACT]) - await contacts_due(db, now)
         seal.update(repr(sorted(map(str, contacts))).encode())
-    return Preview(at_once=tuple(lines), sooner=sooner, kept=kept, seal=seal.hexdigest()[:32], contacts=len(contacts))
+    return Preview(
+        at_once=tuple(lines),
+        sooner=sooner,
+        kept=kept,
+        seal=seal.hexdigest()[:32],
+        contacts=len(contacts),
+        counted=counted,
+    )
 
 
 def _dates(
-    change: Change, row: Recording, session: Session, study: Study, now: datetime, held: Collection[Kind]
+    change: Change,
+    row: Recording,
+    session: Session,
+    study: Study,
+    now: datetime,
+    held: Collection[Kind],
+    active: datetime | None,
 ) -> dict[Kind, tuple[datetime | None, datetime | None]]:
-    """When the whole and each kind of it goes, without the change and with it."""
+    """When the whole and each kind of it goes, without the change and with it. active: when its person was last."""
     facts = replace(recording_facts(row, session), session_retention_days=None, person_retention_days=None)
     found = {}
     for kind in (Kind.ALL, *held):
-        was = due(facts, days_kept(session, study, kind, row), now)
-        found[kind] = was, due(facts, change.days_after(session, study, kind, row), now)
+        after = change.kept_after(session, study, kind, row)
+        idle_until = after_last(session.ended_at or row.created_at, active, after.idle)
+        was = due(facts, as_kept(session, study, kind, row).days, now)
+        found[kind] = was, due(replace(facts, idle_until=idle_until), after.days, now)
     return found
+
+
+async def _last_active(
+    db: Db, change: Change, sessions: Sequence[tuple[Session, Study]], recordings: Mapping[UUID, Sequence[Recording]]
+) -> dict[Taken, datetime]:
+    """Of whom something would count from it."""
+    return await last_active(
+        db,
+        [
+            _taken(row)
+            for session, study in sessions
+            for row in recordings.get(session.id, ())
+            if change.kept_after(session, study, Kind.ALL, row).idle is not None
+        ],
+    )
+
+
+def _taken(row: Recording) -> Taken:
+    return row.session_id, None if row.person_is_member else row.person_id
 
 
 def _in_reach(change: Change) -> ColumnElement[bool]:

@@ -15,16 +15,18 @@ from sqlalchemy import select, update
 
 from app.accounts.models import Account
 from app.audit import Action, record
-from app.database import Db
+from app.database import Db, note, now_in
 from app.errors import NotThere
+from app.ledger import KeptFor
 from app.participants.models import Participant
 from app.sessions.models import Recording, Session
 from app.sessions.response_models import Response
 from app.sessions.service import find_session
-from app.studies.clocks import Kind, Level, Periods, anything_shorter, days_of, shortest, shortest_of
+from app.studies.clocks import Ending, Kept, Kind, Level, Periods, anything_shorter, kept_by, shortest, shortest_of
 from app.studies.models import Study
 from app.studies.retention import limit_of_kinds, require_within_limit
 from app.studies.service import find_study
+from app.studies.tallies import forget_tallies
 from recordings.model import AccountId
 
 
@@ -32,13 +34,15 @@ from recordings.model import AccountId
 class Change:
     """How long is to be kept from now on: in one study, in one session, of one participant, or (none of them) at most
     in the account. days None: until somebody asks; for a session and a participant: as the rest; for the account:
-    without a limit. periods: kinds that go earlier."""
+    without a limit. periods: kinds that go earlier, and IDLE: days of everything after the last activity.
+    ending: of a study, what its answers come to (clocks.OFFERED); None: as it is."""
 
     days: int | None
     study: UUID | None = None
     session: UUID | None = None
     participant: UUID | None = None
     periods: Periods = field(default_factory=dict)
+    ending: str | None = None
 
     @property
     def of_account(self) -> bool:
@@ -53,21 +57,21 @@ class Change:
         """Of a participant: what stands in the rows that are theirs."""
         return {**self.periods} if self.days is None else {**self.periods, Kind.ALL: self.days}
 
-    def days_after(
+    def kept_after(
         self, session: Session, study: Study, kind: Kind = Kind.ALL, row: Recording | Response | None = None
-    ) -> int | None:
+    ) -> Kept:
         """How long this kind would be kept of a session. row: None: what is nobody's own."""
         own = row.periods if row is not None else {}
         if self.study is not None:
             days = shortest(self.days, session.retention_days)
-            return days_of(kind, days, self.periods, session.periods, own)
+            return kept_by(kind, days, self.periods, session.periods, own)
         if self.session is not None:
-            return days_of(kind, shortest(study.retention_days, self.days), study.periods, self.periods, own)
+            return kept_by(kind, shortest(study.retention_days, self.days), study.periods, self.periods, own)
         days = shortest(study.retention_days, session.retention_days)
         if self.participant is not None:
             mine = row is not None and _person(row) == self.participant
-            return days_of(kind, days, study.periods, session.periods, self.own if mine else own)
-        return days_of(kind, shortest(days, self.days), study.periods, session.periods, own, self.periods)
+            return kept_by(kind, days, study.periods, session.periods, self.own if mine else own)
+        return kept_by(kind, shortest(days, self.days), study.periods, session.periods, own, self.periods)
 
 
 def _person(row: Recording | Response) -> UUID:
@@ -103,7 +107,8 @@ async def keep(db: Db, change: Change, *, account: AccountId, by: str) -> None:
         session.retention_days, session.periods = change.days, dict(change.periods)
         await _record(db, account, by, f"session:{session.id}", before, change)
     elif change.study is not None:
-        await _keep_study(db, await find_study(db, change.study), change.level, account, by)
+        row = await find_study(db, change.study)
+        await _keep_study(db, row, change.level, account, by, ending=change.ending or row.ending)
     elif change.participant is not None:
         await _keep_participant(db, change, account, by)
     else:
@@ -133,14 +138,19 @@ async def _keep_account(db: Db, change: Change, account: AccountId, by: str) -> 
     row.retention_days = shortest(row.retention_days, change.days)
 
 
-async def _keep_study(db: Db, study: Study, level: Level, account: AccountId, by: str) -> None:
+async def _keep_study(
+    db: Db, study: Study, level: Level, account: AccountId, by: str, *, ending: str | None = None
+) -> None:
     periods = shortest_of(level.periods, await limit_of_kinds(db, account))
-    if study.retention_days == level.days and study.periods == periods:
+    ending = ending or study.ending
+    if (study.retention_days, study.periods, study.ending) == (level.days, periods, ending):
         return
     before = _facts(study.retention_days, study.periods)
-    study.retention_days, study.periods = level.days, periods
+    study.retention_days, study.periods, study.ending = level.days, periods, ending
     study.retention_version += 1
-    await _record(db, account, by, f"study:{study.id}", before, Change(days=level.days, periods=periods))
+    if ending == Ending.ERASE:
+        await forget_tallies(db, study.id)
+    await _record(db, account, by, f"study:{study.id}", before, Change(days=level.days, periods=periods, ending=ending))
 
 
 async def _keep_participant(db: Db, change: Change, account: AccountId, by: str) -> None:
@@ -160,7 +170,20 @@ def _facts(days: int | None, periods: Periods) -> dict[str, Any]:
 
 
 async def _record(db: Db, account: AccountId, by: str, subject: str, before: Mapping[str, Any], change: Change) -> None:
-    """Days as they were and are; kinds only where one has or had days of its own."""
+    """Days as they were and are; kinds only where one has or had days of its own. The ledger knows it too."""
+    level, _, of = subject.partition(":")
+    was = Level(days=before["days"], periods=before["kinds"])
+    kept = KeptFor(
+        at=await now_in(db),
+        account=account,
+        level=level,
+        subject=UUID(of),
+        days=change.days,
+        periods=dict(change.periods),
+        ending=change.ending,
+        gives=anything_shorter(change.level, was),
+    )
+    note(db, kept)
     facts: dict[str, Any] = {"before": before["days"], "after": change.days}
     if before["kinds"] or change.periods:
         facts |= {"kinds_before": before["kinds"], "kinds_after": dict(change.periods)}

@@ -21,9 +21,10 @@ from app.privacy.keeping.dry_run import Preview, preview
 from app.privacy.keeping.keeping import Change, keep, stands
 from app.privacy.keeping.keeping_forms import People, kinds_of, people_of, place_of, read_periods
 from app.privacy.keeping.overview import overview
-from app.studies.clocks import anything_shorter
+from app.studies.clocks import IDLE, OFFERED, anything_shorter, shortest_of
 from app.studies.forms import LONGEST_DAYS
 from app.studies.retention import exceeds, too_long
+from app.studies.service import find_study
 from app.wiring import Wiring
 
 PAGE_ROWS = 50
@@ -154,15 +155,20 @@ async def _change(request: AnyRequest, db: Db, wiring: Wiring, login: Login, cha
 
 async def _read(db: Db, form: Form, change: Change, owner: SignedIn) -> Change | None:
     """The change with its days, or None when something does not fit."""
-    days = None
-    if form.choice("keep", ("days", "other")) == "days":
-        days = form.number("days", at_least=1, at_most=LONGEST_DAYS)
+    keep = form.choice("keep", ("days", IDLE, "other"))
+    number = form.number("days", at_least=1, at_most=LONGEST_DAYS) if keep in ("days", IDLE) else None
     longest = (await db.get_one(Account, owner.account)).longest_retention_days
+    days = number if keep == "days" else None
+    if keep == IDLE and change.study is not None:
+        days = longest  # by the last activity, and no later than the account's limit all the same
     limited = change.study is not None or (change.session is not None and days is not None)
     if limited and exceeds(days, longest):
         form.errors["days" if days else "keep"] = too_long(longest)
     periods = await read_periods(db, form, change, owner.account)
-    return replace(change, days=days, periods=periods) if form.fine else None
+    if keep == IDLE and number is not None:
+        periods = shortest_of(periods, {IDLE: number})
+    ending = form.choice("ending", OFFERED) if change.study is not None and "ending" in form.values else None
+    return replace(change, days=days, periods=periods, ending=ending) if form.fine else None
 
 
 async def _page(
@@ -189,8 +195,10 @@ async def _page(
         status=status,
         place=await place_of(db, wiring, change),
         form=form,
-        before=before.days,
+        before=before,
+        stays=(await find_study(db, change.study)).ending if change.study is not None else None,
         days=listed.days if listed else before.days,
+        listed=listed.level if listed else None,
         kinds=await kinds_of(db, change, listed, owner.account),
         going=going,
         people=people,

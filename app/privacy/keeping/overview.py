@@ -17,7 +17,7 @@ from app.accounts.models import Account
 from app.database import Columns, Db
 from app.privacy.erasing.policy import TRANSCRIPT
 from app.privacy.keeping.axis import Span
-from app.privacy.keeping.beside import NOTHING_BESIDE, Beside, beside_recordings, days_kept
+from app.privacy.keeping.beside import NOTHING_BESIDE, Beside, as_kept, beside_recordings
 from app.privacy.keeping.held_in_sql import KEPT
 from app.privacy.keeping.overview_in_sql import HELD, IN_ORDER, OF_ALL
 from app.sessions.listing import TRACK_WORDS
@@ -25,7 +25,7 @@ from app.sessions.models import Recording, Session
 from app.sessions.parts import held_parts, parts_due
 from app.sessions.policy import due, is_held
 from app.sessions.service import recording_facts
-from app.studies.clocks import Kind, days_of, shortest
+from app.studies.clocks import Kind, days_of, idle_days, shortest
 from app.studies.models import Study
 from recordings.model import AccountId
 
@@ -132,7 +132,7 @@ async def _lines(db: Db, page: Sequence[Columns], now: datetime) -> list[Line]:
         if row.study_periods or row.periods or any(one.periods for one in recordings.get(row.id, ()))
     }
     whole = await _whole(db, noted | parts) if noted or parts else {}
-    beside = await beside_recordings(db, [whole[one] for one in whole if one in noted], now, days_kept) if noted else {}
+    beside = await beside_recordings(db, [whole[one] for one in whole if one in noted], now, as_kept) if noted else {}
     sooner = await _sooner(db, {one: whole[one] for one in whole if one in parts}, now) if parts else {}
     return [
         _line(row, recordings.get(row.id, []), beside.get(row.id, NOTHING_BESIDE), sooner.get(row.id, []), now)
@@ -160,7 +160,11 @@ async def _sooner(db: Db, sessions: Mapping[UUID, tuple[Session, Study]], now: d
 
 async def _recordings(db: Db, page: Sequence[Columns]) -> dict[UUID, list[Columns]]:
     """Rows of HELD by session."""
-    of = {"sessions": [row.id for row in page], "going_on": [row.id for row in page if row.ended_at is None]}
+    of = {
+        "sessions": [row.id for row in page],
+        "going_on": [row.id for row in page if row.ended_at is None],
+        "idle": [row.id for row in page if idle_days(row.study_periods or {}, row.periods or {}) is not None],
+    }
     found: dict[UUID, list[Columns]] = {}
     for row in await db.execute(HELD, of):
         found.setdefault(row.session_id, []).append(row)

@@ -27,6 +27,7 @@ from app.privacy.keeping.holds import reviews_soon
 from app.privacy.records.models import SessionDue
 from app.sessions.models import Note, Recording, Session, Track, Transcript, TranscriptState
 from app.sessions.response_models import Response
+from app.studies.clocks import IDLE
 from app.studies.models import Study
 
 _ALIKE = (
@@ -118,9 +119,12 @@ def _alike() -> Select[*tuple[Any, ...]]:
     """What is held of these sessions, as rows of how many are alike; of a session that has not ended each date counts
     from its own beginning."""
     begun = case((Recording.session_id == any_(bindparam("going_on", type_=ARRAY(Uuid))), Recording.created_at))
+    in_study = Recording.session_id == any_(bindparam("idle", type_=ARRAY(Uuid)))
+    idle = case((in_study | Recording.periods.has_key(IDLE), Recording.idle_until.expression))  # asked where it says so
     return (
         select(
             *_ALIKE,
+            idle.label("idle_until"),
             func.min(Recording.index_key).label("index_key"),
             func.min(Recording.created_at).label("created_at"),
             func.count().label("number"),
@@ -129,7 +133,7 @@ def _alike() -> Select[*tuple[Any, ...]]:
             Recording.session_id == any_(bindparam("sessions", type_=ARRAY(Uuid))),
             Recording.state.not_in(KEPT),
         )
-        .group_by(*_ALIKE, begun)
+        .group_by(*_ALIKE, begun, idle)
     )
 
 

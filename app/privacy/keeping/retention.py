@@ -21,6 +21,7 @@ from app.privacy.erasing.policy import ERASED_WITH, OPEN_STATES, due_again
 from app.privacy.erasing.service import ask_erasure
 from app.privacy.keeping.contacts import erase_contacts
 from app.privacy.keeping.reminding import REMIND_BEFORE, remind
+from app.privacy.keeping.tallying import count_answers
 from app.privacy.records.models import Erasure, ErasureReason, ErasureState
 from app.privacy.rights.lifting import lift_when_told
 from app.privacy.rights.silence import speak_up
@@ -31,6 +32,7 @@ from app.sessions.policy import due
 from app.sessions.response_models import Response
 from app.sessions.responses import due_responses
 from app.sessions.service import recording_facts
+from app.studies.clocks import Ending
 from app.studies.models import Study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
@@ -146,9 +148,12 @@ async def _ask_due(
             until = due(recording_facts(recording, session), study.retention_days, now)
             if until is not None and until <= now and not asked(recording):
                 groups[recording.person_id, _policy(study)].append(recording.id)
-        for response, study in await due_responses(db, responses, now):
-            if not asked(response):
-                answers[response.participant_id, _policy(study)].append(response.id)
+        going = [
+            (response, study) for response, study in await due_responses(db, responses, now) if not asked(response)
+        ]
+        for response, study in going:
+            answers[response.participant_id, _policy(study)].append(response.id)
+        await count_answers(db, wiring.columns, going)
         for person, policy in {**groups, **answers}:
             await ask_erasure(
                 db,
@@ -192,7 +197,8 @@ async def _ask_parts(wiring: Wiring, account: AccountId, recordings: Sequence[UU
 
 def _policy(study: Study) -> str:
     """The instruction an erasure by date follows."""
-    return f"retention policy version {study.retention_version} of study {study.id}"
+    policy = f"retention policy version {study.retention_version} of study {study.id}"
+    return policy if study.ending == Ending.ERASE else f"{policy}, anonymise: of answers the counts of choices stay"
 
 
 async def _asked_already(db: Db) -> Callable[[Recording | Response], bool]:

@@ -181,8 +181,8 @@ INVENTORY: Mapping[str, Kept] = {
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT,
         what_for="what is asked, and for how long", until=_ACCOUNT, goes=_ROW,
         copied="id title", opened="contact_name contact_email",
-        inner="account_id kinds language retention_days periods retention_version assigned_only created_at closed_at "
-        "questions_words",
+        inner="account_id kinds language retention_days periods retention_version ending assigned_only created_at "
+        "closed_at questions_words",
     ),
     "session": Kept(
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="when it took place", until=_ACCOUNT, goes=_ROW,
@@ -197,6 +197,13 @@ INVENTORY: Mapping[str, Kept] = {
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="what was asked", until=_ACCOUNT, goes=_ROW,
         copied="id kind prompt options lowest highest lowest_label highest_label",
         inner="account_id study_id origin_id version position required several created_at answered_at archived_at",
+    ),
+    "tally": Kept(
+        about=About.ACCOUNT, purpose=Purpose.RESEARCH,
+        what_for="how often each choice was taken in answers past their date; no personal data: counts without "
+        "participant, session or date, told from five on",
+        until=_ACCOUNT, goes="with its question, or when the study keeps no counts any more",
+        others="question_id answers counts",
     ),
     # the account and its members: in nobody else's copy
     "account": Kept(
@@ -295,7 +302,7 @@ INVENTORY: Mapping[str, Kept] = {
     "ledger_mark": Kept(
         about=About.PLATFORM, purpose=Purpose.PROOF,
         what_for="to see that the erasure ledger is whole", until="the newest", goes=_ROW,
-        inner="only ledger position",
+        inner="only ledger position serving",
     ),
     "orphan": Kept(
         about=About.PLATFORM, purpose=Purpose.OPERATION,

@@ -25,6 +25,7 @@ from app.invitations.models import Invitation
 from app.language import N_, gettext
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.models import Participant
+from app.participants.notice import counted_words
 from app.privacy.erasing.certificate import signing_key
 from app.privacy.erasing.receipts import receipt_token
 from app.privacy.erasing.service import ask_erasure
@@ -33,8 +34,10 @@ from app.privacy.rights.take_part import Invited, invited_to
 from app.privacy.rights.where_invited import Place, places_of
 from app.room.models import Presence
 from app.room.rows import PRESENT_FOR
+from app.sessions.activity import last_active
 from app.sessions.answering import AnsweringFacts, ResponseFacts, answers_until, may_answer
 from app.sessions.models import Recording, Session, SessionState
+from app.sessions.policy import after_last
 from app.sessions.response_forms import field_of, read_answers, shown_answers
 from app.sessions.response_models import Response
 from app.sessions.responses import (
@@ -46,6 +49,7 @@ from app.sessions.responses import (
     response_of,
     save_answers,
 )
+from app.studies.clocks import idle_days
 from app.studies.models import Question, Study
 from app.studies.questions import questions_of_study
 from app.wiring import Wiring
@@ -160,7 +164,7 @@ async def may_answer_now(
             admitted=invitation.admitted_at is not None and invitation.revoked_at is None,
             inside=seen[session.id].inside,
             erased=_going(response) if response is not None else bool(seen[session.id].erased),
-            keep_until=_until(session, one.study, response, person, now),
+            keep_until=await _until(db, session, one.study, response, person, now),
         )
         found[session.id] = may_answer(facts, now)
     return found
@@ -222,18 +226,23 @@ def _seen(person: UUID, sessions: Sequence[UUID]) -> Select[UUID, bool, bool | N
     return select(Invitation.session_id, inside.label("inside"), erased.label("erased")).where(*here)
 
 
-def _until(
-    session: Session, study: Study, response: Response | None, person: Participant, now: datetime
+async def _until(
+    db: Db, session: Session, study: Study, response: Response | None, person: Participant, now: datetime
 ) -> datetime | None:
     """Until when answers are kept that stand or would be given now; None: until someone asks."""
+    own, at = (response.periods, response.answered_at) if response else (person.periods, now)
+    idle, active = idle_days(study.periods, session.periods, own), None
+    if idle is not None:
+        active = (await last_active(db, [(session.id, person.id)])).get((session.id, person.id))
     return answers_until(
         ResponseFacts(
-            answered_at=response.answered_at if response else now,
+            answered_at=at,
             session_ended_at=session.ended_at,
             hidden_at=None,
             erased_at=None,
+            idle_until=after_last(session.ended_at or at, active, idle),
         ),
-        answers_kept_days(study, session, response.periods if response else person.periods),
+        answers_kept_days(study, session, own),
     )
 
 
@@ -247,6 +256,7 @@ def _form_page(request: AnyRequest, asked: Asked, form: Form, *, status: int = 2
         words=asked.study.questions_words,
         told=gettext(told) if told else "",
         changing=asked.answered,
+        counted_words=counted_words(),
         here=f"/take-part/{asked.session.id}/questions",
         **asked.invited.context,
     )
@@ -263,7 +273,7 @@ async def _calm_page(request: AnyRequest, db: Db, asked: Asked, *, thanks: bool)
         thanks=thanks and not refused,
         reason=gettext(asked.decision.reason) if refused else "",
         inside=asked.session.state == SessionState.LIVE,
-        until=_until(asked.session, asked.study, asked.response, person, await now_in(db)),
+        until=await _until(db, asked.session, asked.study, asked.response, person, await now_in(db)),
         here=f"/take-part/{asked.session.id}/questions",
         **asked.invited.context,
     )

@@ -23,18 +23,21 @@ from app.sessions.responses import (
     facts_of,
     questions_for,
 )
+from app.studies.clocks import Ending
 from app.studies.questions import questions_of_studies
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldAnswers:
     """open: how many questions can be answered or answered anew; given: answers are stored; until: the date they go;
-    asked: their erasure was asked for; held: by a hold; restricted: kept and shown to nobody."""
+    counted: then how often each choice was taken stays; asked: their erasure was asked for; held: by a hold;
+    restricted: kept and shown to nobody."""
 
     lines: tuple[AnswerLine, ...] = ()
     open: int = 0
     given: bool = False
     until: datetime | None = None
+    counted: bool = False
     asked: bool = False
     held: bool = False
     restricted: bool = False
@@ -75,6 +78,7 @@ def _held(
         open=waiting,
         given=response.hidden_at is None,
         until=answers_due(facts, answers_kept_days(place.study, place.session, response.periods)),
+        counted=place.study.ending == Ending.ANONYMISE,
         asked=response.hidden_at is not None,
         held=facts.held,
         restricted=facts.restricted,
