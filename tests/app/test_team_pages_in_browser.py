@@ -73,6 +73,18 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
     await look.at("member-last-owner")
     await page.goto(f"{served}/sessions/{group}")
     await look.at("session-group")
+    await page.goto(f"{served}/studies/{cast.study}/edit")
+    await page.get_by_label("Owners, and only those assigned to each session").check()
+    await look.at("study-edit")
+    await page.get_by_role("button", name="Save").click()
+    await page.goto(f"{served}/sessions/{group}")
+    await look.at("session-nobody-assigned")
+    for name in ("Rita (researcher)", "Oscar (observer)"):
+        await page.get_by_label("Assign somebody").select_option(label=name)
+        await page.get_by_role("button", name="Assign", exact=True).click()
+    await page.get_by_role("button", name="End the assignment of Oscar").click()
+    await page.get_by_role("button", name="Assign also to the earlier sessions of these people").click()
+    await look.at("session-assigned")
     await page.get_by_role("link", name="Invite several people").click()
     await look.at("list")
     people = "Name;E-mail\nCarla;carla@home.example\nKarla;CARLA@home.example\nUwe;uwe@home.example"
