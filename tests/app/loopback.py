@@ -169,9 +169,7 @@ async def published(
     """A client publishing camera and voice; everything is closed afterwards."""
     pc, camera, voice, offer = await offering(codec, camera)
     sink = Collected()
-    publication = await peer.publish(
-        change_offer(offer), kinds=BOTH, stream=StreamKind.CAMERA, offer_addresses=HERE, sink=sink
-    )
+    publication = await publish(change_offer(offer), sink=sink)
     scene = Published(pc=pc, publication=publication, sink=sink, camera=camera, voice=voice)
     publication.on_closed = scene.ends.append
     try:
@@ -181,6 +179,13 @@ async def published(
     finally:
         await pc.close()
         await publication.close()
+
+
+async def publish(offer: str, kinds: frozenset[TrackKind] = BOTH, sink: Collected | None = None) -> peer.Publication:
+    """The server's side alone."""
+    return await peer.publish(
+        offer, kinds=kinds, stream=StreamKind.CAMERA, offer_addresses=HERE, sink=sink or Collected()
+    )
 
 
 class Network:

@@ -18,7 +18,7 @@ from app import metrics
 from app.privacy import platform_numbers
 from app.room.node_numbers import MediaNumbers
 from app.settings import Settings
-from tests.app.test_node import rooms
+from tests.app.node_scene import rooms
 from tests.journeys.deployment import compose
 from tests.journeys.stage import FILLED_IN
 

@@ -2,107 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import msgspec
 import pytest
 
 from app.room import peer
 from app.room.allowance import KEPT_OUT_S, SentTooMuch
-from app.room.node_api import MAX_BODY_BYTES, NodeApi
-from app.room.node_messages import Health, HealthFacts, StreamAsk, StreamFacts, TrackAsk, ViewAsk
-from app.room.node_rooms import FORSAKEN_SECONDS, NodeFull, Rooms, StreamGone, TakeEnd
+from app.room.node_messages import HealthFacts, StreamAsk, ViewAsk
+from app.room.node_rooms import FORSAKEN_SECONDS, NodeFull
 from recordings.capture.faults import faults
 from recordings.capture.recorder import CaptureState
-from recordings.capture.spool import Spool
 from recordings.capture.traffic import Traffic
-from recordings.capture.uploader import Uploader
-from recordings.encryption.keystore import KeyPath
-from recordings.encryption.memory import MemoryKeyStore
-from recordings.model import AccountId, PersonId, StreamKind, TrackKind
-from recordings.storage.layout import recording_prefix, track_key_path, track_prefix
-from recordings.storage.memory import MemoryStore
-from tests.app.loopback import BOTH, HERE, accept, client, offer_of, offering, until
+from recordings.model import TrackKind
+from recordings.storage.layout import recording_prefix, track_prefix
+from tests.app.loopback import BOTH, accept, client, offer_of, offering, until
+from tests.app.node_scene import rooms
 from tests.app.room_stage import allow
-
-
-@dataclass
-class Scene:
-    """Rooms on real spool, store and peers, with a clock that the test turns."""
-
-    rooms: Rooms
-    spool: Spool
-    uploader: Uploader
-    keys: MemoryKeyStore
-    store: MemoryStore
-    ended: list[TakeEnd] = field(default_factory=list)
-    clock: float = 100.0
-
-    def ask(self, offer: str, like: StreamAsk | None = None, take: int = 1) -> StreamAsk:
-        """A publication with fresh ids and keys, or the next take of the same recording."""
-        if like is None:
-            account, person = AccountId(uuid4()), PersonId(uuid4())
-            like = StreamAsk(
-                account=account,
-                session=uuid4(),
-                person=person,
-                recording=uuid4(),
-                stream=StreamKind.CAMERA,
-                take=take,
-                resource="r" * 43,
-                tracks=[TrackAsk(kind=kind, track=uuid4()) for kind in sorted(BOTH)],
-                kinds=sorted(BOTH),
-                sdp=offer,
-            )
-            for path in (KeyPath(account), KeyPath(account, person), *map(track_key_path, like.track_refs.values())):
-                self.keys.create(path)
-        return msgspec.structs.replace(like, take=take, resource=f"{'r' * 40}{take:03}", sdp=offer)
-
-    def stream(self, ask: StreamAsk) -> StreamFacts:
-        return next(stream for stream in self.rooms.facts(ask.session).streams if stream.take == ask.take)
-
-    def kept(self, ask: StreamAsk, kind: TrackKind) -> int:
-        return next(track.frames for track in self.stream(ask).tracks if track.kind is kind)
-
-    def permitted(self, ask: StreamAsk) -> set[TrackKind]:
-        return {track.kind for track in self.stream(ask).tracks if track.permitted}
-
-
-@asynccontextmanager
-async def rooms(folder: Path, capacity: int = 5) -> AsyncIterator[Scene]:
-    keys, store, spool = MemoryKeyStore(), MemoryStore(), Spool(folder / "spool", 1 << 26, time.time)
-    uploader = Uploader(spool, store)
-    ended: list[TakeEnd] = []
-    made = Rooms(
-        keys=keys,
-        spool=spool,
-        uploader=uploader,
-        offer_addresses=HERE,
-        capacity=capacity,
-        on_take_end=ended.append,
-        clock=lambda: scene.clock,
-        now=time.time,
-    )
-    scene = Scene(rooms=made, spool=spool, uploader=uploader, keys=keys, store=store, ended=ended)
-
-    async def ticking() -> None:
-        while True:
-            made.tick()
-            await asyncio.sleep(0.05)
-
-    ticks = asyncio.create_task(ticking())
-    try:
-        yield scene
-    finally:
-        ticks.cancel()
-        await made.close()
 
 
 async def test_capture_lasts_as_long_as_permission_keeps_arriving(tmp_path: Path) -> None:
@@ -377,32 +295,3 @@ async def test_erasing_while_recording_leaves_nothing_and_lets_nothing_in(tmp_pa
         assert list(scene.store.list("")) == []
         assert (await scene.rooms.erase(recording_prefix(ask.recording_ref))).streams == 0
         await pc.close()
-
-
-async def test_the_internal_address_answers_the_web_process_only(tmp_path: Path) -> None:
-    async with rooms(tmp_path) as scene:
-        api = NodeApi(
-            scene.rooms, "shared", lambda: Health(name="m", streams=0, capacity=5, spool_bytes=0, waiting_s=0)
-        )
-        transport = httpx.ASGITransport(app=api)
-        async with httpx.AsyncClient(transport=transport, base_url="http://media") as http:
-            for headers in ({}, {"authorization": "Bearer other"}, {"authorization": "shared"}):
-                assert (await http.get("/health", headers=headers)).status_code == 401
-            http.headers["authorization"] = "Bearer shared"
-            assert (await http.get("/health")).json()["name"] == "m"
-            assert (await http.get("/elsewhere")).status_code == 404
-            assert (await http.post("/streams", content="{}")).status_code == 400
-            assert (await http.post("/streams", content="x" * (MAX_BODY_BYTES + 1))).status_code == 422
-            assert (await http.post("/erase", json={"prefix": ""})).status_code == 422
-            assert (await http.post("/erase", json={"prefix": "a/"})).status_code == 422
-            assert (await http.delete(f"/streams/{'x' * 43}")).status_code == 204
-            view = await http.post(f"/streams/{'x' * 43}/views", json={"sdp": "v=0", "viewer": str(uuid4())})
-            assert (view.status_code, view.json()["reason"]) == (404, StreamGone().message)
-            assert (await http.put("/sessions/no-id/permission", json={})).status_code == 404
-            ask = scene.ask("no offer")
-            refused = await http.post("/streams", content=msgspec.json.encode(ask))
-            assert refused.status_code == 400
-            scene.keys.destroy(KeyPath(AccountId(ask.account), PersonId(ask.person)))
-            gone = await http.post("/streams", content=msgspec.json.encode(ask))
-            assert (gone.status_code, gone.json()["reason"]) == (404, "This has been erased.")
-        assert scene.rooms.count == 0

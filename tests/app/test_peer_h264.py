@@ -13,11 +13,9 @@ from app.room import peer
 from app.room.negotiation import Choice, choose
 from app.room.offers import UnsupportedView
 from app.room.sdp import Section, read_sections
-from recordings.model import Codec, StreamKind, TrackKind
+from recordings.model import Codec, TrackKind
 from tests.app.loopback import (
-    BOTH,
     HERE,
-    Collected,
     Encoded,
     Network,
     client,
@@ -25,6 +23,7 @@ from tests.app.loopback import (
     offer_of,
     offering,
     only,
+    publish,
     published,
     until,
     watching,
@@ -102,10 +101,6 @@ async def test_a_viewer_without_h264_is_told_so_and_the_recording_goes_on() -> N
             await peer.view(await offer_of(pc), source=scene.publication, offer_addresses=HERE)
         await pc.close()
         await until(lambda: len(scene.sink.of(TrackKind.CAMERA)) >= 3, "the recording")
-
-
-async def publish(offer: str) -> peer.Publication:
-    return await peer.publish(offer, kinds=BOTH, stream=StreamKind.CAMERA, offer_addresses=HERE, sink=Collected())
 
 
 async def test_the_answer_says_of_h264_what_was_offered_whatever_its_profile() -> None:

@@ -19,8 +19,8 @@ from recordings.capture.recorder import NO_ROOM, CaptureState
 from recordings.capture.spool import Spool
 from recordings.model import TrackKind
 from tests.app.loopback import accept, offering, until
+from tests.app.node_scene import rooms
 from tests.app.room_stage import allow
-from tests.app.test_node import rooms
 from tests.recordings.scene import CAMERA, Scene, play
 
 DISK_MB = 8

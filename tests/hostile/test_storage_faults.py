@@ -42,9 +42,9 @@ from recordings.storage.layout import recording_prefix, track_key_path
 from recordings.storage.s3 import S3Store
 from recordings.storage.store import StoreError, StoreUnavailable
 from tests.app.loopback import accept, offering, until
+from tests.app.node_scene import Scene as NodeScene
+from tests.app.node_scene import rooms
 from tests.app.room_stage import allow
-from tests.app.test_node import Scene as NodeScene
-from tests.app.test_node import rooms
 from tests.fixtures.weed import Weed
 from tests.hostile.fault_proxy import Fault, FaultProxy, proxied
 from tests.promises.sources import Clock
