@@ -21,6 +21,7 @@ import click
 
 from app.account_commands import account
 from app.command_line import settings_here, told
+from app.key_commands import keys
 from app.operator_commands import audit, backup, certificate, erasure, operator, restore
 from app.settings import Settings, SettingsError
 
@@ -72,12 +73,13 @@ def web(with_parent: bool) -> None:
     from app.main import create_app
     from app.observed import Observed
     from app.privacy.platform_numbers import PlatformNumbers
+    from app.privacy.serving import go_on
     from app.room.node_client import NodeClient
     from app.room.permission import push_loop
 
     wiring = _wiring(settings)
     node = NodeClient(settings)
-    background = [push_loop(node), *_private(wiring, PlatformNumbers(wiring))]
+    background = [push_loop(node), go_on, *_private(wiring, PlatformNumbers(wiring))]
     if settings.worker_in_web:
         from workers.__main__ import run_light
 
@@ -108,10 +110,11 @@ def media(with_parent: bool) -> None:
     _start_log(settings)
     if with_parent:
         _end_with_parent()
+    from app.privacy.serving import go_on
     from app.room.node import run
 
     wiring = _wiring(settings)
-    ports = _private(wiring)
+    ports = [go_on, *_private(wiring)]
     told(lambda: asyncio.run(_beside(run(wiring), wiring, *ports)))
 
 
@@ -133,10 +136,11 @@ def worker(queues: str, until_idle: bool) -> None:
     unknown = set(chosen) - {queue.value for queue in Queue}
     if unknown or not chosen:
         raise click.BadParameter(f"choose from {', '.join(q.value for q in Queue)}", param_hint="--queues")
+    from app.privacy.serving import go_on
     from workers.__main__ import run
 
     wiring = _wiring(settings)
-    asyncio.run(_beside(run(wiring, chosen, until_idle=until_idle), wiring, *_private(wiring)))
+    asyncio.run(_beside(run(wiring, chosen, until_idle=until_idle), wiring, go_on, *_private(wiring)))
 
 
 @cli.command()
@@ -192,7 +196,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(1 if broken else 0)
 
 
-for command in (account, backup, restore, audit, erasure, certificate, operator):
+for command in (account, backup, restore, audit, erasure, certificate, operator, keys):
     cli.add_command(command)
 
 

@@ -41,6 +41,7 @@ COMPOSITION = {
     "app/parent.py",
     "app/account_commands.py",
     "app/command_line.py",
+    "app/key_commands.py",
     "app/operator_commands.py",
     "app/restoring.py",
 }

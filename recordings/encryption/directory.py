@@ -28,6 +28,7 @@ from recordings.encryption.keystore import (
     KeyStoreError,
     found,
 )
+from recordings.encryption.moving import refuse_moving
 from recordings.encryption.rotation import rotate
 from recordings.encryption.sealed import KEY_BYTES
 from recordings.model import AccountId, PersonId
@@ -36,17 +37,19 @@ from recordings.model import AccountId, PersonId
 class DirectoryKeyStore(KeyStore):
     """Safe to use from several threads and processes on one machine."""
 
-    def __init__(self, root: Path, master_key: Path | None = None) -> None:
-        """master_key: its file, by default inside `root`. Raises KeyStoreError when it cannot be trusted."""
+    def __init__(self, root: Path, master_key: Path | None = None, *, moving: bool = False) -> None:
+        """master_key: its file, by default inside `root`. moving: opened by a move of its keys. Raises KeyStoreError
+        when it cannot be trusted."""
         self._master_file = master_key or root / "master.key"
         self._folder = KeyFolder(root)
         with told():
+            refuse_moving(None if moving else self._folder.mark())
             make_folder(root)
             make_folder(self._master_file.parent)
             with locked(self._lock, fcntl.LOCK_EX):
                 self._master = master.make_or_read(self._master_file, has_wrapped=bool(self._folder.accounts()))
             self._identity = self._lock.stat().st_ino
-        self._epochs = EpochKeys(self._master_file.with_name(f"{self._master_file.name}.epochs"), self._master)
+            self._epochs = EpochKeys.beside(self._master_file)
         self._tree = KeyTree(self._folder, self._epochs)
 
     def create(self, path: KeyPath) -> bytes:

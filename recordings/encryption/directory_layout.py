@@ -1,8 +1,9 @@
-"""Where things lie in the folder of a key store. Looks, never writes.
+"""Where things lie in the folder of a key store. Looks, and writes nothing but the mark of a move.
 
     {master key}                            32 bytes, mode 0600, made on the first start (master.py)
     {master key}.epochs/                    what wraps account keys (epochs.py)
     {root}/lock  {root}/rotating            flock: epoch keys · one rotation at a time
+    {root}/moving                           whether keys arrive here or leave (moving.py)
     {root}/{account}/lock                   flock: shared to read, exclusive to change
     {root}/{account}/destroyed/{name}       tombstone, empty
     {root}/{account}/epoch-{n:05d}/         one account key; the highest one counts
@@ -23,8 +24,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from recordings.encryption.files import PART, locked
+from recordings.encryption.files import PART, locked, put, sync_folder
 from recordings.encryption.keystore import KeyDestroyed, KeyMissing, KeyPath
+from recordings.encryption.moving import Mark
 from recordings.encryption.wrapping import name_of
 from recordings.model import AccountId
 
@@ -40,6 +42,19 @@ class KeyFolder:
 
     def accounts(self) -> list[AccountId]:
         return [AccountId(UUID(name)) for name in sorted(os.listdir(self.root)) if _ACCOUNT.fullmatch(name)]
+
+    def mark(self) -> Mark | None:
+        try:
+            return Mark((self.root / "moving").read_text())
+        except FileNotFoundError:
+            return None
+
+    def set_mark(self, mark: Mark | None) -> None:
+        if mark is not None:
+            put(self.root / "moving", mark.encode())
+        else:
+            (self.root / "moving").unlink(missing_ok=True)
+            sync_folder(self.root)
 
     @contextmanager
     def locked(self, account: AccountId, mode: int) -> Iterator[None]:

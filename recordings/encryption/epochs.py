@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from recordings.encryption import master
 from recordings.encryption.epoch_key import EpochKey, opened, sealed_new
 from recordings.encryption.files import PART, make_folder, put, shred
 from recordings.encryption.keystore import KeyDamaged, KeyStoreError
@@ -29,6 +30,11 @@ class EpochKeys:
         self._folder = folder
         self._master = master
         self._known: tuple[EpochKey, ...] = ()
+
+    @classmethod
+    def beside(cls, master_file: Path) -> EpochKeys:
+        """Those of the master key in this file. Raises KeyStoreError, OSError."""
+        return cls(master_file.with_name(f"{master_file.name}.epochs"), master.read(master_file))
 
     def open(self, wrapped: bytes, context: bytes) -> bytes:
         """Unwrap an account key. Raises KeyDamaged."""
@@ -72,6 +78,14 @@ class EpochKeys:
         if [file.name for file in self._files()] != [f"{newest:05d}"]:
             raise KeyStoreError("The key of an epoch that ended is still there.")
         self._read()
+
+    def end(self) -> None:
+        """Destroy all and read back that they are gone: nothing that they wrapped is wanted here any more."""
+        for file in self._files():
+            shred(file if file.name.endswith(PART) else file.rename(file.with_name(file.name + PART)))
+        if self._files():
+            raise KeyStoreError("The key of an epoch that ended is still there.")
+        self._known = ()
 
     def _make(self, number: int) -> EpochKey:
         make_folder(self._folder)

@@ -25,10 +25,11 @@ from recordings.encryption.keystore import (
     KeyStore,
     KeyStoreError,
 )
+from recordings.encryption.moving import refuse_moving
 from recordings.encryption.postgres_connections import Connection, Connections
 from recordings.encryption.postgres_rotation import DatabaseRotation, lock_account
 from recordings.encryption.postgres_rows import EPOCHS, LINE, Rows, asked, opened_epochs
-from recordings.encryption.postgres_schema import LOCK, ROTATING, make_tables, put_epoch, refuse_unfit
+from recordings.encryption.postgres_schema import LOCK, ROTATING, make_tables, mark_of, put_epoch, refuse_unfit
 from recordings.encryption.rotation import rotate
 from recordings.encryption.sealed import KEY_BYTES
 from recordings.encryption.wrapping import PersonKeys, name_of, wrapped_by
@@ -47,11 +48,12 @@ TRIES = 3
 class PostgresKeyStore(KeyStore):
     """Safe to use from several threads, processes and machines."""
 
-    def __init__(self, url: str, master_key: Path) -> None:
-        """master_key: its file, the same on every machine, made when the database holds nothing yet.
-        Raises KeyStoreError when the server or the file is not fit."""
+    def __init__(self, url: str, master_key: Path, *, moving: bool = False) -> None:
+        """master_key: its file, the same on every machine, made when the database holds nothing yet. moving: opened by
+        a move of its keys. Raises KeyStoreError when the server or the file is not fit."""
         self._connections, self._master_file = Connections(url), master_key
         refuse_unfit(self._connections)
+        refuse_moving(None if moving else mark_of(self._connections))
         with self._connections.transaction() as db:
             db.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             make_tables(db)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recordings.encryption.keystore import KeyStoreError
+from recordings.encryption.moving import Mark
 from recordings.encryption.postgres_connections import Connection, Connections
 
 LOCK = 0x6B657973
@@ -66,6 +67,12 @@ def put_epoch(db: Connection, number: int, sealed: bytes) -> None:
 
 def drop_epoch(db: Connection, number: int) -> None:
     db.execute(f"DROP TABLE IF EXISTS junier_keys.epoch_{number:05d}".encode())
+
+
+def mark_of(connections: Connections) -> Mark | None:
+    """Whether keys arrive here or leave: the comment on the schema."""
+    [[mark]] = connections.read("SELECT obj_description(to_regnamespace('junier_keys'), 'pg_namespace')")
+    return Mark(mark) if mark else None
 
 
 def refuse_unfit(connections: Connections) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from uuid import UUID
 
 from recordings.encryption.keystore import KeyDamaged, KeyPath
 from recordings.encryption.sealed import KEY_BYTES, SealBroken, object_context, seal, unseal
-from recordings.model import AccountId
+from recordings.model import AccountId, PersonId
 
 
 def name_of(path: KeyPath) -> str:
@@ -15,6 +16,15 @@ def name_of(path: KeyPath) -> str:
     if path.person is None:
         return "account" if path.item is None else f"item.{path.item}"
     return f"person.{path.person}" if path.item is None else f"person.{path.person}.{path.item}"
+
+
+def path_of(account: AccountId, name: str) -> KeyPath:
+    """The path that name_of names."""
+    kind, _, rest = name.partition(".")
+    if kind == "person":
+        person, _, item = rest.partition(".")
+        return KeyPath(account, PersonId(UUID(person)), item or None)
+    return KeyPath(account, None, rest) if kind == "item" else KeyPath(account)
 
 
 def context_of(account: AccountId, name: str) -> bytes:
