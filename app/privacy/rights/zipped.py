@@ -50,6 +50,23 @@ class Archive:
         return stream
 
 
+class Growing:
+    """An archive whose files are found on the way: each is written as it comes, and the list of sums last."""
+
+    def __init__(self) -> None:
+        self._stream, self._sums = ZipStream(), dict[str, str]()
+
+    def add(self, files: Iterable[File]) -> Iterator[bytes]:
+        """Blocks, and may raise as read() of a file does."""
+        for file in files:
+            self._stream.add(_noted(file, self._sums), file.path, size=file.size)
+            yield from self._stream.all_files()
+
+    def end(self) -> Iterator[bytes]:
+        self._stream.add(_checksums(self._sums), CHECKSUMS)
+        yield from self._stream.finalize()
+
+
 def _later(read: Callable[[], Iterable[bytes]]) -> Iterator[bytes]:
     """Asked for when its turn comes."""
     yield from read()
