@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from app.account_commands import account
+from app.breach_command import breach
 from app.command_line import settings_here, told
 from app.key_commands import keys
 from app.operator_commands import audit, backup, certificate, erasure, operator, restore
@@ -196,7 +197,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(1 if broken else 0)
 
 
-for command in (account, backup, restore, audit, erasure, certificate, operator, keys):
+for command in (account, backup, restore, audit, breach, erasure, certificate, operator, keys):
     cli.add_command(command)
 
 

@@ -108,6 +108,7 @@ class Action(StrEnum):
     REQUEST_EXTENDED = "privacy:request:extended"
     REQUEST_REMINDED = "privacy:request:reminded"
     REQUEST_ESCALATED = "privacy:request:escalated"
+    CONTACTS_EXPORTED = "privacy:contacts:exported"
     DATA_EXPORTED = "privacy:data:exported"
     ERASURE_ASKED = "privacy:erasure:asked"
     ERASURE_RUNNING = "privacy:erasure:running"

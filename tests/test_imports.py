@@ -40,6 +40,7 @@ COMPOSITION = {
     "app/doctor_running.py",
     "app/parent.py",
     "app/account_commands.py",
+    "app/breach_command.py",
     "app/command_line.py",
     "app/key_commands.py",
     "app/operator_commands.py",

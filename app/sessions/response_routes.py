@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from datetime import UTC, timedelta
-from io import StringIO
 from typing import Any
 from uuid import UUID
 
@@ -22,13 +20,12 @@ from app.sessions.models import Session
 from app.sessions.purposes import PURPOSE_WORDS, Asked, DownloadPurpose, read_purpose
 from app.sessions.responses import Answered, answers_of_session
 from app.sessions.service import find_session
+from app.spreadsheets import as_csv
 from app.studies.models import Question
 from app.studies.questions import questions_of_study
 from app.studies.service import find_study
 from app.wiring import Wiring
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""A cell that begins so is run as a formula by spreadsheets (OWASP, CSV injection)."""
 SAME_READING = timedelta(minutes=10)
 
 
@@ -66,23 +63,16 @@ async def download_answers(
 
 
 def answers_table(answered: Sequence[Answered]) -> bytes:
-    """CSV (RFC 4180) in UTF-8 with a byte order mark, so that spreadsheets read every script."""
+    """One row a participant, one column a wording."""
     questions = _questions(answered)
-    file = StringIO()
-    table = csv.writer(file)
-    table.writerow(map(safe_cell, ["Name", "Answered (UTC)", *(question.prompt for question in questions)]))
+    rows = [["Name", "Answered (UTC)", *(question.prompt for question in questions)]]
     for one in answered:
         if one.reason:
             continue
         values = {line.question.id: in_words(line.value) for line in one.lines}
         when = (one.changed_at or one.answered_at).astimezone(UTC).isoformat(sep=" ", timespec="minutes")
-        table.writerow(map(safe_cell, [one.name, when[:16], *(values.get(q.id, "") for q in questions)]))
-    return file.getvalue().encode("utf-8-sig")
-
-
-def safe_cell(text: str) -> str:
-    """Never a formula: what a participant writes must not run on a researcher's machine."""
-    return f"'{text}" if text.lstrip(" \u00a0").startswith(FORMULA) or text.startswith(FORMULA) else text
+        rows.append([one.name, when[:16], *(values.get(q.id, "") for q in questions)])
+    return as_csv(rows)
 
 
 def _questions(answered: Iterable[Answered]) -> list[Question]:

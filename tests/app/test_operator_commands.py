@@ -50,6 +50,16 @@ def operators(run: Run) -> None:
     assert "of 2 accounts" in run("audit", "verify").output
 
 
+def nobody_was_read(run: Run) -> None:
+    """The head alone; a time that ends before it begins, and one that is none, are refused."""
+    listed = run("breach", "--since", "2026-01-01", "--with-contacts")
+    assert listed.exit_code == 0, listed.output
+    assert listed.output.splitlines()[0].endswith("login,themselves,name,email") and listed.output.count("\n") == 1
+    assert '"people": 0' in run("breach", "--since", "2026-01-01T08:30", "--format", "json").output
+    for words in (("--since", "2026-02-01", "--until", "2026-01-01"), ("--since", "yesterday"), ()):
+        assert run("breach", *words).exit_code == 2
+
+
 def orphans_go_when_an_operator_says_so(run: Run, owner_url: str, objects: Path, account: UUID) -> None:
     place = f"{account}/{uuid4()}/{uuid4()}/{uuid4()}/index-"
     file = objects / f"{place}00001"
@@ -92,6 +102,7 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         assert shown.exit_code == 1 and "table public.account: canary 2 as plain" in shown.output
         assert "Kitchen lab" not in shown.output  # an operator's terminal and logs need not repeat it
         operators(run)
+        nobody_was_read(run)
         assert run("erasure", "orphans").output == "0 stand alone.\n"
         (data_dir / "objects" / "elsewhere").mkdir(parents=True)
         (data_dir / "objects" / "elsewhere" / "made").write_bytes(b"12345")

@@ -23,8 +23,8 @@ from app.sessions.answering import (
     may_answer,
 )
 from app.sessions.models import SessionState
-from app.sessions.response_routes import safe_cell
 from app.sessions.responses import response_key_path
+from app.spreadsheets import safe_cell
 from tests.fixtures.answering import (
     SAID,
     answered,

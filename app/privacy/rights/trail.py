@@ -109,6 +109,7 @@ WORDS: dict[Action, str] = {
     Action.REQUEST_EXTENDED: N_("took longer for a request, with the reason"),
     Action.REQUEST_REMINDED: N_("reminded the owners of a request"),
     Action.REQUEST_ESCALATED: N_("told the platform's contact of an unanswered request"),
+    Action.CONTACTS_EXPORTED: N_("took along a name and an address"),
     Action.DATA_EXPORTED: N_("took along a copy of everything held"),
     Action.ERASURE_ASKED: N_("asked for an erasure"),
     Action.ERASURE_RUNNING: N_("began an erasure"),
