@@ -70,7 +70,7 @@ async def told_of_closing(db: Db, settings: Settings, owner: SignedIn) -> ToldOf
 @get("/closed/{token:str}")
 async def show_closed(request: AnyRequest, db: Db, wiring: Wiring, token: str) -> Template:
     """How far it is, and the certificate."""
-    row = await _of_link(db, wiring, token)
+    row = await account_of_link(db, wiring, token)
     paper = await newest_paper(db)
     return page(
         "privacy/closed.html",
@@ -86,7 +86,7 @@ async def show_closed(request: AnyRequest, db: Db, wiring: Wiring, token: str) -
 
 @get("/closed/{token:str}/certificate.json")
 async def download_closed(db: Db, wiring: Wiring, token: str) -> Response[bytes]:
-    row = await _of_link(db, wiring, token)
+    row = await account_of_link(db, wiring, token)
     paper = await newest_paper(db)
     if paper is None:
         raise NotThere
@@ -97,7 +97,7 @@ async def download_closed(db: Db, wiring: Wiring, token: str) -> Response[bytes]
     )
 
 
-async def _of_link(db: Db, wiring: Wiring, token: str) -> Account:
+async def account_of_link(db: Db, wiring: Wiring, token: str) -> Account:
     """Sets the account. Raises NotThere for a link that was not made here, and while the account is not closed."""
     found = read_receipt_token(signing_key(wiring.settings.data_dir), token)
     if found is None or found[0] != found[1]:
