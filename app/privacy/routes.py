@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.privacy import data_map, promises
 from app.privacy.erasing import account_papers, erasure_routes, receipt_routes
-from app.privacy.keeping import closing_routes, hold_routes, keeping_routes
+from app.privacy.keeping import closing_routes, export_routes, hold_routes, keeping_routes
 from app.privacy.rights import (
     answering,
     asked_routes,
@@ -32,6 +32,7 @@ routers = (
     receipt_routes.router,
     erasure_routes.router,
     closing_routes.router,
+    export_routes.router,
     account_papers.router,
     keeping_routes.router,
     hold_routes.router,
