@@ -60,6 +60,7 @@ _SESSION = "as long as recordings of the session may be kept"
 _ACCOUNT = "until the account is closed"
 _PROOF = "stays as proof, in ids, dates and kinds"
 _ROW = "the row is deleted"
+_EMPTIED = "its words are emptied; the row keeps ids and dates"
 _NEVER = "never: no words of theirs"
 _KEY = "its key is destroyed, which closes every old copy; the row keeps ids and dates"
 
@@ -172,29 +173,29 @@ INVENTORY: Mapping[str, Kept] = {
         copied="erasure_id state document issued_at", inner="id account_id signature public_key",
     ),
     "audit_event": Kept(
-        about=About.PARTICIPANT, purpose=Purpose.PROOF, what_for="to prove who did what (Art. 5(2))", until=_ACCOUNT,
+        about=About.PARTICIPANT, purpose=Purpose.PROOF, what_for="to prove who did what (Art. 5(2))", until=_PROOF,
         goes="never: ids only, which lead nowhere after an erasure", copied="at actor action subject facts",
         inner="id account_id number previous_hash hash",
     ),
     # what the study says to all its participants: in the copy where it belongs to something of theirs
     "study": Kept(
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT,
-        what_for="what is asked, and for how long", until=_ACCOUNT, goes=_ROW,
+        what_for="what is asked, and for how long", until=_ACCOUNT, goes=_EMPTIED,
         copied="id title", opened="contact_name contact_email",
         inner="account_id kinds language retention_days periods retention_version ending assigned_only created_at "
         "closed_at questions_words",
     ),
     "session": Kept(
-        about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="when it took place", until=_ACCOUNT, goes=_ROW,
+        about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="when it took place", until=_ACCOUNT, goes=_EMPTIED,
         copied="id study_id title starts_at time_zone started_at ended_at",
         inner="account_id group state recording node created_at recording_at retention_days periods",
     ),
     "consent_text": Kept(
-        about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="what was consented to", until=_ACCOUNT, goes=_ROW,
+        about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="what was consented to", until=_ACCOUNT, goes=_EMPTIED,
         copied="study_id version text language created_at",
     ),
     "question": Kept(
-        about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="what was asked", until=_ACCOUNT, goes=_ROW,
+        about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="what was asked", until=_ACCOUNT, goes=_EMPTIED,
         copied="id kind prompt options lowest highest lowest_label highest_label",
         inner="account_id study_id origin_id version position required several created_at answered_at archived_at",
     ),
@@ -208,7 +209,7 @@ INVENTORY: Mapping[str, Kept] = {
     # the account and its members: in nobody else's copy
     "account": Kept(
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT,
-        what_for="the customer", until=_ACCOUNT, goes=_ROW, copied="name", inner="account_id",
+        what_for="the customer", until=_ACCOUNT, goes=_EMPTIED, copied="name", inner="account_id",
         others="created_at agreement_accepted_at agreement_dated agreement_accepted_by retention_days "
         "longest_retention_days periods passkeys_needed closes_at closing_asked_by closed_at gone_at",
     ),
@@ -248,14 +249,19 @@ INVENTORY: Mapping[str, Kept] = {
         what_for="to find the account at sign-in", until=_ACCOUNT, goes=_ROW, secret="address_hash",
         inner="account member",
     ),
+    "account_certificate": Kept(
+        about=About.ACCOUNT, purpose=Purpose.PROOF,
+        what_for="to prove that the account is closed and erased", until=_PROOF, goes=_NEVER,
+        others="state document issued_at", inner="id account_id signature public_key",
+    ),
     "audit_check": Kept(
         about=About.ACCOUNT, purpose=Purpose.PROOF,
-        what_for="when the log was last found whole", until=_ACCOUNT, goes=_ROW,
+        what_for="when the log was last found whole", until=_PROOF, goes=_NEVER,
         others="at events broken_at",
     ),
     "job_instruction": Kept(
         about=About.ACCOUNT, purpose=Purpose.PROOF,
-        what_for="on whose instruction each job ran (Art. 28(3)(a))", until=_ACCOUNT, goes=_ROW,
+        what_for="on whose instruction each job ran (Art. 28(3)(a))", until=_PROOF, goes=_NEVER,
         inner="account_id job_id", others="task instruction at",
     ),
     "session_due": Kept(
@@ -265,7 +271,7 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "support_request": Kept(
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT,
-        what_for="to let an operator look at one thing, and to prove it", until=_ACCOUNT, goes=_ROW,
+        what_for="to let an operator look at one thing, and to prove it", until=_ACCOUNT, goes=_EMPTIED,
         inner="id account_id operator_id",
         others="operator_name object_kind object_id reason asked_at answered_at answered_by ends_at revoked_at "
         "revoked_by used_at",
