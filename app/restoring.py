@@ -22,10 +22,12 @@ from app.ledger import ledger_of
 from app.mail.models import MailState
 from app.migrations import run
 from app.privacy.replaying import LedgerLost, Replayed, catch_up
+from app.privacy.serving import Claim, claim_of
 from app.room.node_client import NodeClient
 from app.settings import Settings
 from app.wiring import open_keys, open_store, open_wiring
 from recordings.model import AccountId
+from recordings.storage.layout import SERVING
 from recordings.storage.store import ObjectStore
 
 ASIDE = f"{DATABASE}_restoring"
@@ -52,10 +54,12 @@ def restore_here(settings: Settings, file: Path) -> Restored:
     read_header(file)
     if ledger_of(settings).identity() is None:
         raise LedgerLost
-    with _target(settings) as (urls, swap):
+    with _target(settings) as (urls, swap, former):
         header = restore(keys, file, urls.owner)
         unsent = begin_anew(urls.owner)
-        replayed = asyncio.run(_replay(settings, urls))  # refuses a ledger that does not fit while nothing is lost
+        replayed = asyncio.run(
+            _replay(settings, urls, former)
+        )  # refuses a ledger that does not fit while nothing is lost
         final = swap()
         asyncio.run(_note(settings, final, header))
         missing, unknown = compare(final.owner, store)
@@ -71,6 +75,7 @@ def begin_anew(owner_url: str) -> int:
         for table in ("login", "sign_in_link", "data_code", "address_change", "operator_login", "operator_link"):
             owner.execute(f"DELETE FROM {table}".encode())
         owner.execute("DELETE FROM orphan")
+        owner.execute("UPDATE ledger_mark SET serving = 0")
         owner.execute("UPDATE support_request SET revoked_at = now() WHERE revoked_at IS NULL AND ends_at > now()")
         owner.execute("UPDATE support_rule SET second_operator = false")  # said anew by the owner
         stopped = owner.execute(
@@ -114,7 +119,8 @@ class _Stay:
 
 
 @contextmanager
-def _target(settings: Settings) -> Iterator[tuple[Urls, _Swap | _Stay]]:
+def _target(settings: Settings) -> Iterator[tuple[Urls, _Swap | _Stay, Claim | None]]:
+    """Where to restore, how it becomes the database, and which one it takes the place of, where that is sure."""
     if settings.database_url:
         urls = Urls(app=settings.database_url, owner=settings.migration_database_url)
         if not urls.owner:
@@ -124,21 +130,22 @@ def _target(settings: Settings) -> Iterator[tuple[Urls, _Swap | _Stay]]:
                 "The database is not empty. Make a new one, set DATABASE_URL and MIGRATION_DATABASE_URL to it, and "
                 "remove the old one afterwards; nothing was changed."
             )
-        yield urls, _Stay(urls)
+        yield urls, _Stay(urls), None
         return
     server = EmbeddedPostgres(settings.data_dir)
     server.start()  # refuses while Junier runs
     try:
         swap = _Swap(server)
-        yield swap.aside(), swap
+        former = None if run.current(server.urls.owner) is None else asyncio.run(claim_of(server.urls.app))
+        yield swap.aside(), swap, former
     finally:
         server.stop()
 
 
-async def _replay(settings: Settings, urls: Urls) -> Replayed:
+async def _replay(settings: Settings, urls: Urls, former: Claim | None) -> Replayed:
     wiring = open_wiring(settings, urls.app)
     try:
-        return await catch_up(wiring, NodeClient(settings))
+        return await catch_up(wiring, NodeClient(settings), instead_of=former)
     finally:
         await wiring.database.close()
 
@@ -175,7 +182,7 @@ def compare(owner_url: str, store: ObjectStore) -> tuple[tuple[UUID, ...], tuple
     with psycopg.connect(owner_url) as owner:
         rows = owner.execute(query).fetchall()
     known = {f"{account}/{session}/{person}/{one}": (one, index) for one, account, session, person, index in rows}
-    keys = {thing.key for thing in store.list("")}
+    keys = {thing.key for thing in store.list("") if not thing.key.startswith(SERVING)}
     there = {"/".join(key.split("/")[:4]) for key in keys}
     missing = tuple(one for one, index in known.values() if index is not None and index not in keys)
     return missing, tuple(sorted(there - known.keys()))

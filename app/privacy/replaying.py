@@ -27,6 +27,7 @@ from app.ledger import Entry, Erased, Line, RecordingHeld, ledger_of
 from app.privacy.erasing.service import Nodes, run_erasure
 from app.privacy.records.models import ErasureState, LedgerMark
 from app.privacy.replays import Found, do_again
+from app.privacy.serving import Claim, claim
 from app.wiring import Wiring
 from recordings.model import AccountId
 
@@ -56,9 +57,10 @@ class Replayed:
     open: int = 0
 
 
-async def catch_up(wiring: Wiring, nodes: Nodes) -> Replayed:
+async def catch_up(wiring: Wiring, nodes: Nodes, *, instead_of: Claim | None = None) -> Replayed:
     """Bring the database up to the end of the ledger. For every process, before it serves; when nothing was restored
-    it only looks. Raises LedgerLost."""
+    it only looks. instead_of: the database that this one takes the place of. Raises LedgerLost, LedgerDamaged,
+    LedgerUnread, ServedElsewhere."""
     ledger = ledger_of(wiring.settings)
     async with _alone(wiring):
         mark = await _mark(wiring)
@@ -66,7 +68,8 @@ async def catch_up(wiring: Wiring, nodes: Nodes) -> Replayed:
             mark = await _first_mark(wiring, await asyncio.to_thread(ledger.start))
         elif await asyncio.to_thread(ledger.identity) != mark.ledger or ledger.size() < mark.position:
             raise LedgerLost
-        lines = await asyncio.to_thread(lambda: list(ledger.lines(mark.position)))
+        lines = await asyncio.to_thread(ledger.lines, mark.position)
+        await claim(wiring, instead_of=instead_of)  # nothing is erased for a copy
         replayed = await _replay(wiring, nodes, lines, lines)
     _tell(replayed)
     return replayed
@@ -80,7 +83,7 @@ async def settle(wiring: Wiring, nodes: Nodes) -> None:
         mark = await _mark(wiring)
         if mark is None or await asyncio.to_thread(ledger.identity) != mark.ledger:
             return  # the next start says what is wrong
-        lines = await asyncio.to_thread(lambda: list(ledger.lines(mark.position)))
+        lines = await asyncio.to_thread(ledger.lines, mark.position)
         old = list(takewhile(lambda line: line.entry.at <= until, lines))
         replayed = await _replay(wiring, nodes, old, lines)
     _tell(replayed)

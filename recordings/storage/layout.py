@@ -7,6 +7,8 @@
         {track}/s/{take:05d}-{segment:06d}                 sealed chunks, one after another, <= 5 s
         {track}/j/{take:05d}                               sealed journal of one take
 
+    serving/{number:015d}                                  which database is served (app.privacy.serving)
+
 Ids are random UUIDs, so a key tells nothing about a person, and erasing a person, a recording or a
 track is erasing one prefix. Numbers have fixed width, so that key order is time order.
 """
@@ -20,6 +22,7 @@ from recordings.encryption.keystore import KeyPath
 from recordings.model import AccountId, PersonId, RecordingId, RecordingRef, SessionId, TrackRef
 
 MAX_KEY_LENGTH = 512  # S3 allows 1024 bytes; half of it leaves room for a folder in front
+SERVING = "serving/"
 _KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _PREFIX = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9_-][A-Za-z0-9._-]*)?")
 _INDEX = re.compile(r"index-\d{5}")

@@ -10,6 +10,8 @@ import pytest
 from app.logs import ALLOWED
 from app.privacy.records.inventory import INVENTORY
 from app.privacy.records.places import PLACES
+from app.privacy.replaying import catch_up
+from tests.fixtures.erasing import SpyNodes
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
 
@@ -21,7 +23,8 @@ def declared(key: str) -> list[str]:
     return [name for name, pattern in OBJECTS.items() if pattern.fullmatch(key)]
 
 
-async def test_every_object_of_a_recording_is_declared_once(cast: Cast, tmp_path) -> None:
+async def test_every_object_is_declared_once(cast: Cast, tmp_path) -> None:
+    await catch_up(cast.wiring, SpyNodes())
     await stored_recording(cast, tmp_path, person=cast.participant.participant, transcript=True)
     found = [declared(entry.key) for entry in cast.wiring.store.list("")]
     assert {name for names in found for name in names} == set(OBJECTS)

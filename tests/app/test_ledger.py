@@ -128,8 +128,7 @@ async def test_a_line_that_says_nothing_known_stops_the_start_in_words(
 ) -> None:
     """It may be what was erased; whoever starts the program reads what to do, not where it fell."""
     await catch_up(cast.wiring, nodes)
-    with ledger_of(cast.wiring.settings).path.open("ab") as file:
-        file.write(line + b"\n")
+    ledger_of(cast.wiring.settings).file.append([line])
     with pytest.raises(LedgerUnread):
         await catch_up(cast.wiring, nodes)
 

@@ -170,7 +170,7 @@ async def test_j4_19c_what_participants_took_back_after_a_backup_stays_taken_bac
         first = await ask(db, world.wiring, account=account, participant=ben.person, kind=RequestKind.RESTRICTION)
     await move(world, anna, CORRECTED)
     async with restored(world, file, empty_urls) as (then, replayed):
-        assert replayed == Replayed(others=4)
+        assert replayed == Replayed(asked=1, others=4)
         tracks = await then.rows(then.lab, Track, Track.recording_id == ref.recording)
         assert {row.kind for row in tracks if row.closed_at is not None} == {"camera"}
         assert {row.kind for row in tracks if row.closed_at is None} == {"voice"}
@@ -232,7 +232,7 @@ async def test_j4_19b_what_was_lifted_is_not_restricted_again_by_an_old_line(wor
         mail.state = MailState.SENT
         await db.flush()
         assert await lift_when_told(db, asked.id)
-    assert [entry.event for entry in (line.entry for line in ledger_of(world.settings).lines())] == ["restricted"]
+    assert [line.entry.event for line in ledger_of(world.settings).lines()] == ["restricted"]
     assert await catch_up(world.wiring, world.node) == Replayed()
     [recording] = await world.rows(world.lab, Recording)
     assert recording.restricted_at is None

@@ -19,7 +19,7 @@ from app.sealed_columns import PLATFORM
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript, TranscriptState
 from app.sessions.words import FILE_MISSING
 from recordings.model import AccountId
-from recordings.storage.layout import root_of
+from recordings.storage.layout import SERVING, root_of
 from recordings.storage.store import ObjectStore, Stored
 
 ELSEWHERE = "?"
@@ -69,6 +69,8 @@ def lying(store: ObjectStore) -> dict[str, Lying]:
     """Everything in the store by root. Blocking; raises StoreError."""
     found: dict[str, Lying] = {}
     for thing in store.remains(""):
+        if thing.key.startswith(SERVING):
+            continue
         one = found.setdefault(_place(thing), Lying())
         one.objects += thing.what == "object"
         one.markers += thing.what == "delete marker"

@@ -134,6 +134,7 @@ class LedgerMark(Base):
     only: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     ledger: Mapped[UUID]
     position: Mapped[int] = mapped_column(BigInteger)  # bytes
+    serving: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # app.privacy.serving
 
 
 class Orphan(Base):

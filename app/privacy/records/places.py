@@ -71,6 +71,11 @@ PLACES: Mapping[str, Place] = {
         until="as long as backups may be restored",
         goes="never: nothing in it can be read as a person",
     ),
+    "which database is served": Place(
+        about=About.PLATFORM, holds="a number, a time and which database, here and beside the keys",
+        purpose=Purpose.OPERATION, what_for="so that no copy of the database is served beside it",
+        until="the newest", goes="replaced by the next", key=r"serving/\d{15}",
+    ),
     "heads of the audit log": Place(
         about=About.ACCOUNT, holds="the newest hash of each account's log",
         purpose=Purpose.PROOF, what_for="to see that no line was cut off",
