@@ -197,7 +197,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(1 if broken else 0)
 
 
-for command in (account, backup, restore, audit, breach, erasure, certificate, operator, keys):
+for command in (account, backup, restore, ledger, audit, breach, erasure, certificate, operator, keys):
     cli.add_command(command)
 
 

@@ -28,13 +28,8 @@ def create(name: str, owner_name: str, owner_email: str) -> None:
     In development the owner's sign-in link is printed (it works once, for 10 minutes, while `junier serve` runs);
     in production it is mailed.
     """
-    from email_validator import EmailNotValidError, validate_email
-
+    _require_address(owner_email)
     settings = settings_here()
-    try:
-        validate_email(owner_email, check_deliverability=False, test_environment=settings.development)
-    except EmailNotValidError as error:
-        raise click.BadParameter(str(error), param_hint="--owner-email") from None
     link = told(lambda: with_database(settings, lambda wiring: _create(wiring, name, owner_name, owner_email)))
     click.echo(f"Account {name} is there. Sign in as {owner_name}:")
     click.echo(link or f"a link was mailed to {owner_email}")
@@ -48,6 +43,47 @@ def let_in(account_id: UUID) -> None:
     Make sure first, in another way, who is asking. The account's audit log says that the platform did it.
     """
     click.echo(told(lambda: with_database(settings_here(), lambda wiring: _let_in(wiring, account_id))))
+
+
+@account.command("give-owner")
+@click.argument("account_id", type=click.UUID)
+@click.option("--owner-name", required=True, help="First name and surname, where they are no member yet.")
+@click.option("--owner-email", required=True, help="E-mail address they sign in with.")
+def give_owner(account_id: UUID, owner_name: str, owner_email: str) -> None:
+    """Give an account that nobody owns any more an owner again: junier doctor names it after a restore.
+
+    Make sure first, in another way, who is asking. The account's audit log says that the platform did it.
+    """
+    _require_address(owner_email)
+    settings = settings_here()
+    link = told(
+        lambda: with_database(settings, lambda wiring: _give_owner(wiring, account_id, owner_name, owner_email))
+    )
+    click.echo(link or f"The owner of {account_id} signs in by a link that was mailed to {owner_email}")
+
+
+def _require_address(mail: str) -> None:
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        validate_email(mail, check_deliverability=False, test_environment=settings_here().development)
+    except EmailNotValidError as error:
+        raise click.BadParameter(str(error), param_hint="--owner-email") from None
+
+
+async def _give_owner(wiring: Wiring, account_id: UUID, name: str, email: str) -> str:
+    """The sign-in link in development, "" when it was mailed."""
+    from app.accounts.ownership import give_owner as give
+    from app.accounts.service import ask_sign_in, make_link
+    from recordings.model import AccountId
+
+    account = AccountId(account_id)
+    async with wiring.database.transaction(account) as db:
+        member = await give(db, wiring.columns, account=account, name=name, email=email)
+        if wiring.settings.development:
+            return await make_link(db, wiring.settings, account=account, member=member)
+        await ask_sign_in(db, wiring, email=email)
+    return ""
 
 
 async def _create(wiring: Wiring, name: str, owner_name: str, owner_email: str) -> str:

@@ -119,6 +119,7 @@ class Action(StrEnum):
     FILE_MISSED = "privacy:file:missed"
     FILE_FOUND = "privacy:file:found"
     RESTORED = "privacy:system:restored"
+    LEDGER_LOSS_ACCEPTED = "privacy:ledger:loss_accepted"
     SUPPORT_ASKED = "support:grant:asked"
     SUPPORT_GRANTED = "support:grant:given"
     SUPPORT_REFUSED = "support:grant:refused"

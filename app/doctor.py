@@ -42,6 +42,8 @@ def examine(settings: Settings, *, speech_model: Callable[[], str]) -> Iterator[
     yield look("Erasing", lambda: running.check_erasing(settings))
     yield look("Jobs", lambda: running.check_jobs(settings))
     yield look("Files", lambda: running.check_files(settings))
+    yield look("Ledger", lambda: running.check_ledger(settings))
+    yield look("Owners", lambda: running.check_owners(settings))
 
 
 def check_settings(settings: Settings) -> str:

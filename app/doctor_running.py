@@ -9,18 +9,21 @@ import shutil
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.accounts.ownership import ownerless
 from app.database import Database
 from app.findings import Broken, Note
+from app.ledger import ledger_of
 from app.privacy.erasing.overdue import overdue
 from app.public_address import certificate_end
 from app.settings import LOOPBACK_HOSTS, Settings
@@ -233,6 +236,32 @@ def check_files(settings: Settings) -> str:
             "junier erasure orphans lists them; right after a restore it is what the backup did not know",
         )
     return "every object has its row, every row its objects"
+
+
+def check_ledger(settings: Settings) -> str:
+    """Whether a restored database would learn everything again."""
+    ledger = ledger_of(settings)
+    damage = ledger.damage()
+    if damage:
+        raise Broken(f"{len(damage)} lines of {ledger.path} are damaged: nothing starts", "junier ledger check")
+    return f"{ledger.path}, every line whole" if ledger.identity() else NOTHING_YET
+
+
+def check_owners(settings: Settings) -> str:
+    if _never_started(settings):
+        return NOTHING_YET
+    nobodys = _ask(settings, _ownerless)
+    if nobodys:
+        raise Broken(
+            f"nobody owns {', '.join(map(str, nobodys))}: their owner was added after the backup that was restored",
+            "junier account give-owner ACCOUNT --owner-name NAME --owner-email ADDRESS",
+        )
+    return "every account has one"
+
+
+async def _ownerless(database: Database) -> Sequence[UUID]:
+    async with database.transaction() as db:
+        return await ownerless(db)
 
 
 async def _alone(database: Database) -> list[tuple[str, int]]:

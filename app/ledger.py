@@ -309,6 +309,10 @@ class Ledger:
         assert found is not None, "the first line of the ledger was changed"
         return found
 
+    def mend(self) -> None:
+        """What a loss of power left half-written is kept apart, and told."""
+        self.file.append([])
+
     def size(self) -> int:
         return self.file.size()
 

@@ -74,6 +74,10 @@ def restore(file: Path) -> None:
     again = done.replayed
     click.echo(f"From the ledger: {again.erasures} erasures done again, {again.addresses} addresses suppressed again.")
     click.echo(f"And {again.others} other things: people taken out, consents taken back, restrictions, addresses …")
+    if again.asked:
+        click.echo(f"{again.asked} erasures had been asked for and are asked again: workers carry them out.")
+    for account in again.ownerless:
+        click.echo(f"Nobody owns account {account} now; give it an owner: junier account give-owner {account}")
     click.echo("Everybody signs in anew.")
     if done.unsent:
         click.echo(

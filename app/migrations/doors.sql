@@ -302,6 +302,18 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
 $door$;
 
 -- The newest event of every account's audit log, for the copy of these hashes that is kept outside the database.
+-- Open accounts that nobody owns.
+GRANT SELECT (account_id, role, removed_at) ON member TO junier_doors;
+GRANT SELECT (closed_at) ON account TO junier_doors;
+CREATE FUNCTION ownerless_accounts() RETURNS TABLE (account_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT one.account_id FROM public.account AS one
+    WHERE one.closed_at IS NULL AND NOT EXISTS (
+        SELECT FROM public.member AS its
+        WHERE its.account_id = one.account_id AND its.role = 'owner' AND its.removed_at IS NULL)
+    ORDER BY one.account_id
+$door$;
+
 CREATE FUNCTION audit_heads() RETURNS TABLE (account_id uuid, number bigint, hash bytea)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT known.account_id, head.number, head.hash

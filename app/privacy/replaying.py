@@ -22,6 +22,7 @@ from uuid import UUID
 from sqlalchemy import text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from app.accounts.ownership import ownerless
 from app.errors import JunierError
 from app.ledger import Entry, Erased, Line, RecordingHeld, ledger_of
 from app.privacy.erasing.service import Nodes, run_erasure
@@ -48,13 +49,14 @@ class LedgerLost(JunierError):
 class Replayed:
     """How many erasures, unsubscribed addresses and other things (people taken out, consents taken back, restrictions,
     corrected addresses, holds …) the database had forgotten; asked: erasures that had not begun, and are asked again;
-    open: erasures that are not verified yet and are tried again."""
+    open: erasures that are not verified yet and are tried again; ownerless: accounts that nobody owns now."""
 
     erasures: int = 0
     asked: int = 0
     addresses: int = 0
     others: int = 0
     open: int = 0
+    ownerless: tuple[UUID, ...] = ()
 
 
 async def catch_up(wiring: Wiring, nodes: Nodes, *, instead_of: Claim | None = None) -> Replayed:
@@ -68,6 +70,7 @@ async def catch_up(wiring: Wiring, nodes: Nodes, *, instead_of: Claim | None = N
             mark = await _first_mark(wiring, await asyncio.to_thread(ledger.start))
         elif await asyncio.to_thread(ledger.identity) != mark.ledger or ledger.size() < mark.position:
             raise LedgerLost
+        await asyncio.to_thread(ledger.mend)
         lines = await asyncio.to_thread(ledger.lines, mark.position)
         await claim(wiring, instead_of=instead_of)  # nothing is erased for a copy
         replayed = await _replay(wiring, nodes, lines, lines)
@@ -113,8 +116,17 @@ async def _replay(wiring: Wiring, nodes: Nodes, lines: Sequence[Line], known: Se
         if isinstance(entry, RecordingHeld):
             await again(entry)
     await _move_mark(wiring, max((line.end for line in lines), default=0))
+    async with wiring.database.transaction() as db:
+        nobodys = tuple(await ownerless(db)) if done["member"] else ()
     asked, addresses = done.pop("asked", 0), done.pop("suppressed", 0)
-    return Replayed(erasures=len(forgotten), asked=asked, addresses=addresses, others=done.total(), open=unfinished)
+    return Replayed(
+        erasures=len(forgotten),
+        asked=asked,
+        addresses=addresses,
+        others=done.total(),
+        open=unfinished,
+        ownerless=nobodys,
+    )
 
 
 def last_words(lines: Sequence[Line], known: Sequence[Line]) -> list[Entry]:
@@ -161,3 +173,5 @@ def _tell(replayed: Replayed) -> None:
             replayed.addresses,
             replayed.others,
         )
+    for account in replayed.ownerless:
+        log.error("nobody owns account %s any more; see: junier account give-owner", account)

@@ -120,6 +120,7 @@ WORDS: dict[Action, str] = {
     Action.FILE_FOUND: N_("found a missing file again"),
     Action.ERASURE_HELD: N_("found an erasure stopped by a hold"),
     Action.RESTORED: N_("restored the database from a backup"),
+    Action.LEDGER_LOSS_ACCEPTED: N_("went on with a damaged ledger of erasures"),
     Action.SUPPORT_ASKED: N_("asked for support access"),
     Action.SUPPORT_GRANTED: N_("granted support access"),
     Action.SUPPORT_REFUSED: N_("refused support access"),
