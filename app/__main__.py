@@ -23,6 +23,7 @@ from app.account_commands import account
 from app.breach_command import breach
 from app.command_line import settings_here, told
 from app.key_commands import keys
+from app.ledger_commands import ledger
 from app.operator_commands import audit, backup, certificate, erasure, operator, restore
 from app.settings import Settings, SettingsError
 

@@ -56,9 +56,8 @@ def give_owner(account_id: UUID, owner_name: str, owner_email: str) -> None:
     """
     _require_address(owner_email)
     settings = settings_here()
-    link = told(
-        lambda: with_database(settings, lambda wiring: _give_owner(wiring, account_id, owner_name, owner_email))
-    )
+    act = partial(_give_owner, account_id=account_id, name=owner_name, email=owner_email)
+    link = told(lambda: with_database(settings, act))
     click.echo(link or f"The owner of {account_id} signs in by a link that was mailed to {owner_email}")
 
 

@@ -45,17 +45,15 @@ def _say(found: Ledger, damage: Sequence[Checked]) -> None:
     for one in damage:
         click.echo(f"{found.path}, line {one.number}, bytes {one.at} to {one.end}: {one.damage}")
     whole = sum(1 for one in found.file.checked() if not one.damage)
-    torn = found.file.torn
-    if torn.exists():
+    torn = len(found.file.torn.read_bytes().splitlines()) if found.file.torn.exists() else 0
+    if torn:
         click.echo(
-            f"{torn}: {torn.read_bytes().count(b'\n')} half-written lines of a loss of power, which had announced nothing."
+            f"{found.file.torn}: {torn} half-written lines, as a loss of power leaves them; they said nothing yet."
         )
     if damage:
+        click.echo(f"{len(damage)} damaged, {whole} lines whole. A damaged line may be about anybody: who was erased,")
         click.echo(
-            f"{len(damage)} damaged, {whole} lines whole. A damaged line may be about anybody: somebody erased, a"
-        )
-        click.echo(
-            "consent taken back, a member removed. A backup made after it knows that; one from before it does not."
+            "took a consent back, or was removed. A backup made after it knows that; one from before it does not."
         )
     else:
         click.echo(f"{whole} lines, all whole, {found.size()} bytes.")
