@@ -77,10 +77,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
           WHERE its.periods ? 'idle' OR one.periods ? 'idle'
              OR COALESCE(one.ended_at, '-infinity') + make_interval(days => public.kept_days(
                 'all', its.retention_days, one.retention_days, its.periods, one.periods, '{}')) <= now_))
-      AND LEAST(COALESCE(held_in.ended_at, due.created_at) + make_interval(days => public.kept_days(
-          'all', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)),
-          public.idle_until(due.session_id, CASE WHEN NOT due.person_is_member THEN due.person_id END, due.periods,
-                            due.created_at)) <= now_
+      AND (COALESCE(held_in.ended_at, due.created_at) + make_interval(days => public.kept_days(
+              'all', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)) <= now_
+           OR (owning.periods ? 'idle' OR held_in.periods ? 'idle' OR due.periods ? 'idle') AND public.idle_until(
+              due.session_id, CASE WHEN NOT due.person_is_member THEN due.person_id END, due.periods, due.created_at) <= now_)
       AND (due.held_reason IS NULL OR due.held_until <= now_)
       AND due.restricted_at IS NULL
       AND (asked_ OR NOT EXISTS (

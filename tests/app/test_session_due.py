@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, text, update
 
 from app.database import Db, now_in
-from app.privacy.keeping.beside import beside_recordings, as_kept
+from app.privacy.keeping.beside import as_kept, beside_recordings
 from app.privacy.keeping.held_in_sql import KEPT
 from app.privacy.records.models import SessionDue
 from app.sessions.models import Note, Recording, RecordingState, Session, Track, Transcript, TranscriptState

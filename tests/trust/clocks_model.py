@@ -1,6 +1,7 @@
 """Retention counted by hand: items as plain numbers, and nothing of the application's rules.
 
-Seconds from a beginning; every clock that anybody has set is a number of days, and the smallest one counts.
+Seconds from a beginning; every clock that anybody has set is a number of days, from the end of the session or ("idle")
+from the person's last session in the study, and the first date counts.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Session:
 @dataclass(eq=False)
 class Item:
     """A recording, or (answers) a response. held: a hold, until held_until or for good. parts: kind -> "held", "asked"
-    (its erasure was asked for) or "gone"."""
+    (its erasure was asked for) or "gone". last: when the person's last session in the study ended (take_notice)."""
 
     id: UUID
     session: Session
@@ -50,20 +51,21 @@ class Item:
     held_until: int | None = None
     restricted: bool = False
     gone: bool = False
+    last: int = 0
     parts: dict[str, str] = field(default_factory=dict)
 
     def end(self, kind: str) -> int | None:
         """When nobody may see this kind any more; "all": of everything."""
         session, study = self.session, self.session.study
-        numbers = [days for days in (session.days, study.days) if days is not None]
+        start = self.made if session.ended is None else session.ended
+        dates = [start + days * DAY for days in (session.days, study.days) if days is not None]
         for level in (self.periods, session.periods, study.periods):
             for name, days in level.items():
                 if name in ("all", kind) or (name == "audio" and kind == "transcript"):
-                    numbers.append(days)
-        if not numbers:
-            return None
-        start = self.made if session.ended is None else session.ended
-        return start + min(numbers) * DAY
+                    dates.append(start + days * DAY)
+                if name == "idle":
+                    dates.append(max(start, self.last) + days * DAY)
+        return min(dates, default=None)
 
     def due(self, kind: str, now: int) -> bool:
         """Is it to be erased now?"""
@@ -82,6 +84,18 @@ class Item:
         return {kind for kind, there in self.parts.items() if there == "held" and self.due(kind, now)}
 
 
+def take_notice(items: list[Item]) -> None:
+    """Of every person the last session of each study that anything was recorded of them in, erased since or not."""
+    last: dict[tuple[UUID, UUID], int] = {}
+    for one in items:
+        if not one.answers:
+            ended = one.session.begun if one.session.ended is None else one.session.ended
+            key = (one.session.study.id, one.person)
+            last[key] = max(last.get(key, ended), ended)
+    for one in items:
+        one.last = last[one.session.study.id, one.person]
+
+
 def some_days(rng: random.Random, often: float) -> int | None:
     return rng.randrange(1, LONGEST) if rng.random() < often else None
 
@@ -97,27 +111,31 @@ def invented(rng: random.Random, count: int) -> tuple[list[Study], list[Session]
         return UUID(int=rng.getrandbits(128))
 
     studies = [
-        Study(known(), some_days(rng, 0.7), some_periods(rng, 0.3, *PARTS, "answers"))
+        Study(known(), some_days(rng, 0.7), some_periods(rng, 0.3, *PARTS, "answers", "idle"))
         for _ in range(max(count // 250, 4))
     ]
+    people = [known() for _ in range(max(count // 4, 40))]
     sessions = []
     for _ in range(max(count // 8, 4)):
         begun = rng.randrange(YEARS)
         ended = begun + rng.randrange(5 * DAY) if rng.random() < 0.9 else None
-        periods = some_periods(rng, 0.05, *PARTS, "answers")
+        periods = some_periods(rng, 0.05, *PARTS, "answers", "idle")
         sessions.append(Session(known(), rng.choice(studies), begun, ended, some_days(rng, 0.2), periods))
-    items = []
-    for _ in range(count):
-        session = rng.choice(sessions)
-        item = Item(
-            known(), session, known(), session.begun, rng.choice(STATES), some_periods(rng, 0.03, "all", *PARTS)
-        )
+    items: list[Item] = []
+    there: set[tuple[UUID, UUID]] = set()
+    while len(there) < count:
+        session, person = rng.choice(sessions), rng.choice(people)
+        if (session.id, person) in there:
+            continue
+        there.add((session.id, person))
+        own = some_periods(rng, 0.03, "all", *PARTS, "idle")
+        item = Item(known(), session, person, session.begun, rng.choice(STATES), own)
         item.parts = {kind: "held" for kind in PARTS if rng.random() < 0.8}
         if "audio" not in item.parts:
             item.parts.pop("transcript", None)
         items.append(item)
         if rng.random() < 0.1:
             written = (session.ended or session.begun) + rng.randrange(60 * DAY)
-            own = {name: days for name, days in item.periods.items() if name == "all"}
+            own = {name: days for name, days in item.periods.items() if name in ("all", "idle")}
             items.append(Item(known(), session, item.person, written, "", own, answers=True))
     return studies, sessions, items

@@ -1,6 +1,7 @@
-"""Ten years of clocks against counting by hand (J4-21): random policies on every level, holds, restrictions, changes
-and broken states; at each moment exactly what is due would be erased, not a second before, and nothing past its date
-can be seen. MODEL_ITEMS=… how many recordings, TRIAL_SEED=… where to begin.
+"""Ten years of clocks against counting by hand (J4-21, A2-07): random policies on every level, counted from the end of
+the session or from the person's last one, sessions that come later, holds, restrictions, changes and broken states; at
+each moment exactly what is due would be erased, not a second before, and nothing past its date can be seen.
+MODEL_ITEMS=… how many recordings, TRIAL_SEED=… where to begin.
 
 The doors that the sweep asks and the rules it decides by are the application's; what they name is erased in sets.
 """
@@ -24,10 +25,10 @@ from app.sessions import models as rows
 from app.sessions.answering import ResponseFacts, answers_readable
 from app.sessions.models import RecordingState
 from app.sessions.parts import held_parts, parts_due
-from app.sessions.policy import RecordingFacts, due, keep_until, readable
+from app.sessions.policy import RecordingFacts, after_last, due, keep_until, readable
 from app.sessions.responses import due_responses
 from app.sessions.service import recording_facts
-from app.studies.clocks import Kind, days_of, shortest
+from app.studies.clocks import Kind, days_of, idle_days, shortest
 from app.studies.models import Study as StudyRow
 from tests.fixtures.web import Cast
 from tests.hostile import trial
@@ -42,9 +43,10 @@ from tests.trust.clocks_model import (
     invented,
     some_days,
     some_periods,
+    take_notice,
 )
 
-ITEMS = int(os.environ.get("MODEL_ITEMS", "4000"))
+ITEMS = int(os.environ.get("MODEL_ITEMS", "2500"))
 MOMENTS = int(os.environ.get("MODEL_MOMENTS", "12"))
 LOOKED_AT = 4_000  # of all items at each moment
 BEGINNING = datetime(2027, 1, 1, tzinfo=UTC)
@@ -90,9 +92,6 @@ class Tables:
 
 
 def plant(tables: Tables, studies: list[Study], sessions: list[Session], items: list[Item]) -> None:
-    cast = tables.cast
-    old = tables.connection.execute("SELECT contact_name FROM study WHERE id = %s", [cast.study]).fetchone()
-    assert old is not None
     tables.add(
         "study",
         "id uuid, title text, contact_name bytea, contact_email bytea, kinds text[], language text, "
@@ -175,12 +174,12 @@ def shake(
 ) -> None:
     """What people and accidents change between two moments."""
     study = rng.choice(studies)
-    study.days, study.periods = some_days(rng, 0.7), some_periods(rng, 0.3, *PARTS, "answers")
+    study.days, study.periods = some_days(rng, 0.7), some_periods(rng, 0.3, *PARTS, "answers", "idle")
     columns = "id uuid, retention_days integer, periods jsonb"
     tables.change("study", columns, [{"id": study.id, "retention_days": study.days, "periods": study.periods}])
     changed = rng.sample(sessions, max(len(sessions) // 50, 1))
     for session in changed:
-        session.days, session.periods = some_days(rng, 0.2), some_periods(rng, 0.05, *PARTS, "answers")
+        session.days, session.periods = some_days(rng, 0.2), some_periods(rng, 0.05, *PARTS, "answers", "idle")
         if session.ended is None and rng.random() < 0.5:
             session.ended = max(session.begun, now - rng.randrange(30 * DAY))
     values = [
@@ -229,7 +228,7 @@ def _touch(rng: random.Random, one: Item, now: int) -> None:
         case "lift":
             one.restricted = False
         case "person":
-            one.periods = some_periods(rng, 0.2, "all", *PARTS)
+            one.periods = some_periods(rng, 0.2, "all", *PARTS, "idle")
         case "state" if not one.answers:
             one.state = rng.choice(("capturing", "captured", "stored", "failed", "empty"))
 
@@ -290,6 +289,8 @@ def nothing_past_is_readable(items: Collection[Item], now: int) -> None:
         kind = one.whole()
         end = one.end(kind)
         past = one.gone or (end is not None and now >= end)
+        began = one.made if session.ended is None else session.ended
+        idle_until = after_last(moment(began), moment(one.last), idle_days(study.periods, session.periods, one.periods))
         if one.answers:
             answered = ResponseFacts(
                 answered_at=moment(one.made),
@@ -297,6 +298,7 @@ def nothing_past_is_readable(items: Collection[Item], now: int) -> None:
                 hidden_at=None,
                 erased_at=at(now) if one.gone else None,
                 restricted=one.restricted,
+                idle_until=idle_until,
             )
             kept = days_of(Kind.ANSWERS, days, study.periods, session.periods, one.periods)
             assert bool(answers_readable(answered, kept, moment(now))) is not (past or one.restricted)
@@ -310,6 +312,7 @@ def nothing_past_is_readable(items: Collection[Item], now: int) -> None:
             restricted_at=at(now) if one.restricted else None,
             session_retention_days=session.days,
             person_retention_days=one.periods.get("all"),
+            idle_until=idle_until,
         )
         seen = not past and not one.restricted and one.state == "stored"
         assert bool(readable(facts, study.days, moment(now))) is seen
@@ -323,16 +326,29 @@ def nothing_past_is_readable(items: Collection[Item], now: int) -> None:
 async def test_j4_21_ten_years_of_clocks_against_counting_by_hand(cast: Cast, superuser_url: str) -> None:
     seed = trial.seed()
     rng = random.Random(seed)
-    studies, sessions, items = invented(rng, ITEMS)
-    by_id = {one.id: one for one in items}
-    erased = 0
+    studies, to_begin, to_record = invented(rng, ITEMS)
+    by_id = {one.id: one for one in to_record}
+    sessions: list[Session] = []
+    items: list[Item] = []
+    erased = moved = 0
     with psycopg.connect(superuser_url, autocommit=True) as connection:
         tables = Tables(connection, cast)
-        plant(tables, studies, sessions, items)
-        connection.execute("ANALYZE")
+        plant(tables, studies, [], [])
         for step in range(1, MOMENTS + 1):
             now = step * YEARS // MOMENTS
+            begun = [one for one in to_begin if (one.ended or one.begun) < now]
+            recorded = [one for one in to_record if one.session in begun]
+            plant(tables, [], begun, recorded)
+            before = {one.id: one.last for one in items}
+            sessions, items = sessions + begun, items + recorded
+            to_begin, to_record = (
+                [one for one in to_begin if one not in begun],
+                [o for o in to_record if o not in recorded],
+            )
             shake(rng, tables, studies, sessions, items, now)
+            take_notice(items)
+            moved += sum(one.last > before.get(one.id, one.last) for one in items)
+            connection.execute("ANALYZE recording, session, study, response, track, transcript")
             holds_of_answers(items)
             to_come = [
                 end
@@ -367,3 +383,4 @@ async def test_j4_21_ten_years_of_clocks_against_counting_by_hand(cast: Cast, su
                 one.parts[kind] = "gone"
             _parts(tables, closed, "closed_at = now(), erased_at = now()", "state = 'erased', erased_at = now()")
     assert erased > ITEMS // 2
+    assert moved > ITEMS // 10  # by a session that came later

@@ -74,24 +74,30 @@ CREATE FUNCTION last_active(session_ uuid, person uuid) RETURNS timestamptz LANG
 DECLARE
     reader text := COALESCE(current_setting('junier.reader', true), '');
     support text := COALESCE(current_setting('junier.support', true), '');
+    people uuid[] := ARRAY[person];
     at timestamptz;
 BEGIN
-    PERFORM set_config('junier.reader', '', true), set_config('junier.support', '', true);
-    WITH took_part AS NOT MATERIALIZED (
-        SELECT session_id, participant_id, admitted_at AS began FROM public.invitation WHERE admitted_at IS NOT NULL
-        UNION ALL
-        SELECT session_id, person_id, created_at FROM public.recording WHERE NOT person_is_member
-    ), who AS (
-        SELECT person AS id WHERE person IS NOT NULL
-        UNION
-        SELECT participant_id FROM took_part WHERE person IS NULL AND session_id = session_
-    )
+    IF reader <> '' OR support <> '' THEN
+        PERFORM set_config('junier.reader', '', true), set_config('junier.support', '', true);
+    END IF;
+    IF person IS NULL THEN
+        people := ARRAY(
+            SELECT participant_id FROM public.invitation WHERE session_id = session_ AND admitted_at IS NOT NULL
+            UNION SELECT person_id FROM public.recording WHERE session_id = session_ AND NOT person_is_member
+        );
+    END IF;
     SELECT max(COALESCE(other.ended_at, took_part.began)) INTO at
-    FROM who JOIN took_part ON took_part.participant_id = who.id
+    FROM (
+        SELECT session_id, admitted_at AS began FROM public.invitation
+        WHERE participant_id = ANY (people) AND admitted_at IS NOT NULL
+        UNION ALL
+        SELECT session_id, created_at FROM public.recording WHERE person_id = ANY (people) AND NOT person_is_member
+    ) AS took_part
     JOIN public.session AS other ON other.id = took_part.session_id
-    JOIN public.session AS here ON here.study_id = other.study_id
-    WHERE here.id = session_;
-    PERFORM set_config('junier.reader', reader, true), set_config('junier.support', support, true);
+    WHERE other.study_id = (SELECT here.study_id FROM public.session AS here WHERE here.id = session_);
+    IF reader <> '' OR support <> '' THEN
+        PERFORM set_config('junier.reader', reader, true), set_config('junier.support', support, true);
+    END IF;
     RETURN at;
 END
 $$;
