@@ -11,7 +11,8 @@ from litestar.handlers import head
 from litestar.params import Parameter
 from litestar.response import Redirect, Stream, Template
 
-from app.accounts.login import Login, require_member
+from app.accounts.lasting import Still, as_asked, while_allowed
+from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
 from app.audit import Action
 from app.database import Db
@@ -78,7 +79,12 @@ async def show_media(
     else:
         await note_read(db, member, Action.RECORDING_VIEWED, f"recording:{recording}")
     await db.commit()  # the reading is in the log, and nothing holds a database connection while the bytes flow
-    return await media_answer(request, wiring, media, download=download)
+
+    async def still_readable(again: Db, login: SignedIn) -> None:
+        require_member(login, *REVIEWERS)
+        await find_media(again, recording=recording)
+
+    return await media_answer(request, wiring, media, as_asked(request, wiring, still_readable), download=download)
 
 
 @head("/recordings/{recording:uuid}/media")
@@ -116,9 +122,10 @@ async def ask_again(db: Db, login: Login, recording: UUID) -> Redirect:
 
 
 async def media_answer(
-    request: Request[Any, Any, Any], wiring: Wiring, media: Media, *, download: bool = False
+    request: Request[Any, Any, Any], wiring: Wiring, media: Media, still: Still, *, download: bool = False
 ) -> Response[Any]:
-    """The answer to a GET of media; whoever calls it has checked that this person may read it."""
+    """The answer to a GET of media; whoever calls it has checked that this person may read it, and `still` says whether
+    they may while it flows."""
     view = await asyncio.to_thread(media.open, wiring)
     headers = _headers(view, media, download=download)
     if request.headers.get("if-none-match") == view.etag:
@@ -129,10 +136,10 @@ async def media_answer(
         return Response(None, status_code=416, headers=headers | {"content-range": f"bytes */{view.size}"})
     if part is None:
         headers["content-length"] = str(view.size)
-        return Stream(view.read(), media_type=view.content_type, headers=headers)
+        return Stream(while_allowed(view.read(), still), media_type=view.content_type, headers=headers)
     headers["content-length"] = str(part.length)
     headers["content-range"] = f"bytes {part.start}-{part.start + part.length - 1}/{view.size}"
-    pieces = view.read(part.start, part.length)
+    pieces = while_allowed(view.read(part.start, part.length), still)
     return Stream(pieces, media_type=view.content_type, status_code=206, headers=headers)
 
 

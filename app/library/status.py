@@ -21,7 +21,9 @@ from uuid import UUID
 from litestar import Request, get
 from litestar.response import Stream
 
-from app.accounts.login import Login, SignedIn, login_of, require_member
+from app.accounts import lasting
+from app.accounts.lasting import as_asked
+from app.accounts.login import Login, SignedIn, require_member
 from app.database import Db
 from app.language import gettext
 from app.library.watching import Look, Watches, watches_of
@@ -32,8 +34,7 @@ from app.sessions.service import find_session
 from app.wiring import Wiring
 
 HEARTBEAT_SECONDS = 15.0  # a comment, so that proxies keep the connection and a dead one is noticed
-ASK_AGAIN_SECONDS = 15.0  # whether the login still stands
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 2.0
 
 PageRequest = Request[Any, Any, Any]
 
@@ -53,6 +54,11 @@ async def follow_status(request: PageRequest, db: Db, wiring: Wiring, login: Log
 async def _events(
     request: PageRequest, wiring: Wiring, watches: Watches, member: SignedIn, session: UUID
 ) -> AsyncIterator[str]:
+    async def still_followable(again: Db, login: SignedIn) -> None:
+        require_member(login)
+        await find_session(again, session)
+
+    still = as_asked(request, wiring, still_followable, used=False)
     shown: Look | None = None
     said_at = asked_at = time.monotonic()
     yield ": here\n\n"
@@ -61,9 +67,9 @@ async def _events(
             while True:
                 look = await watch.newer(shown, WAIT_SECONDS)
                 now = time.monotonic()
-                if now - asked_at >= ASK_AGAIN_SECONDS:
+                if now - asked_at >= lasting.ASK_AGAIN_SECONDS:
                     asked_at = now
-                    if await login_of(request, wiring, used=False) is None:
+                    if not await still():
                         break
                 if look is not None and look.seen_by is not None and member.as_member not in look.seen_by:
                     break

@@ -42,7 +42,6 @@ LOOK_SECONDS = 0.7
 LOOK_WITHIN_SECONDS = 5.0  # a connection that died without a word is left, and the next look takes another
 SAY_SECONDS = 4.0  # at least this often, so that a dead connection is noticed (protocol.js)
 HERE_SECONDS = 2.0
-ASK_AGAIN_SECONDS = 15.0  # whether the login still stands
 NOT_YOURS = 4403
 MOST_MESSAGES = 100  # of one connection
 MOST_PAGES = 10  # of one person, open at once
@@ -239,16 +238,14 @@ async def _until_closed(socket: WebSocket[Any, Any, Any]) -> None:
 
 async def _stay(socket: WebSocket[Any, Any, Any], wiring: Wiring, login: SignedIn, role: str, session: UUID) -> None:
     """Say that this person is here; leave when their login ends."""
-    asked_at = time.monotonic()
     while True:
         await asyncio.sleep(HERE_SECONDS)
-        if time.monotonic() - asked_at > ASK_AGAIN_SECONDS:
-            asked_at = time.monotonic()
-            if await login_of(socket, wiring) is None:
-                return
         with suppress(OperationalError, TimeoutError):
-            async with asyncio.timeout(LOOK_WITHIN_SECONDS), wiring.database.transaction(login.account) as db:
-                await _here(db, login, role, session)
+            async with asyncio.timeout(LOOK_WITHIN_SECONDS):
+                if await login_of(socket, wiring) is None:
+                    return
+                async with wiring.database.transaction(login.account) as db:
+                    await _here(db, login, role, session)
 
 
 async def _here(db: Db, login: SignedIn, role: str, session: UUID) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
-from litestar.response import Redirect, Stream, Template
+from litestar.response import Redirect, Template
 
 from app.database import Db
 from app.forms import Form, read_form
@@ -20,7 +19,7 @@ from app.support.listing import for_operator
 from app.support.login import SignedInOperator, operator_of, require_operator
 from app.support.objects import shown
 from app.support.policy import MINUTES
-from app.support.reading import enter, granted, lasts, note_reading, recordings_of, while_granted
+from app.support.reading import enter, granted, lasts, note_reading, recordings_of
 from app.support.requests import NoSuchObject, NotNow, ask, enter_to_answer, grant, refuse, revoke
 from app.wiring import Wiring
 
@@ -97,11 +96,7 @@ async def show_media(request: AnyRequest, db: Db, wiring: Wiring, support: UUID,
     await granted(db, row, recording)
     media = await find_media(db, recording=recording)
     await db.commit()
-    answer = await media_answer(request, wiring, media)
-    if isinstance(answer, Stream):
-        pieces = iter(cast("Iterator[bytes]", answer.iterator))
-        answer.iterator = while_granted(pieces, lambda: lasts(wiring.database, operator, support))
-    return answer
+    return await media_answer(request, wiring, media, lambda: lasts(wiring.database, operator, support))
 
 
 @get("/support/grants/{support:uuid}/recordings/{recording:uuid}/transcript")

@@ -4,9 +4,6 @@ doors.sql), with the account's own rights; then everything but recordings is clo
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,7 +21,6 @@ from app.wiring import Wiring
 
 SAME_READING = timedelta(minutes=1)
 """A player asks for one film in many ranges: within a minute they are one line of the log."""
-ASK_AGAIN_SECONDS = 1.0
 
 
 class NoGrant(NotThere):
@@ -87,17 +83,3 @@ async def lasts(database: Database, operator: SignedInOperator, grant: UUID) -> 
         if await db.scalar(select(OperatorLogin.id).where(*mine)) is None:
             return False
         return await door(db, "support_grant", request=grant, operator=operator.operator) is not None
-
-
-async def while_granted(
-    pieces: Iterator[bytes], still: Callable[[], Awaitable[bool]], clock: Callable[[], float] = time.monotonic
-) -> AsyncIterator[bytes]:
-    """The pieces, as long as `still` says so: asked at most once a second. What was cut off ends the connection, as
-    less was sent than was announced."""
-    asked = clock()
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        if clock() - asked >= ASK_AGAIN_SECONDS:
-            if not await still():
-                return
-            asked = clock()
-        yield piece

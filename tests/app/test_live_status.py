@@ -15,6 +15,7 @@ import pytest
 from playwright.async_api import Browser, expect
 from sqlalchemy import delete, update
 
+from app.accounts import lasting
 from app.accounts.models import Login
 from app.library import status, watching
 from app.library.status import event
@@ -175,7 +176,7 @@ async def test_each_step_of_a_recording_arrives_and_is_told_once(
 async def test_it_ends_with_the_login(
     cast: Cast, served: str, recording: RecordingId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "ASK_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(lasting, "ASK_AGAIN_SECONDS", 0.1)
     await change(cast, Session, state=SessionState.LIVE, ended_at=None)
     async with following(cast, served) as events:
         await events.until("recordings")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.accounts.lasting import while_allowed
 from app.forms import Form
 from app.support.forms import read_minutes, read_request
 from app.support.policy import (
@@ -22,7 +23,6 @@ from app.support.policy import (
     may_revoke,
     standing,
 )
-from app.support.reading import while_granted
 
 T = datetime(2027, 5, 3, 12, tzinfo=UTC)
 MINUTE, TICK = timedelta(minutes=1), timedelta(microseconds=1)
@@ -116,8 +116,8 @@ async def test_bytes_flow_only_while_the_grant_lasts() -> None:
             at[0] = number * 0.5
             yield bytes([number])
 
-    sent = [piece async for piece in while_granted(pieces(), still, lambda: at[0])]
+    sent = [piece async for piece in while_allowed(pieces(), still, lambda: at[0])]
     assert sent == [bytes([number]) for number in range(6)]
     assert asked == [1.0, 2.0, 3.0]
     at[0] = 0.0
-    assert len([piece async for piece in while_granted(iter([b"a", b"b"]), still, lambda: 0.0)]) == 2
+    assert len([piece async for piece in while_allowed(iter([b"a", b"b"]), still, lambda: 0.0)]) == 2

@@ -8,7 +8,8 @@ from litestar import Response, Router, get
 from litestar.response import Stream, Template
 
 from app.accounts.agreement import account_row
-from app.accounts.login import Login, require_member
+from app.accounts.lasting import as_asked, while_allowed
+from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
 from app.database import Db, now_in
 from app.language import N_
@@ -35,7 +36,7 @@ async def show_export(request: AnyRequest, db: Db, login: Login) -> Template:
 
 
 @get("/account/export.zip")
-async def export(db: Db, wiring: Wiring, login: Login, purpose: Asked = None) -> Response[Any]:
+async def export(request: AnyRequest, db: Db, wiring: Wiring, login: Login, purpose: Asked = None) -> Response[Any]:
     """For a purpose, which the log keeps. Its length is not known before, since it is made while it is sent."""
     owner = require_member(login, Role.OWNER)
     if purpose not in PURPOSES:
@@ -47,7 +48,12 @@ async def export(db: Db, wiring: Wiring, login: Login, purpose: Asked = None) ->
         "content-disposition": f'attachment; filename="account-{day}.zip"',
         "cache-control": "private, no-store",
     }
-    return Stream(send_export(wiring, made), media_type="application/zip", headers=headers)
+
+    async def still_owner(_: Db, login: SignedIn) -> None:
+        require_member(login, Role.OWNER)
+
+    pieces = while_allowed(send_export(wiring, made), as_asked(request, wiring, still_owner))
+    return Stream(pieces, media_type="application/zip", headers=headers)
 
 
 @get("/closed/{token:str}/persons.zip")

@@ -8,12 +8,13 @@ from uuid import UUID
 from litestar import Response, Router, get
 from litestar.response import Stream
 
-from app.accounts.login import Login, require_member, require_participant
+from app.accounts.lasting import Still, as_asked, while_allowed
+from app.accounts.login import Login, SignedIn, require_member, require_participant
 from app.accounts.models import Role, Scope
 from app.database import Db, now_in
 from app.errors import Conflict
 from app.language import Language, speaking
-from app.pages import FOR_PARTICIPANTS
+from app.pages import FOR_PARTICIPANTS, AnyRequest
 from app.participants.models import Participant
 from app.participants.service import mail_language
 from app.privacy.records.models import RequestKind, RequestState
@@ -31,18 +32,24 @@ class NoCopyHere(Conflict):
 
 
 @get("/my-data/export.zip", opt=FOR_PARTICIPANTS)
-async def take_my_copy(db: Db, wiring: Wiring, login: Login) -> Response[Any]:
+async def take_my_copy(request: AnyRequest, db: Db, wiring: Wiring, login: Login) -> Response[Any]:
     """Made on demand, as often as they like; needs the fresh code, as all of My data does."""
     person = require_participant(login, Scope.DATA)
     assert person.participant is not None
     archive = await make_copy(
         db, wiring, account=person.account, participant=person.participant, by=person.actor, for_themselves=True
     )
-    return await _send(db, archive, "my-data")
+
+    async def still_theirs(_: Db, login: SignedIn) -> None:
+        require_participant(login)  # a slow line may need longer than the code opens the page
+
+    return await _send(db, archive, "my-data", as_asked(request, wiring, still_theirs))
 
 
 @get("/requests/{data_request:uuid}/export.zip")
-async def make_copy_for_them(db: Db, wiring: Wiring, login: Login, data_request: UUID) -> Response[Any]:
+async def make_copy_for_them(
+    request: AnyRequest, db: Db, wiring: Wiring, login: Login, data_request: UUID
+) -> Response[Any]:
     """For a participant who asked for a copy and cannot fetch it themselves, in the participant's language."""
     owner = require_member(login, Role.OWNER)
     row = await find_request(db, data_request)
@@ -61,10 +68,14 @@ async def make_copy_for_them(db: Db, wiring: Wiring, login: Login, data_request:
             by=owner.actor,
             for_themselves=False,
         )
-    return await _send(db, archive, row.receipt)
+
+    async def still_owner(_: Db, login: SignedIn) -> None:
+        require_member(login, Role.OWNER)
+
+    return await _send(db, archive, row.receipt, as_asked(request, wiring, still_owner))
 
 
-async def _send(db: Db, archive: Archive, name: str) -> Response[Any]:
+async def _send(db: Db, archive: Archive, name: str, still: Still) -> Response[Any]:
     """The reading is in the log before a byte flows, and nothing holds a database connection meanwhile."""
     day = (await now_in(db)).date().isoformat()
     await db.commit()
@@ -73,7 +84,7 @@ async def _send(db: Db, archive: Archive, name: str) -> Response[Any]:
         "content-disposition": f'attachment; filename="{name}-{day}.zip"',
         "cache-control": "private, no-store",
     }
-    return Stream(archive.read(), media_type="application/zip", headers=headers)
+    return Stream(while_allowed(archive.read(), still), media_type="application/zip", headers=headers)
 
 
 router = Router("/", route_handlers=[take_my_copy, make_copy_for_them])
