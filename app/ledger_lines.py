@@ -66,12 +66,12 @@ def sum_of(raw: bytes) -> str:
 def check(lines: Iterable[bytes]) -> Iterator[Checked]:
     """All whole lines of a ledger, from its first one on."""
     before, begun, at = sha256(), False, 0
-    previous: str | None = None  # None: not known, because that line is damaged
+    previous: str | None = ""  # None: not known, because that line is damaged
     for number, raw in enumerate(lines, 1):
         own, damage = sum_of(raw), None
         if own:
             expected = previous if begun else before.hexdigest()
-            if expected is not None and _after(raw) != expected:
+            if previous is not None and _after(raw) != expected:
                 damage = Damage.MISSING
             begun, previous = True, own
         elif begun or _SUM in raw or (raw.strip() and fields_of(raw) is None):
