@@ -37,10 +37,13 @@ class Stage:
     lock: IO[bytes]
 
     @classmethod
-    async def open(cls, folder: Path = FOLDER, *, port: int = FIRST_PORT, **others: object) -> Stage:
+    async def open(
+        cls, folder: Path = FOLDER, *, port: int = FIRST_PORT, media: str = "127.0.0.1", **others: object
+    ) -> Stage:
         """Start from nothing and wait until people could open it. Raises StageFailed with the end of its log.
 
-        port: where people open it, or any free one when it is taken; others: further settings."""
+        port: where people open it, or any free one when it is taken; media: the address streams come to; others:
+        further settings."""
         lock = _only_one(folder)
         if running(folder):
             raise StageFailed(f"A demo is already running in {folder}; stop it there with Ctrl-C, then start again.")
@@ -53,7 +56,7 @@ class Stage:
             listen_port=web,
             node_url=f"http://127.0.0.1:{node}",
             data_dir=folder.resolve(),
-            media_addresses="127.0.0.1",
+            media_addresses=media,
             **others,
         )
         with (folder / "serve.log").open("wb") as log:

@@ -385,4 +385,4 @@ async def _answer(pc: RTCPeerConnection, offer: str, chosen: Sequence[Choice], o
         with suppress(AttributeError):  # aiortc closes what it had not made yet; nothing listened so far
             await pc.close()
         raise
-    return answer
+    return sdp.with_reduced_rtcp(answer, offer)

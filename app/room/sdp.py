@@ -178,6 +178,16 @@ def with_sound_repair(answer: str, offer: str) -> str:
     return join(session, sections)
 
 
+def with_reduced_rtcp(answer: str, offer: str) -> str:
+    """Says yes, where it is offered, to RTCP of reduced size (RFC 5506 §5): our NACK and PLI come without a report in
+    front, and who views may do the same."""
+    session, sections = split(answer)
+    for lines, offered in zip(sections, split(offer)[1], strict=False):
+        if "a=rtcp-rsize" in offered and "a=rtcp-mux" in lines:
+            lines.insert(lines.index("a=rtcp-mux") + 1, "a=rtcp-rsize")
+    return join(session, sections)
+
+
 def _is_opus(line: str) -> bool:
     name, value = attribute(line)
     return name == "rtpmap" and " opus/" in value.lower()

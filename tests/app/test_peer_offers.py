@@ -68,6 +68,17 @@ async def test_only_vp8_and_opus_are_answered() -> None:
     await pc.close()
 
 
+async def test_rtcp_of_reduced_size_is_agreed_to_where_it_is_offered() -> None:
+    pc, _, _, offer = await offering()
+    assert "rtcp-rsize" not in offer
+    for said, agreed in ((offer, 0), (offer.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-rsize\r\n"), 2)):
+        publication = await publish(said)
+        assert publication.answer_sdp.count("a=rtcp-mux\r\na=rtcp-rsize\r\n") == agreed
+        assert publication.answer_sdp.count("rtcp-rsize") == agreed
+        await publication.close()
+    await pc.close()
+
+
 async def test_we_are_the_dtls_server_where_the_offer_leaves_it_open() -> None:
     pc, _, _, offer = await offering()
     publication = await publish(offer)

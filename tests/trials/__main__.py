@@ -1,4 +1,4 @@
-"""`make trials`: the crash, loss, fuzz and storage suites in their long form, and Firefox; figures: bench/trials.json.
+"""`make trials`: crashes, losses, fuzz and faults of storage in their long form, Firefox, GStreamer; bench/trials.json.
 
     python -m tests.trials                      all of it, about an hour
     python -m tests.trials --short              the same parts, a minute or two each, to see that they work
@@ -27,6 +27,7 @@ PARTS = {
     ),
     "full disk and two nodes": Part(tests=("tests/hostile/test_disk_full.py", "tests/hostile/test_two_nodes.py")),
     "firefox": Part(tests=("tests/trials/firefox.py",)),
+    "gstreamer": Part(tests=("tests/trials/gstreamer.py",)),
 }
 
 if __name__ == "__main__":
