@@ -29,6 +29,7 @@ from app.privacy.keeping.closing_job import run_closing, take_up_closings
 from app.privacy.keeping.retention import sweep
 from app.privacy.replaying import settle
 from app.room.forsaken import close_forsaken
+from app.room.left_open import end_left_open
 from app.room.node_client import NodeClient
 from app.room.node_messages import LEASE_SECONDS
 from app.room.permission import push_loop
@@ -217,6 +218,7 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
     async def run_sweep(timestamp: int) -> None:
         try:
             await close_forsaken(wiring.database)
+            await end_left_open(wiring.database, await _now(wiring))
         finally:  # what is due goes, whatever became of open takes
             try:
                 await sweep(wiring, await _now(wiring))
