@@ -52,7 +52,8 @@ class Step(StrEnum):
 class Left:
     """What is still to do, counted. people, recordings: nobody has asked for their erasure yet; recordings: of members;
     notes: sessions with some that no hold keeps, kept_notes: that one keeps; erasing: erasures under way; stuck: that
-    cannot go on now; mails: waiting; told: the last mail was written."""
+    cannot go on now; mails: waiting; told: the last
+    mail was written, or nobody is left who could read it."""
 
     sessions: int
     people: int
@@ -106,7 +107,8 @@ async def left_of(db: Db) -> Left:
             OutgoingMail.state.in_((MailState.WAITING, MailState.SENDING)),
             OutgoingMail.created_at > await now_in(db) - MAIL_PATIENCE,
         ),
-        told=await _count(db, OutgoingMail, OutgoingMail.key.startswith("closing-gone-")) > 0,
+        told=await _count(db, OutgoingMail, OutgoingMail.key.startswith("closing-gone-")) > 0
+        or not await _count(db, Member),
     )
 
 

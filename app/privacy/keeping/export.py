@@ -1,6 +1,6 @@
 """Everything an account holds, as one archive that is written while it is sent: nothing of it ever lies on a disk, and
-no more than one person's texts lie in memory. Each person is read in a transaction of their own, so that what was erased,
-restricted or withdrawn meanwhile is not in it."""
+no more than one person's texts lie in memory. Each person is read in a transaction of their own, so that what was
+erased, restricted or withdrawn meanwhile is not in it."""
 
 from __future__ import annotations
 
