@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
-from app.ledger import Erased, ErasureBegun, ErasureComplete, Ledger, LedgerUnread, Suppressed, ledger_of
-from app.mail.service import is_suppressed
+import app.privacy.replaying as replaying
+from app.database import note
+from app.ledger import (
+    Erased,
+    ErasureBegun,
+    ErasureComplete,
+    Ledger,
+    LedgerDamaged,
+    LedgerUnread,
+    PasskeysNeeded,
+    Suppressed,
+    ledger_of,
+)
+from app.mail.service import is_suppressed, unsubscribe_address
 from app.privacy.records.models import LedgerMark
 from app.privacy.replaying import LedgerLost, Replayed, catch_up, settle
 from tests.fixtures.erasing import SpyNodes
@@ -151,3 +167,69 @@ async def test_a_ledger_of_another_installation_stops_the_start(cast: Cast, node
     await settle(cast.wiring, nodes)  # and nobody makes it fit by the way
     with pytest.raises(LedgerLost):
         await catch_up(cast.wiring, nodes)
+
+
+async def test_what_was_rolled_back_leaves_no_line(cast: Cast) -> None:
+    ledger = ledger_of(cast.wiring.settings)
+    with suppress(ZeroDivisionError):
+        async with cast.wiring.database.transaction(cast.account) as db:
+            await unsubscribe_address(db, account=cast.account, address_index=bytes(32))
+            raise ZeroDivisionError
+    assert list(ledger.lines()) == []
+
+
+async def test_what_the_database_refuses_at_the_very_end_is_noted_as_not_done(
+    cast: Cast, nodes: SpyNodes, owner_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deferred constraint is looked at in COMMIT, when the line is on disk."""
+    ledger = ledger_of(cast.wiring.settings)
+    await catch_up(cast.wiring, nodes)
+    with psycopg.connect(owner_url) as owner:
+        owner.execute("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        owner.execute("GRANT INSERT ON late TO junier_app")
+    with suppress(IntegrityError):
+        async with cast.wiring.database.transaction(cast.account) as db:
+            await unsubscribe_address(db, account=cast.account, address_index=bytes(32))
+            await db.execute(text("INSERT INTO late VALUES (1), (1)"))
+    [line] = ledger.lines()
+    assert isinstance(line.entry, Suppressed) and not line.counts
+    monkeypatch.setattr(replaying, "SETTLED", timedelta(microseconds=-1))
+    await settle(cast.wiring, nodes)
+    assert await catch_up(cast.wiring, nodes) == Replayed()
+    async with cast.wiring.database.transaction(cast.account) as db:
+        assert not await is_suppressed(db, address_index=bytes(32))
+
+
+async def test_what_gives_counts_once_it_is_known_to_be_committed_also_by_a_commit_of_its_own(cast: Cast) -> None:
+    """Pages that tell the media process commit before they answer."""
+    ledger, said = (
+        ledger_of(cast.wiring.settings),
+        PasskeysNeeded(at=NOW, account=cast.account, needed=False, gives=True),
+    )
+    async with cast.wiring.database.transaction(cast.account) as db:
+        note(db, said)
+        await db.commit()
+        assert [line.counts for line in ledger.lines()] == [True]
+    assert [line.counts for line in ledger.lines()] == [True]
+    assert [line.counts for line in ledger.lines(after=ledger.size())] == []
+    ledger.append(said)  # and the program died
+    assert [line.counts for line in ledger.lines()] == [True, False]
+
+
+async def test_a_savepoint_says_nothing_since_it_may_be_rolled_back_alone(cast: Cast) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db, db.begin_nested():
+        with pytest.raises(AssertionError):
+            note(db, suppressed())
+
+
+async def test_damage_anywhere_stops_the_start_until_it_is_accepted(cast: Cast, nodes: SpyNodes) -> None:
+    """Also of a line the database knows already: the next restore would need it."""
+    ledger = ledger_of(cast.wiring.settings)
+    for number in range(3):
+        ledger.append(Suppressed(at=NOW, account=cast.account, address=f"{number:064x}"))
+    await catch_up(cast.wiring, nodes)
+    ledger.path.write_bytes(ledger.path.read_bytes().replace(f"{1:064x}".encode(), f"{7:064x}".encode()))
+    with pytest.raises(LedgerDamaged, match="junier ledger check"):
+        await catch_up(cast.wiring, nodes)
+    ledger.accept(ledger.damage())
+    assert await catch_up(cast.wiring, nodes) == Replayed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -77,6 +78,38 @@ def orphans_go_when_an_operator_says_so(run: Run, owner_url: str, objects: Path,
     assert not file.exists()
 
 
+def a_damaged_line_stops_everything_until_it_is_accepted(run: Run, ledger: Path, folder: Path) -> None:
+    whole = run("ledger", "check")
+    assert whole.exit_code == 0 and "2 lines, all whole" in whole.output, whole.output
+    ledger.write_bytes(ledger.read_bytes().replace(b'"event"', b'"evenT"', 1))
+    refused = run("backup", str(folder))
+    assert refused.exit_code == 1 and "junier ledger check" in refused.output, refused.output
+    named = run("ledger", "check")
+    assert named.exit_code == 1 and f"{ledger}, line 2, bytes " in named.output, named.output
+    assert "Broken" not in run("audit", "verify").output  # nothing is said before somebody accepts
+    accepted = run("ledger", "check", "--accept-loss")
+    assert accepted.exit_code == 0 and "1 accounts say so" in accepted.output, accepted.output
+    assert run("ledger", "check").exit_code == 0
+    assert run("backup", str(folder)).exit_code == 0
+
+
+def an_account_that_nobody_owns_is_given_an_owner(run: Run, owner_url: str, lab: UUID) -> None:
+    words = ("account", "give-owner", str(lab), "--owner-name", "Ida", "--owner-email", "ida@lab.example")
+    owned = run(*words)
+    assert owned.exit_code == 1 and "has an owner" in owned.output, owned.output
+    with psycopg.connect(owner_url) as owner:
+        owner.execute("UPDATE member SET role = 'observer'")
+    said = json.loads(run("doctor", "--json").output)["findings"]
+    [owners] = [finding for finding in said if finding["about"] == "Owners"]
+    assert owners["state"] == "broken" and str(lab) in owners["says"] and "give-owner" in owners["mend"]
+    assert "look like" in run(*words[:-1], "ida").output or run(*words[:-1], "ida").exit_code == 2
+    given = run(*words)
+    assert given.exit_code == 0 and "/sign-in/" in given.output, given.output
+    assert run(*words).exit_code == 1
+    unknown = run("account", "give-owner", "00000000-0000-0000-0000-000000000001", *words[3:])
+    assert unknown.exit_code == 1 and "no open account" in unknown.output, unknown.output
+
+
 def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     server.start()
@@ -128,10 +161,12 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
             assert owner.execute("SELECT count(*) FROM login").fetchone() == (0,)
             names = owner.execute("SELECT datname FROM pg_database WHERE datname LIKE 'junier%'").fetchall()
         assert names == [("junier",)]
+        assert run("audit", "verify").output == "Unbroken: 3 events of 1 accounts.\n"  # made, let in, restored
+        ledger = data_dir / "keys" / "ledger" / "erasures.jsonl"
+        a_damaged_line_stops_everything_until_it_is_accepted(run, ledger, tmp_path / "more")
+        an_account_that_nobody_owns_is_given_an_owner(run, server.urls.owner, lab)
     finally:
         server.stop()
-    assert run("audit", "verify").output == "Unbroken: 3 events of 1 accounts.\n"  # made, let in, restored
-    ledger = data_dir / "keys" / "ledger" / "erasures.jsonl"
     for lost in (b"", b'{"ledger": "00000000-0000-0000-0000-000000000001", "at": "2026-11-22T08:00:00+00:00"}\n'):
         ledger.unlink()
         if lost:
@@ -140,7 +175,7 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         assert refused.exit_code == 1 and "does not fit this database" in refused.output, refused.output
         ledger.touch()
     ledger.unlink()
-    assert run("audit", "verify").output == "Unbroken: 3 events of 1 accounts.\n"  # what was there is there still
+    assert run("audit", "verify").output == "Unbroken: 5 events of 1 accounts.\n"  # what was there is there still
 
 
 def test_what_is_no_backup_is_refused_in_words(run: Run, tmp_path: Path) -> None:
