@@ -13,7 +13,7 @@ from itertools import pairwise, zip_longest
 
 from recordings.alignment import ClockPoint, TickClock, take_clocks
 from recordings.encryption.keystore import KeyStore
-from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, SENT_TOO_MUCH, find_gaps
+from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, SENT_TOO_MUCH, find_gaps, without
 from recordings.index import Index, IndexChunk, IndexGap, IndexSetup, IndexTrack, summary, write_index
 from recordings.model import ChunkEntry, IndexSummary, RecordingRef, SenderReport, TrackKind, TrackRef
 from recordings.storage.layout import (
@@ -97,6 +97,10 @@ def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float
     chunks = {track.track: _chunks(timeline, [take for take in takes if take.track == track]) for track in tracks}
     ends_because = {take.take: INTERRUPTED for take in takes if not take.ended}
     ends_because |= {take.take: SENT_TOO_MUCH for take in takes if _was_too_much(take)}
+    covered = {
+        track.track: without(_covered(chunks[track.track]), _holes(timeline, [t for t in takes if t.track == track]))
+        for track in tracks
+    }
     breaks = _breaks(chunks.values(), ends_because)
     ends = {number: end for number, (_, end) in _spans(chunks.values()).items()}
     reasons = {
@@ -116,7 +120,7 @@ def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float
                 width=max((take.width for take in takes if take.track == track), default=0),
                 height=max((take.height for take in takes if take.track == track), default=0),
                 chunks=tuple(chunks[track.track]),
-                gaps=find_gaps(_covered(chunks[track.track]), reasons[track.track]),
+                gaps=find_gaps(covered[track.track], reasons[track.track]),
                 setups=tuple(
                     IndexSetup(take.take, take.setup.codec, take.setup.private)
                     for take in takes
@@ -126,7 +130,7 @@ def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float
             for track in tracks
         ),
         gaps=find_gaps(
-            [stretch for those in chunks.values() for stretch in _covered(those)],
+            [stretch for those in covered.values() for stretch in those],
             [why for those in reasons.values() for why in those],
         ),
     )
@@ -173,6 +177,15 @@ def _placed(chunk: ChunkEntry, start_ms: int, end_ms: int) -> IndexChunk:
 
 def _covered(chunks: Iterable[IndexChunk]) -> list[tuple[int, int]]:
     return [(chunk.start_ms, chunk.end_ms) for chunk in chunks]
+
+
+def _holes(timeline: _Timeline, takes: Iterable[TrackTake]) -> Iterator[tuple[int, int]]:
+    """Where frames of one track are missing, also in the middle of a chunk: from the end of the last one before."""
+    for take in takes:
+        if take.arrivals:
+            frame_ms = _FRAME_MS[take.track.kind.is_video]
+            for hole in take.holes:
+                yield timeline.at(take, hole.from_ticks) + frame_ms, timeline.at(take, hole.to_ticks)
 
 
 def _spans(tracks: Iterable[Sequence[IndexChunk]]) -> dict[int, tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from recordings.index import IndexGap
 
@@ -19,6 +20,24 @@ def find_gaps(covered: Iterable[tuple[int, int]], reasons: Sequence[IndexGap]) -
     """The gaps between `covered` stretches (from_ms, to_ms), in order. Each takes the reason that
     overlaps it most; a short one without any reason is none: the sender had nothing to send."""
     return tuple(gap for stretch in _between(covered) if (gap := _explain(*stretch, reasons)))
+
+
+def without(covered: Iterable[tuple[int, int]], holes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is left of `covered` where nothing came in `holes`, all from_ms to to_ms. Holes do not overlap."""
+    left, waiting = [], sorted(hole for hole in holes if hole[1] > hole[0])
+    first = 0
+    for start, end in sorted(covered):
+        while first < len(waiting) and waiting[first][1] <= start:
+            first += 1
+        for hole_start, hole_end in islice(waiting, first, None):
+            if hole_start >= end:
+                break
+            if hole_start > start:
+                left.append((start, hole_start))
+            start = max(start, hole_end)
+        if start < end:
+            left.append((start, end))
+    return left
 
 
 def _between(covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

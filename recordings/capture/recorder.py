@@ -19,7 +19,8 @@ from recordings.model import Frame, Hole, RecordingRef, SenderReport, TrackKind,
 
 NO_ROOM = "no room on the server"
 _REPORT_EVERY_S = 1.0  # a sender that floods reports must not fill the journal
-_HOLE_EVERY_S = 0.1
+_HOLE_EVERY_S = 0.1  # neither must one that floods holes; those of one moment, as many are given up at once, are told
+_HOLES_AT_ONCE = 200
 
 
 class CaptureState(StrEnum):
@@ -181,7 +182,7 @@ class _Line:
         self._frames = self._holes = 0
         self._first_ticks: int | None = None
         self._last: Frame | None = None
-        self._next_report_at = self._next_hole_at = 0.0
+        self._next_report_at = self._holes_told_until = 0.0
 
     def permit(self, on: bool, at: float, why: str, report: SenderReport | None, with_room: bool) -> None:
         self.permitted = on
@@ -219,8 +220,8 @@ class _Line:
 
     def hole(self, hole: Hole, now: float) -> None:
         self._holes += 1
-        if now >= self._next_hole_at:
-            self._next_hole_at = now + _HOLE_EVERY_S
+        if self._holes_told_until < now + _HOLES_AT_ONCE * _HOLE_EVERY_S:
+            self._holes_told_until = max(self._holes_told_until, now) + _HOLE_EVERY_S
             self._out.note(Lost(from_ticks=hole.from_ticks, to_ticks=hole.to_ticks))
 
     def tick(self, now: float) -> None:

@@ -251,6 +251,39 @@ async def test_lost_frames_leave_a_gap_that_says_so(scene):
     assert [(gap.from_ms, gap.to_ms, gap.why) for gap in summary.gaps] == [(2_000, 3_500, "lost on the network")]
 
 
+async def test_what_was_lost_in_the_middle_of_a_chunk_is_a_gap_too_and_several_of_one_moment(scene):
+    """300 ms twice, given up at once; a loss too short to be seen is none."""
+    recorder = scene.recorder(permit=frozenset({VOICE}))
+    lost = [(0.10, 0.40), (0.45, 0.75), (0.80, 0.90)]
+    kept = scene.capture(
+        recorder,
+        2,
+        kinds=frozenset({VOICE}),
+        keep=lambda frame: not any(a <= frame.arrived_at - START - scene.latency_s[VOICE] < b for a, b in lost),
+    )
+    for start, end in lost:
+        before = max(f.ticks for f in kept if f.ticks < scene.ticks(VOICE, START + start))
+        after = min(f.ticks for f in kept if f.ticks >= scene.ticks(VOICE, START + end))
+        recorder.hole(Hole(kind=VOICE, from_ticks=before, to_ticks=after))
+    recorder.close()
+    await scene.store_all()
+    gaps = scene.finalise().gaps
+    assert [gap.why for gap in gaps] == ["lost on the network"] * 2
+    for gap, (start, end) in zip(gaps, lost, strict=False):
+        assert abs(gap.from_ms - start * 1000) <= 20 and abs(gap.to_ms - end * 1000) <= 20
+
+
+async def test_who_floods_holes_does_not_fill_the_journal(scene):
+    recorder = scene.recorder(permit=frozenset({VOICE}))
+    scene.capture(recorder, 1, kinds=frozenset({VOICE}))
+    before = scene.spool.waiting().bytes
+    for number in range(10_000):
+        recorder.hole(Hole(kind=VOICE, from_ticks=number, to_ticks=number + 1))
+    assert recorder.health().tracks[VOICE].holes == 10_000
+    assert 0 < scene.spool.waiting().bytes - before < 300 * 100
+    recorder.close()
+
+
 async def test_a_frame_from_the_past_and_a_picture_of_another_size_do_no_harm(scene):
     recorder = scene.recorder()
     frames = scene.capture(recorder, 2)

@@ -11,7 +11,7 @@ from recordings.encryption.keystore import KeyDestroyed
 from recordings.encryption.sealed import SealBroken
 from recordings.erase import erase
 from recordings.finalise import finalise
-from recordings.gaps import find_gaps
+from recordings.gaps import find_gaps, without
 from recordings.index import IndexGap
 from recordings.model import TrackKind
 from recordings.playback import View
@@ -138,6 +138,21 @@ async def test_an_old_index_does_not_play_an_erased_track(scene):
     with pytest.raises(KeyDestroyed):
         scene.view(summary)
     assert set(play(b"".join(scene.view(summary, [scene.tracks[VOICE]]).read()))) == {"audio"}
+
+
+@pytest.mark.parametrize(
+    "covered, holes, left",
+    [
+        ([(0, 500), (500, 1_000)], [], [(0, 500), (500, 1_000)]),
+        ([(0, 500), (500, 1_000)], [(100, 200), (450, 600)], [(0, 100), (200, 450), (600, 1_000)]),
+        ([(0, 500), (700, 900)], [(0, 500), (600, 800)], [(800, 900)]),
+        ([(500, 1_000), (0, 500)], [(900, 2_000), (-5, 3)], [(3, 500), (500, 900)]),
+        ([(0, 500)], [(300, 300), (400, 350), (600, 700)], [(0, 500)]),
+        ([(0, 400), (200, 600)], [(250, 300)], [(0, 250), (300, 400), (200, 250), (300, 600)]),
+    ],
+)
+def test_what_is_covered_less_its_holes(covered, holes, left):
+    assert without(covered, holes) == left
 
 
 @pytest.mark.parametrize(
