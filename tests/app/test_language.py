@@ -42,6 +42,7 @@ MEMBERS_ONLY = (
     "app/privacy/keeping/keeping",
     "app/privacy/rights/copy_routes.py",
     "app/privacy/erasing/erasure_routes.py",
+    "app/privacy/rights/deciding.py",
     "app/privacy/rights/noting",
     "app/privacy/rights/proof.py",
     "app/privacy/rights/extending.py",

@@ -69,7 +69,7 @@ async def test_nobody_asks_for_another_person_or_without_the_fresh_code(cast: Ca
 async def test_only_the_owner_sees_and_answers(cast: Cast) -> None:
     request = await asked(cast, RequestKind.ACCESS)
     standing = await asked(cast, RequestKind.RESTRICTION)
-    where, words = f"/requests/{request.id}", {"outcome": "granted", "words": "Done."}
+    where, words = f"/requests/{request.id}", {"outcome": "granted", "words": "Done.", "ground": "settled"}
     seen = {}
     for who in EVERYONE:
         browser = await cast.browser(who)
@@ -137,7 +137,9 @@ async def test_a_name_is_a_name_whatever_it_looks_like(cast: Cast, name: str) ->
 async def test_an_answer_needs_words(cast: Cast, values: dict[str, str], said: str) -> None:
     request = await asked(cast, RequestKind.OBJECTION)
     owner = await cast.browser("owner")
-    answer = await owner.post(f"/requests/{request.id}/answer", data=values | {"outcome": "refused"})
+    answer = await owner.post(
+        f"/requests/{request.id}/answer", data=values | {"outcome": "refused", "ground": "compelling"}
+    )
     assert answer.status_code == 422 and said in answer.text
     assert [one.state for one in await requests(cast)] == [RequestState.OPEN]
 
@@ -145,7 +147,7 @@ async def test_an_answer_needs_words(cast: Cast, values: dict[str, str], said: s
 async def test_a_restriction_whose_mail_cannot_be_sent_stays_in_force(cast: Cast, recording: RecordingId) -> None:
     request = await asked(cast, RequestKind.RESTRICTION)
     owner = await cast.browser("owner")
-    await owner.post(f"/requests/{request.id}/lift", data={"words": "It is over."})
+    await owner.post(f"/requests/{request.id}/lift", data={"words": "It is over.", "ground": "settled"})
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(OutgoingMail).values(state=MailState.FAILED))
         now = await now_in(db)
@@ -159,10 +161,12 @@ async def test_two_reasons_to_restrict_are_lifted_by_the_second(cast: Cast, reco
     for kind in (RequestKind.RESTRICTION, RequestKind.OBJECTION):
         await asked(cast, kind)
     first, second = await requests(cast)
-    await owner.post(f"/requests/{first.id}/lift", data={"words": "Over."})
+    await owner.post(f"/requests/{first.id}/lift", data={"words": "Over.", "ground": "settled"})
     await told(cast)
     assert (await owner.get(f"/recordings/{recording}/media")).status_code == 404, "the objection stands"
-    await owner.post(f"/requests/{second.id}/answer", data={"outcome": "refused", "words": "We do not agree."})
+    await owner.post(
+        f"/requests/{second.id}/answer", data={"outcome": "refused", "ground": "research", "words": "We do not agree."}
+    )
     await told(cast)
     assert (await owner.get(f"/recordings/{recording}/media")).status_code == 200
     async with cast.wiring.database.transaction(cast.account) as db:
@@ -181,7 +185,7 @@ async def told(cast: Cast) -> None:
 async def test_who_asks_again_while_it_is_being_lifted_is_restricted_anew(cast: Cast, recording: RecordingId) -> None:
     owner = await cast.browser("owner")
     first = await asked(cast, RequestKind.RESTRICTION)
-    await owner.post(f"/requests/{first.id}/lift", data={"words": "Over."})
+    await owner.post(f"/requests/{first.id}/lift", data={"words": "Over.", "ground": "settled"})
     await asked(cast, RequestKind.RESTRICTION)
     await told(cast)
     assert [one.state for one in await requests(cast)] == [RequestState.DONE, RequestState.IN_FORCE]
@@ -192,7 +196,9 @@ async def test_a_transcript_that_waited_is_written_after_the_restriction(cast: C
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(update(Transcript).values(state=TranscriptState.WAITING))
     request = await asked(cast, RequestKind.RESTRICTION)
-    await (await cast.browser("owner")).post(f"/requests/{request.id}/lift", data={"words": "Over."})
+    await (await cast.browser("owner")).post(
+        f"/requests/{request.id}/lift", data={"words": "Over.", "ground": "settled"}
+    )
     await told(cast)
     async with cast.wiring.database.transaction(cast.account) as db:
         jobs = "SELECT count(*) FROM jobs.procrastinate_jobs WHERE task_name = 'transcribe' AND status = 'todo'"

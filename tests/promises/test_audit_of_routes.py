@@ -346,7 +346,7 @@ async def requests(story: Story) -> None:
     story.ids["data_request"] = await story.newest(
         DataRequest, DataRequest.kind == RequestKind.RESTRICTION, order=DataRequest.asked_at
     )
-    await story.call(owner, "POST /requests/{data_request}/lift", {"words": "It is settled."})
+    await story.call(owner, "POST /requests/{data_request}/lift", {"words": "It is settled.", "ground": "settled"})
 
 
 async def noted_requests(story: Story, owner: Browser, guest: Browser) -> None:

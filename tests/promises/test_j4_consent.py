@@ -60,7 +60,7 @@ TECHNICAL = {
     "account.name", "audit_event.action", "audit_event.actor", "audit_event.facts", "audit_event.subject",
     "certificate.document", "certificate.state", "consent.kind", "consent.language", "consent.purpose",
     "consent_text.language", "consent_text.text", "data_request.kind", "data_request.receipt", "data_request.state",
-    "data_request.way",
+    "data_request.way", "data_request.outcome", "data_request.ground", "request_item.sort", "request_item.ground",
     "erasure.asked_by", "erasure.found", "erasure.instruction", "erasure.reason", "erasure.receipt", "erasure.state",
     "erasure.track_kinds", "job_failure.exception", "job_failure.place", "job_failure.task",
     "line_correction.by", "login.scope", "node.country", "recording.place",

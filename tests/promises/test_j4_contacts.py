@@ -57,6 +57,7 @@ MAIL_CONTEXT = {
     "when": "", "words": "", "link": "https://x.example/i/1", "unsubscribe_link": "https://x.example/u/1",
     "code": "123456", "minutes": 10, "receipt": "E-1", "certificate_link": "https://x.example/c/1",
     "kind": "objection", "outcome": "refused", "due_on": date(2027, 1, 22),
+    "ground": "", "items": [], "way": "phone", "came_on": date(2026, 11, 20), "receipts": "E-1", "proof": True,
 }  # fmt: skip
 STUDY_FORM = {
     "title": "Gardens", "contact_name": "Olga", "contact_email": "olga@lab.example", "consent_text": "We ask.",

@@ -25,11 +25,13 @@ from app.mail.models import MailState, OutgoingMail
 from app.participants.consents import standing_consents
 from app.participants.service import study_notice
 from app.privacy.erasing.withdrawal import withdraw
+from app.privacy.records.grounds import Ground
 from app.privacy.records.models import DataRequest, Erasure, RequestKind, RequestState
 from app.privacy.replaying import Replayed, catch_up, settle
 from app.privacy.rights.address import ask_address, confirm_address
+from app.privacy.rights.deciding import lift
 from app.privacy.rights.lifting import lift_when_told
-from app.privacy.rights.requests import ask, lift
+from app.privacy.rights.requests import ask
 from app.sessions.models import Recording, Track
 from app.studies.models import ConsentKind, Study
 from recordings.model import PersonId
@@ -227,7 +229,9 @@ async def test_j4_19b_what_was_lifted_is_not_restricted_again_by_an_old_line(wor
     async with world.wiring.database.transaction(account) as db:
         asked = await ask(db, world.wiring, account=account, participant=ref.person, kind=RequestKind.RESTRICTION)
     async with world.wiring.database.transaction(account) as db:
-        row = await lift(db, world.wiring, request=asked.id, words="Settled.", by=world.lab.owner)
+        row = await lift(
+            db, world.wiring, request=asked.id, words="Settled.", ground=Ground.SETTLED, by=world.lab.owner
+        )
         mail = await db.get_one(OutgoingMail, row.mail_id)
         mail.state = MailState.SENT
         await db.flush()

@@ -119,7 +119,9 @@ async def test_j4_19d_a_participant_asks_for_restriction_and_hears_before_it_is_
     assert stored(world) == before
     [request] = await world.rows(world.lab, DataRequest)
     answer = (
-        {"outcome": "refused", "words": "We need it for the report."} if way == "object" else {"words": "It is over."}
+        {"outcome": "refused", "ground": "research", "words": "We need it for the report."}
+        if way == "object"
+        else {"ground": "settled", "words": "It is over."}
     )
     where = f"/requests/{request.id}/{'answer' if way == 'object' else 'lift'}"
     assert (await world.post(owner, where, answer)).status_code == 303

@@ -1,4 +1,7 @@
 -- The reverse, last first.
+DROP TABLE request_item;
+ALTER TABLE data_request DROP COLUMN ground;
+ALTER TABLE data_request DROP COLUMN outcome;
 ALTER TABLE ledger_mark DROP COLUMN serving;
 DROP TABLE tally;
 ALTER TABLE study DROP COLUMN ending;

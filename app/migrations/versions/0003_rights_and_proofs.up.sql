@@ -435,3 +435,17 @@ CREATE TABLE tally (
 );
 CREATE INDEX ix_tally_account_id ON tally (account_id);
 ALTER TABLE ledger_mark ADD COLUMN serving BIGINT DEFAULT '0' NOT NULL;
+ALTER TABLE data_request ADD COLUMN outcome VARCHAR;
+ALTER TABLE data_request ADD COLUMN ground VARCHAR;
+CREATE TABLE request_item (
+    request_id UUID NOT NULL,
+    sort VARCHAR NOT NULL,
+    item_id UUID NOT NULL,
+    ground VARCHAR,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(request_id) REFERENCES data_request (id)
+);
+CREATE INDEX ix_request_item_account_id ON request_item (account_id);
+CREATE INDEX ix_request_item_request_id ON request_item (request_id);

@@ -18,7 +18,9 @@ from app.participants.service import foot
 from app.privacy.erasing.certificate import signing_key
 from app.privacy.erasing.papers import certificate_page, download, find_erasure
 from app.privacy.erasing.receipts import read_receipt_token
-from app.privacy.records.models import Erasure
+from app.privacy.records.grounds import OF_HOLDS, WORDS
+from app.privacy.records.models import Erasure, ErasureState
+from app.sessions.models import HoldReason, Recording
 from app.sessions.service import find_session
 from app.studies.service import find_study
 from app.wiring import Wiring
@@ -35,6 +37,7 @@ async def show_receipt(request: AnyRequest, db: Db, wiring: Wiring, token: str) 
         "privacy/receipt.html",
         erasure,
         file=f"/receipt/{token}/certificate.json",
+        kept_because=await kept_because(db, erasure),
         **await _foot(db, wiring, erasure),
     )
 
@@ -42,6 +45,20 @@ async def show_receipt(request: AnyRequest, db: Db, wiring: Wiring, token: str) 
 @get("/receipt/{token:str}/certificate.json")
 async def download_receipt(db: Db, wiring: Wiring, token: str) -> Response[bytes]:
     return await download(db, await _of_receipt(db, wiring, token))
+
+
+async def kept_because(db: Db, erasure: Erasure) -> list[str]:
+    """What is refused of an erasure is what a hold keeps: its reasons by the law (Art. 17(3)), marked for
+    translation."""
+    if erasure.state != ErasureState.HELD:
+        return []
+    held = select(Recording.held_reason).where(
+        Recording.person_id == erasure.person_id, Recording.held_reason.is_not(None), Recording.erased_at.is_(None)
+    )
+    if erasure.recording_ids is not None:
+        held = held.where(Recording.id.in_(erasure.recording_ids))
+    found = {OF_HOLDS[HoldReason(reason)] for reason in await db.scalars(held.distinct()) if reason}
+    return [WORDS[ground] for ground in sorted(found)]
 
 
 async def _of_receipt(db: Db, wiring: Wiring, token: str) -> Erasure:

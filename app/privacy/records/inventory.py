@@ -159,9 +159,15 @@ INVENTORY: Mapping[str, Kept] = {
     "data_request": Kept(
         about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
         what_for="to answer what they ask for (Art. 12)", until=_PROOF, goes="the words go",
-        copied="kind state receipt asked_at due_on answered_at extended_at way confirmed_at",
-        opened="words answer extension", inner="id account_id participant_id erasure_id looked_on mail_id",
+        copied="id kind state receipt asked_at due_on answered_at extended_at way confirmed_at outcome "
+        "ground",
+        opened="words answer extension", inner="account_id participant_id erasure_id looked_on mail_id",
         others="answered_by noted_by",
+    ),
+    "request_item": Kept(
+        about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
+        what_for="to say of each thing what became of it, and why (Art. 12(4))", until=_PROOF, goes=_NEVER,
+        copied="request_id sort item_id ground",
     ),
     "erasure": Kept(
         about=About.PARTICIPANT, purpose=Purpose.PROOF, what_for="to erase, and to prove it", until=_PROOF, goes=_NEVER,

@@ -78,6 +78,15 @@ class RequestState(StrEnum):
     REFUSED = "refused"
 
 
+class RequestOutcome(StrEnum):
+    """What the owner answered last."""
+
+    GRANTED = "granted"
+    PARTLY = "partly"  # some of what it covers; see RequestItem
+    REFUSED = "refused"
+    LIFTED = "lifted"  # a restriction that stood
+
+
 class DataRequest(Row):
     """One request of a participant, with the day by which it is answered (GDPR Art. 12(3)). It stays as proof
     when the person is erased: ids and dates; the words go."""
@@ -101,6 +110,18 @@ class DataRequest(Row):
     way: Mapped[str | None]  # how it came in, where a member noted it; None: they asked here themselves
     noted_by: Mapped[UUID | None]  # that member
     confirmed_at: Mapped[datetime | None]  # they said under My data that it was them who asked
+    outcome: Mapped[str | None]
+    ground: Mapped[str | None]  # why it was refused or lifted, of the law's list (privacy.records.grounds)
+
+
+class RequestItem(Row):
+    """What became of one thing that a request covers, where not all of it was answered alike."""
+
+    __tablename__ = "request_item"
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("data_request.id"), index=True)
+    sort: Mapped[str]  # camera | screen | answers
+    item_id: Mapped[UUID]  # the recording, or the response
+    ground: Mapped[str | None]  # why it was refused; None: granted
 
 
 class Certificate(Row):

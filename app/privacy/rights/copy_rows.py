@@ -24,7 +24,7 @@ from app.mail.service import open_mail
 from app.participants.models import AddressChange, Consent, DataCode, Participant
 from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD, NAME_FIELD
 from app.privacy.records.inventory import INVENTORY
-from app.privacy.records.models import Certificate, DataRequest, Erasure
+from app.privacy.records.models import Certificate, DataRequest, Erasure, RequestItem
 from app.privacy.rights.requests import ANSWER_FIELD, EXTENSION_FIELD, WORDS_FIELD
 from app.room.models import Presence
 from app.sealed_columns import SealedColumns
@@ -80,6 +80,7 @@ async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -
     answered = {row.id for row in rows[Response] if _shown(row, for_themselves)}
     await take(Answer, Answer.response_id.in_(answered), Answer.id)
     requests = await take(DataRequest, DataRequest.participant_id == person, DataRequest.asked_at)
+    await take(RequestItem, RequestItem.request_id.in_(requests), RequestItem.id)
     erasures = await take(Erasure, Erasure.person_id == person, Erasure.asked_at)
     await take(Certificate, Certificate.erasure_id.in_(erasures), Certificate.issued_at)
     await _context(take, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -11,8 +12,10 @@ from sqlalchemy import case, func, select
 from app.database import Db
 from app.privacy.erasing.erasures import participant_names
 from app.privacy.records.deadline import days_left
+from app.privacy.records.grounds import WORDS, Ground
 from app.privacy.records.models import DataRequest, Erasure, ErasureState, RequestKind, RequestState
 from app.privacy.rights.extending import may_extend
+from app.privacy.rights.items import Outcome, outcomes_of
 from app.privacy.rights.proof import unproven
 from app.privacy.rights.requests import ANSWER_FIELD, EXTENSION_FIELD, UNANSWERED, WORDS_FIELD, may_answer, may_lift
 from app.sealed_columns import SealedColumns
@@ -39,11 +42,14 @@ class RequestLine:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestText:
-    """What was written, opened for one page."""
+    """What was written, opened for one page. ground: why it was refused or lifted, outcomes: of each thing where not
+    all was answered alike; both marked for translation."""
 
     words: str
     answer: str
     extension: str
+    ground: str
+    outcomes: Sequence[Outcome] = ()
 
 
 async def inbox(db: Db, columns: SealedColumns, now: datetime, *, limit: int, offset: int) -> list[RequestLine]:
@@ -91,7 +97,8 @@ async def requests_of(
     )
     rows = list(found)
     lines = await lines_of(db, columns, rows, now)
-    return [(line, text_of(columns, line.row)) for line in lines]
+    outcomes = await outcomes_of(db, [row.id for row in rows])
+    return [(line, text_of(columns, line.row, outcomes.get(line.row.id, ()))) for line in lines]
 
 
 async def waiting(db: Db) -> int:
@@ -100,12 +107,14 @@ async def waiting(db: Db) -> int:
     return await db.scalar(mine) or 0
 
 
-def text_of(columns: SealedColumns, row: DataRequest) -> RequestText:
+def text_of(columns: SealedColumns, row: DataRequest, outcomes: Sequence[Outcome] = ()) -> RequestText:
     account, participant = AccountId(row.account_id), PersonId(row.participant_id)
     return RequestText(
         words=columns.open(account, participant, WORDS_FIELD, row.words),
         answer=columns.open(account, participant, ANSWER_FIELD, row.answer),
         extension=columns.open(account, participant, EXTENSION_FIELD, row.extension),
+        ground=WORDS[Ground(row.ground)] if row.ground else "",
+        outcomes=outcomes,
     )
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select, true, update
 
 from app.audit import SYSTEM, Action, record
 from app.database import Db
 from app.jobs import enqueue
 from app.mail.models import MailState, OutgoingMail
-from app.privacy.records.models import DataRequest, RequestState
+from app.privacy.records.models import DataRequest, RequestOutcome, RequestState
+from app.privacy.rights.items import refused_items
 from app.privacy.rights.requests import RESTRICTING, UNANSWERED
 from app.sessions.models import Recording, Transcript, TranscriptState
 from app.sessions.response_models import Response
 
 
 async def lift_when_told(db: Db, request: UUID) -> bool:
-    """True when it was lifted now. A mail that could not be sent leaves the restriction in force, for the owner to
-    see and to tell otherwise. Safe to run twice."""
+    """True when it was lifted now, as a whole or for what was refused of an objection; the rest of that stays in
+    force. A mail that could not be sent leaves all of it in force, for the owner to see and to tell otherwise.
+    Safe to run twice."""
     row = await db.get(DataRequest, request, with_for_update=True)
     if row is None or row.state != RequestState.LIFTING:
         return False
@@ -28,15 +30,25 @@ async def lift_when_told(db: Db, request: UUID) -> bool:
         return False
     if mail.state != MailState.SENT:
         return False
-    row.state = RequestState.DONE
+    partly = row.outcome == RequestOutcome.PARTLY
+    row.state = RequestState.IN_FORCE if partly else RequestState.DONE
     await db.flush()
     if await _another_stands(db, row):
         return True
-    await db.execute(update(Response).where(Response.participant_id == row.participant_id).values(restricted_at=None))
+    free = await refused_items(db, row.id) if partly else None
+    answers = Response.id.in_(free) if free is not None else true()
+    recordings = Recording.id.in_(free) if free is not None else true()
+    await db.execute(
+        update(Response).where(Response.participant_id == row.participant_id, answers).values(restricted_at=None)
+    )
     lifted = (
         await db.scalars(
             update(Recording)
-            .where(Recording.person_id == row.participant_id, Recording.restricted_at.is_not(None))
+            .where(
+                Recording.person_id == row.participant_id,
+                Recording.restricted_at.is_not(None),
+                recordings,
+            )
             .values(restricted_at=None)
             .returning(Recording.id)
         )

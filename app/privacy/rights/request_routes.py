@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -14,16 +15,20 @@ from app.accounts.models import Role
 from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.forms import Form, read_form
+from app.language import gettext
 from app.pages import AnyRequest, page
+from app.privacy.records.grounds import WORDS, Ground, grounds_for
+from app.privacy.records.models import RequestKind, RequestOutcome
+from app.privacy.rights.deciding import ANSWERS, Answer, answer, fits, lift
 from app.privacy.rights.extending import extend
 from app.privacy.rights.inbox import inbox, lines_of, text_of
-from app.privacy.rights.requests import answer, find_request, lift
+from app.privacy.rights.items import Item, Outcome, items_of, outcomes_of
+from app.privacy.rights.requests import find_request
 from app.wiring import Wiring
 from recordings.model import PersonId
 
 PAGE_ROWS = 50
 ANSWER_LENGTH = 5_000
-OUTCOMES = ("granted", "refused")
 
 
 @get("/requests")
@@ -51,14 +56,15 @@ async def show_request(request: AnyRequest, db: Db, wiring: Wiring, login: Login
 async def answer_request(
     request: AnyRequest, db: Db, wiring: Wiring, login: Login, data_request: UUID
 ) -> Template | Redirect:
-    """Granted or refused, with words that are mailed to the participant."""
+    """outcome: granted, partly or refused; ground: why, of the list of the law; `item-<id>`: granted or a ground, for
+    each thing it covers; words: mailed to the participant."""
     owner = require_member(login, Role.OWNER)
     form = await read_form(request)
-    outcome, words = form.choice("outcome", OUTCOMES), form.text("words", length=ANSWER_LENGTH)
-    await find_request(db, data_request)
-    if not form.fine:
+    row = await find_request(db, data_request)
+    given = read_answer(form, RequestKind(row.kind), await items_of(db, row.participant_id))
+    if given is None:
         return await _page(request, db, wiring, data_request, form, status=422)
-    await answer(db, wiring, request=data_request, granted=outcome == "granted", words=words, by=owner.as_member)
+    await answer(db, wiring, request=data_request, given=given, by=owner.as_member)
     return Redirect(f"/requests/{data_request}", status_code=303)
 
 
@@ -85,10 +91,11 @@ async def lift_restriction(
     owner = require_member(login, Role.OWNER)
     form = await read_form(request)
     words = form.text("words", length=ANSWER_LENGTH)
-    await find_request(db, data_request)
+    row = await find_request(db, data_request)
+    ground = form.choice("ground", grounds_for(RequestKind(row.kind)))
     if not form.fine:
         return await _page(request, db, wiring, data_request, form, status=422)
-    await lift(db, wiring, request=data_request, words=words, by=owner.as_member)
+    await lift(db, wiring, request=data_request, words=words, ground=Ground(ground), by=owner.as_member)
     return Redirect(f"/requests/{data_request}", status_code=303)
 
 
@@ -103,11 +110,38 @@ async def _page(
         request,
         status=status,
         line=line,
-        text=text_of(wiring.columns, row),
+        text=text_of(wiring.columns, row, (await outcomes_of(db, [row.id])).get(row.id, ())),
         answered_by=names.get(PersonId(row.answered_by), "") if row.answered_by else "",
         noted_by=names.get(PersonId(row.noted_by), "") if row.noted_by else "",
         form=form,
+        grounds=[(ground, WORDS[ground]) for ground in grounds_for(RequestKind(row.kind))],
+        items=await items_of(db, row.participant_id) if line.may_answer else [],
     )
+
+
+def read_answer(form: Form, kind: RequestKind, items: Sequence[Item]) -> Answer | None:
+    """None when something does not fit; the form says what."""
+    outcome, words = form.choice("outcome", ANSWERS), form.text("words", length=ANSWER_LENGTH)
+    known = grounds_for(kind)
+    ground = form.choice("ground", known) if outcome == RequestOutcome.REFUSED else ""
+    outcomes = []
+    if outcome == RequestOutcome.PARTLY:
+        for item in items:
+            chosen = form.choice(f"item-{item.id}", (RequestOutcome.GRANTED, *known))
+            if f"item-{item.id}" in form.errors:
+                continue
+            refusal = None if chosen == RequestOutcome.GRANTED else Ground(chosen)
+            outcomes.append(Outcome(item=item, ground=refusal))
+    if not form.fine:
+        return None
+    given = Answer(
+        outcome=RequestOutcome(outcome), words=words, ground=Ground(ground) if ground else None, items=outcomes
+    )
+    decision = fits(kind, given)
+    if not decision:
+        form.errors["outcome"] = gettext(decision.reason)
+        return None
+    return given
 
 
 router = Router("/", route_handlers=[show_requests, show_request, answer_request, extend_request, lift_restriction])

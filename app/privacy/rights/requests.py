@@ -18,8 +18,7 @@ from app.participants.service import NAME_FIELD
 from app.privacy.records.deadline import EXTENDED_MONTHS, answer_by
 from app.privacy.records.models import DataRequest, RequestKind, RequestState
 from app.privacy.records.register import Noted, note_request, receipt_number, record_request
-from app.privacy.rights.proof import may_carry_out, unproven
-from app.privacy.rights.telling import tell_owners, tell_participant
+from app.privacy.rights.telling import tell_owners
 from app.sealed_columns import SealedColumns
 from app.sessions.models import Recording
 from app.sessions.response_models import Response
@@ -136,64 +135,12 @@ def may_lift(state: RequestState) -> Decision:
     return refused("There is no restriction here that stands and could be lifted.")
 
 
-async def answer(db: Db, wiring: Wiring, *, request: UUID, granted: bool, words: str, by: PersonId) -> DataRequest:
-    """The owner's answer, mailed to the participant. An objection that is granted stays in force; one that is
-    refused is lifted once the participant has been told. Raises NotThere, NotNow."""
-    row = await find_request(db, request)
-    decision = may_answer(RequestKind(row.kind), RequestState(row.state))
-    if not decision:
-        raise NotNow(decision.reason)
-    if granted and not (proven := may_carry_out(unproven(row))):
-        raise NotNow(proven.reason)
-    if row.kind == RequestKind.OBJECTION:
-        state = RequestState.IN_FORCE if granted else RequestState.LIFTING
-    else:
-        state = RequestState.DONE if granted else RequestState.REFUSED
-    await _answered(db, wiring, row, state, words, by, "granted" if granted else "refused")
-    return row
-
-
-async def lift(db: Db, wiring: Wiring, *, request: UUID, words: str, by: PersonId) -> DataRequest:
-    """Tell the participant that the restriction ends; it ends once that mail is sent (GDPR Art. 18(3)).
-    Raises NotThere, NotNow."""
-    row = await find_request(db, request)
-    decision = may_lift(RequestState(row.state))
-    if not decision:
-        raise NotNow(decision.reason)
-    await _answered(db, wiring, row, RequestState.LIFTING, words, by, "lifted")
-    return row
-
-
 async def find_request(db: Db, request: UUID) -> DataRequest:
     """Locked. Raises NotThere."""
     row = await db.get(DataRequest, request, with_for_update=True)
     if row is None:
         raise NotThere
     return row
-
-
-async def _answered(
-    db: Db, wiring: Wiring, row: DataRequest, state: RequestState, words: str, by: PersonId, outcome: str
-) -> None:
-    account, participant = AccountId(row.account_id), PersonId(row.participant_id)
-    row.answer = wiring.columns.seal(account, participant, ANSWER_FIELD, words)
-    row.answered_by, row.answered_at, row.state = by, await now_in(db), state
-    row.mail_id = await tell_participant(
-        db,
-        wiring,
-        participant=participant,
-        template="request_answered",
-        key=f"answer-{row.id}-{uuid4()}",
-        context={"kind": row.kind, "receipt": row.receipt, "outcome": outcome, "words": words},
-    )
-    await record(
-        db,
-        account=account,
-        actor=f"member:{by}",
-        action=Action.REQUEST_ANSWERED,
-        subject=f"request:{row.id}",
-        facts={"kind": row.kind, "outcome": outcome},
-    )
 
 
 async def restrict(db: Db, account: AccountId, participant: PersonId, at: datetime, actor: str | None = None) -> int:
