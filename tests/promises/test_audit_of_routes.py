@@ -377,4 +377,7 @@ async def closing(story: Story) -> None:
     owner = await world.member(world.lab)
     for request in await world.rows(world.lab, DataRequest, DataRequest.state.in_(UNANSWERED)):
         await world.change(world.lab, DataRequest, request.id, state=RequestState.DONE)
+    assert (await owner.http.get("/account/export.zip?purpose=leaving")).status_code == 200
     await story.call(owner, "POST /account/close", {"name": world.lab.name})
+    await story.call(owner, "POST /account/keep")
+    await story.call(owner, "POST /account/close/today", {"name": world.lab.name})
