@@ -18,6 +18,7 @@ from app.privacy.keeping.closing import let_nobody_in
 from app.privacy.keeping.closing_paper import issue, members_removed
 from app.privacy.keeping.closing_steps import closing_account
 from app.sealed_columns import COLUMNS_ITEM, INDEX_ITEM
+from app.studies.models import Tally
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyPath, KeyStoreError
 from recordings.model import AccountId, PersonId
@@ -99,4 +100,5 @@ async def _close_rows(db: Db) -> dict[str, int]:
         result = await db.execute(text(f"UPDATE {table} SET {emptied}"))
         rows[table] = int(getattr(result, "rowcount", 0))
     await db.execute(text("UPDATE question SET options = '{}'"))
+    await db.execute(delete(Tally))  # which name the choices too
     return rows
