@@ -188,6 +188,23 @@ class StudyIs(Entry, frozen=True, kw_only=True, tag="study"):
     closed: bool
 
 
+class StudySeenBy(Entry, frozen=True, kw_only=True, tag="seen by"):
+    """Whether the sessions of a study are seen by owners and those assigned alone, from now on."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("study", "event")
+    study: UUID
+    assigned_only: bool
+
+
+class Assigned(Entry, frozen=True, kw_only=True, tag="assigned"):
+    """Whether a member is assigned to a session from now on."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("session", "member")
+    session: UUID
+    member: UUID
+    assigned: bool
+
+
 class Closing(Entry, frozen=True, kw_only=True):
     """A word on the end of the account. asked_by: as erasures name it."""
 
@@ -231,6 +248,8 @@ AnyEntry = (
     | RecordingHeld
     | KeptFor
     | StudyIs
+    | StudySeenBy
+    | Assigned
     | ClosingAnnounced
     | AccountKept
     | AccountClosed

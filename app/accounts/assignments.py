@@ -13,8 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 from app.accounts.models import Assignment, Member, Role
 from app.accounts.service import NAME_FIELD
 from app.audit import Action, record
-from app.database import Db
+from app.database import Db, note, now_in
 from app.errors import NotThere
+from app.ledger import Assigned
 from app.sealed_columns import SealedColumns
 from recordings.model import AccountId, PersonId
 
@@ -62,11 +63,15 @@ async def team_of(db: Db, columns: SealedColumns, session: UUID) -> list[TeamMem
 async def assign(db: Db, *, account: AccountId, session: UUID, member: UUID, by: str) -> None:
     """From the next request on they see this session. Safe to run twice. The caller has checked that `by` sees the
     session. Raises NotThere for whoever is no member."""
-    row = await db.get(Member, member)
+    row = await db.get(Member, member, with_for_update=True, populate_existing=True)
     if row is None or row.removed_at is not None:
         raise NotThere
     if await add_assignment(db, account=account, session=session, member=member):
-        await _note(db, account, session, member, Action.MEMBER_ASSIGNED, by)
+        note(
+            db,
+            Assigned(at=await now_in(db), account=account, session=session, member=member, assigned=True, gives=True),
+        )
+        await _record(db, account, session, member, Action.MEMBER_ASSIGNED, by)
 
 
 async def add_assignment(db: Db, *, account: AccountId, session: UUID, member: UUID) -> bool:
@@ -78,11 +83,13 @@ async def add_assignment(db: Db, *, account: AccountId, session: UUID, member: U
 
 async def unassign(db: Db, *, account: AccountId, session: UUID, member: UUID, by: str) -> None:
     """From the next request on the session is not there for them; what they follow of it ends. Safe to run twice."""
+    await db.get(Member, member, with_for_update=True, populate_existing=True)
     gone = delete(Assignment).where(Assignment.session_id == session, Assignment.member_id == member)
     if await db.scalar(gone.returning(Assignment.id)) is not None:
-        await _note(db, account, session, member, Action.MEMBER_UNASSIGNED, by)
+        note(db, Assigned(at=await now_in(db), account=account, session=session, member=member, assigned=False))
+        await _record(db, account, session, member, Action.MEMBER_UNASSIGNED, by)
 
 
-async def _note(db: Db, account: AccountId, session: UUID, member: UUID, action: Action, by: str) -> None:
+async def _record(db: Db, account: AccountId, session: UUID, member: UUID, action: Action, by: str) -> None:
     subject = f"session:{session}"
     await record(db, account=account, actor=by, action=action, subject=subject, facts={"member": member})

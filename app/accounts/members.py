@@ -15,7 +15,7 @@ from app.accounts.service import EMAIL_FIELD, NAME_FIELD, add_member
 from app.audit import SYSTEM, Action, record
 from app.database import Db, note, now_in
 from app.errors import Conflict, NotThere
-from app.ledger import MemberIs, PasskeyRemoved
+from app.ledger import Assigned, MemberIs, PasskeyRemoved
 from app.mail.service import queue
 from app.sealed_columns import SealedColumns
 from app.wiring import Wiring
@@ -116,6 +116,9 @@ async def remove_member(db: Db, *, member: UUID, by: str = SYSTEM) -> None:
     mine = select(Passkey.id).where(Passkey.member_id == row.id)
     for passkey in await db.scalars(mine):  # said of each: who is added again is a member by the last word on them
         note(db, PasskeyRemoved(at=await now_in(db), account=row.account_id, passkey=passkey))
+    for session in await db.scalars(select(Assignment.session_id).where(Assignment.member_id == row.id)):
+        ended = Assigned(at=await now_in(db), account=row.account_id, session=session, member=row.id, assigned=False)
+        note(db, ended)
     await shut_out(db, row)
     await record(db, account=row.account_id, actor=by, action=Action.MEMBER_REMOVED, subject=f"member:{member}")
 

@@ -24,6 +24,7 @@ from app.ledger import (
     AccountGone,
     AccountKept,
     AddressCorrected,
+    Assigned,
     ClosingAnnounced,
     ConsentWithdrawn,
     Entry,
@@ -39,6 +40,7 @@ from app.ledger import (
     RecordingHeld,
     Restricted,
     StudyIs,
+    StudySeenBy,
     Suppressed,
 )
 from app.mail.service import is_suppressed, stop_waiting, suppress
@@ -61,6 +63,7 @@ from app.privacy.records.models import (
 )
 from app.privacy.records.register import Noted, note_request
 from app.privacy.replays_of_keeping import close_again, hold_again, keep_again
+from app.privacy.replays_of_sight import assign_again, limit_again
 from app.privacy.rights.requests import UNANSWERED, restrict
 from app.sessions.models import Recording
 from app.studies.models import ConsentKind
@@ -318,6 +321,8 @@ REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
     RecordingHeld: _by(hold_again),
     KeptFor: _by(keep_again),
     StudyIs: _by(close_again),
+    StudySeenBy: _by(limit_again),
+    Assigned: _by(assign_again),
     AccountClosed: _close_account,
     AccountGone: _close_account,
 }

@@ -13,7 +13,7 @@ from app.accounts.service import member_names
 from app.audit import SYSTEM, Action, AuditEvent, record
 from app.database import Db, note, now_in
 from app.errors import NotThere
-from app.ledger import KeptFor, StudyIs
+from app.ledger import KeptFor, StudyIs, StudySeenBy
 from app.sealed_columns import SealedColumns
 from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Question, Study
 from app.studies.retention import limit_of_kinds, require_within_limit, shortens
@@ -112,6 +112,9 @@ async def change_study(
         await record(db, account=account, actor=by, action=Action.RETENTION_CHANGED, subject=subject, facts=facts)
     if assigned_only is not None and assigned_only != row.assigned_only:
         row.assigned_only = assigned_only
+        await db.flush()  # locks the row
+        at, gives = await now_in(db), not assigned_only
+        note(db, StudySeenBy(at=at, account=account, study=study, assigned_only=assigned_only, gives=gives))
         seen = Action.STUDY_ASSIGNED_ONLY if assigned_only else Action.STUDY_SEEN_BY_ALL
         await record(db, account=account, actor=by, action=seen, subject=subject)
     if (await newest_consent_text(db, study)).text != consent_text:
