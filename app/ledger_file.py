@@ -50,6 +50,15 @@ class LedgerFile:
     def size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
+    def sure_size(self) -> int:
+        """To the end of the last whole line, all of it on disk: no crash makes it shorter."""
+        if not self.path.exists():
+            return 0
+        with self._locked() as file:
+            last, size = _last_line(file), os.fstat(file).st_size
+            os.fsync(file)
+        return size if last.endswith(b"\n") else size - len(last)
+
     def checked(self) -> Iterator[Checked]:
         """Every whole line. One that is just being written is not there yet."""
         if self.path.exists():

@@ -42,6 +42,7 @@ COMPOSITION = {
     "app/account_commands.py",
     "app/breach_command.py",
     "app/command_line.py",
+    "app/ledger_commands.py",
     "app/key_commands.py",
     "app/operator_commands.py",
     "app/restoring.py",

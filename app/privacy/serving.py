@@ -4,12 +4,13 @@ A copy of the database that is started beside the running one would erase by its
 and serve what the other has erased. So the database that is served says so every half minute, with a number that grows,
 in two places that a copy shares: beside the ledger, and in the object store.
 
-    {keys}/ledger/serving.json        {"number": n, "place": cluster/database, "at": time}
+    {keys}/ledger/serving.json        {"number": n, "place": cluster/database, "at": time, "ledger": id, "size": bytes}
     serving/{n:015d}                  the same, in the object store; what is older is removed
 
 The database knows its number too (LedgerMark.serving): a copy, also of the whole machine, falls behind within half a
 minute. Whoever finds that another one is served does not start, and ends if it runs; when nobody has said so for a
-while, it is taken over.
+while, it is taken over. How far the ledger had got is said too, so that one that was put back from an older copy of
+the key folder does not pass for whole.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +34,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.database import Database, Db
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import JunierError
+from app.ledger import ledger_of
 from app.privacy.records.models import LedgerMark
 from app.wiring import Wiring
 from recordings.storage.layout import SERVING
@@ -49,22 +51,36 @@ class ServedElsewhere(JunierError):
     """Another database is being served with these keys or these objects: is this a copy of it?"""
 
 
+class LedgerBehind(JunierError):
+    """The ledger of erasures is shorter than it was when a database was last served with these objects: it was put back
+    from an older copy of the key folder. What was erased since may be readable again, so nothing is served. Put back
+    the newest folder of the key store."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A database is served. place: which one, by cluster and number."""
+    """A database is served. place: which one, by cluster and number; ledger, size: how far its ledger had got."""
 
     number: int
     place: str
     at: datetime
+    ledger: str = ""
+    size: int = 0
 
     def to_json(self) -> bytes:
-        return json.dumps({"number": self.number, "place": self.place, "at": self.at.isoformat()}).encode()
+        return json.dumps(asdict(self) | {"at": self.at.isoformat()}).encode()
 
     @classmethod
     def from_json(cls, content: bytes) -> Claim | None:
         try:
             said = json.loads(content)
-            return cls(number=int(said["number"]), place=said["place"], at=datetime.fromisoformat(said["at"]))
+            return cls(
+                number=int(said["number"]),
+                place=str(said["place"]),
+                at=datetime.fromisoformat(said["at"]),
+                ledger=str(said["ledger"]),
+                size=int(said["size"]),
+            )
         except (ValueError, KeyError, TypeError):
             return None  # torn or changed: the next one replaces it
 
@@ -145,8 +161,9 @@ class StorePlace:
 async def claim(wiring: Wiring, *, instead_of: Claim | None = None) -> None:
     """From now on the database of this wiring is the one that is served. For every process before it serves, and then
     every half minute; safe beside others of the same database. instead_of: it takes the place of this one.
-    Raises ServedElsewhere."""
-    places = await asyncio.to_thread(_places, wiring)
+    Raises ServedElsewhere, LedgerBehind."""
+    places, ledger = _places(wiring), ledger_of(wiring.settings)
+    of, size = str(await asyncio.to_thread(ledger.identity)), await asyncio.to_thread(ledger.file.sure_size)
     async with wiring.database.transaction() as db:
         mine = await known_claim(db, lock=True)
         now = datetime.now(UTC)
@@ -155,11 +172,13 @@ async def claim(wiring: Wiring, *, instead_of: Claim | None = None) -> None:
             decision = may_serve([mine, *([instead_of] if instead_of else [])], one, now)
             if not decision:
                 raise ServedElsewhere(decision.reason)
+            if one.ledger == of and one.size > size:
+                raise LedgerBehind
         if len(found) == len(places) and all(one.place == mine.place and now < one.at + EVERY / 2 for one in found):
             return  # another process of the same database has just said it
         number = max([mine.number, *(one.number for one in found)]) + 1
         await db.execute(update(LedgerMark).values(serving=number))
-    said = Claim(number=number, place=mine.place, at=now)
+    said = Claim(number=number, place=mine.place, at=now, ledger=of, size=size)
     if not all([await asyncio.to_thread(_say, place, said) for place in places]):
         raise ServedElsewhere
 
@@ -212,7 +231,7 @@ async def go_on(wiring: Wiring) -> None:
         await asyncio.sleep(EVERY.total_seconds())
         try:
             await claim(wiring)
-        except ServedElsewhere as error:
+        except (LedgerBehind, ServedElsewhere) as error:
             log.error("this process ends: %s", error)
             os.kill(os.getpid(), signal.SIGTERM)
         except (OSError, SQLAlchemyError) as error:

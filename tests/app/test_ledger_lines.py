@@ -86,6 +86,7 @@ def test_a_half_written_last_line_is_kept_apart_and_told(
     whole = ledger.path.read_bytes()
     ledger.path.write_bytes(whole + whole.splitlines()[-1][:left])
     assert len(ledger.lines()) == 5 and ledger.damage() == []
+    assert ledger.file.sure_size() == len(whole)
     ledger.mend()
     assert ledger.path.read_bytes() == whole
     assert ledger.file.torn.read_bytes() == whole.splitlines()[-1][:left] + b"\n"

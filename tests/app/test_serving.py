@@ -19,7 +19,17 @@ from app.backup import back_up, restore
 from app.database import Database
 from app.ledger import Suppressed, ledger_of
 from app.privacy.replaying import Replayed, catch_up
-from app.privacy.serving import RUNS_OUT, Claim, FolderPlace, ServedElsewhere, StorePlace, claim, go_on, may_serve
+from app.privacy.serving import (
+    RUNS_OUT,
+    Claim,
+    FolderPlace,
+    LedgerBehind,
+    ServedElsewhere,
+    StorePlace,
+    claim,
+    go_on,
+    may_serve,
+)
 from app.wiring import Wiring
 from recordings.storage.memory import MemoryStore
 from recordings.storage.store import StoreUnavailable
@@ -106,6 +116,26 @@ async def test_when_the_other_one_has_been_silent_it_is_taken_over_and_then_refu
     with pytest.raises(ServedElsewhere):
         await claim(cast.wiring)
     await claim(copy)
+
+
+async def test_a_ledger_from_an_older_copy_of_the_key_folder_is_refused_though_the_database_is_as_old(
+    cast: Cast, nodes: SpyNodes
+) -> None:
+    """As after a machine was put back as a whole; what was erased since is known to the bucket alone."""
+    await catch_up(cast.wiring, nodes)
+    ledger, place = ledger_of(cast.wiring.settings), StorePlace(cast.wiring.store)
+    before = ledger.path.read_bytes()
+    ledger.append(suppressed(cast))
+    newest = place.newest()
+    assert newest is not None
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    place.say(replace(newest, number=newest.number + 1, at=long_ago, size=ledger.size()))
+    ledger.path.write_bytes(before)
+    with pytest.raises(LedgerBehind):
+        await catch_up(cast.wiring, nodes)
+    ledger.path.unlink()
+    ledger.start()  # another installation in the same bucket is nobody's older copy
+    await claim(cast.wiring)
 
 
 async def test_processes_of_one_database_say_it_together(
