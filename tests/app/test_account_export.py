@@ -17,7 +17,7 @@ from app.audit import Action, AuditEvent
 from app.demo.browser import Browser
 from app.errors import Forbidden
 from app.privacy.erasing.service import ask_erasure
-from app.privacy.keeping.export import RESTRICTED, begin_export, send_export
+from app.privacy.keeping.export import RESTRICTED, Export, begin_export, send_export
 from app.privacy.records.models import ErasureReason, RequestKind
 from app.privacy.rights.requests import ask
 from app.privacy.rights.zipped import Growing, text_file
@@ -34,7 +34,8 @@ def test_an_archive_that_grows_is_whole_and_lists_the_sums_of_all() -> None:
     pieces = [*growing.add([text_file("a.txt", b"A" * 70_000)]), *growing.add([text_file("b/c.txt", b"")])]
     with ZipFile(BytesIO(b"".join((*pieces, *growing.end())))) as archive:
         assert archive.testzip() is None and archive.namelist() == ["a.txt", "b/c.txt", "checksums.sha256"]
-        sums = dict(reversed(line.split("  ")) for line in archive.read("checksums.sha256").decode().splitlines())
+        lines = archive.read("checksums.sha256").decode().splitlines()
+        sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
         assert sums == {name: hashlib.sha256(archive.read(name)).hexdigest() for name in ("a.txt", "b/c.txt")}
 
 
@@ -48,6 +49,11 @@ async def taken(owner: Browser, purpose: str = "leaving") -> ZipFile:
 
 def read(archive: ZipFile, path: str) -> object:
     return json.loads(archive.read(path))
+
+
+async def receive(world: World, made: Export, content: bytearray) -> None:
+    async for piece in send_export(world.wiring, made):
+        content += piece
 
 
 def below(folder: Path) -> Iterator[Path]:
@@ -165,14 +171,14 @@ async def test_who_restricts_while_it_is_made_is_left_out_and_who_is_no_owner_an
         made = await begin_export(db, world.wiring, account=world.lab.account, by=world.lab.owner, purpose="leaving")
     assert set(made.people) == {world.anna.person, world.ben.person}
     await restrict(world)
-    content = b"".join([piece async for piece in send_export(world.wiring, made)])
+    content = bytearray()
+    await receive(world, made, content)
     archive = ZipFile(BytesIO(content))
     assert not [name for name in archive.namelist() if str(world.ben.person) in name]
     assert read(archive, "left-out.json") == [{"person": str(world.ben.person), "why": RESTRICTED}]
     async with world.wiring.database.transaction(world.lab.account) as db:
         await db.execute(update(Member).values(role=Role.RESEARCHER))
-    begun = b""
+    begun = bytearray()
     with pytest.raises(Forbidden):
-        async for piece in send_export(world.wiring, made):
-            begun += piece
+        await receive(world, made, begun)
     assert b"anna@people" not in begun

@@ -40,8 +40,10 @@ from tests.promises.world import World
 __all__ = ["world"]
 
 WORDS = ("Kitchen Lab", "Kitchens of the north")
-NAMES = ("Olga Ostrowska", "olga@lab.example", "Rufus Gone", "rufus@lab.example", "anna@people.example", "Hesitates")
-NAMES += ("researcher@lab.example", "oda@lab.example")
+NAMES = (
+    *("Olga Ostrowska", "olga@lab.example", "Rufus Gone", "rufus@lab.example", "researcher@lab.example"),
+    *("anna@people.example", "ben@people.example", "Hesitates"),
+)
 LATER, LONG_AGO = datetime.now(UTC) + timedelta(days=30), datetime.now(UTC) - timedelta(days=1)
 
 

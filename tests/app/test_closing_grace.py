@@ -19,12 +19,14 @@ from app.demo.browser import Browser
 from app.invitations.models import Invitation
 from app.ledger import AccountKept, ClosingAnnounced, ledger_of
 from app.participants.models import Participant
+from app.privacy.erasing.service import ask_erasure
 from app.privacy.keeping import closing_steps
 from app.privacy.keeping.closing_job import run_closing, take_up_closings
 from app.privacy.keeping.closing_steps import Left, Step, next_step
 from app.privacy.records.models import Erasure, ErasureState, RequestKind
 from app.privacy.rights.requests import ask
 from app.sessions.models import Session, SessionState
+from recordings.model import PersonId
 from tests.promises.conftest import world
 from tests.promises.drill import backed_up, restored
 from tests.promises.world import World
@@ -231,13 +233,13 @@ async def test_a_run_that_is_killed_is_taken_up_where_it_stood(world: World, mon
             )  # fmt: skip
     monkeypatch.setattr(closing_steps, "PORTION", 1)
     assert (await world.post(await world.member(world.lab), TODAY, NAME)).status_code == 303
-    asked, ask_one = [], closing_steps.ask_erasure
+    asked: list[PersonId] = []
 
     async def killed(*args: Any, **values: Any) -> Any:
         if len(asked) == 3:
             raise KeyboardInterrupt
         asked.append(values["person"])
-        return await ask_one(*args, **values)
+        return await ask_erasure(*args, **values)
 
     monkeypatch.setattr(closing_steps, "ask_erasure", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -245,7 +247,7 @@ async def test_a_run_that_is_killed_is_taken_up_where_it_stood(world: World, mon
     assert [row.person_id for row in await world.rows(world.lab, Erasure, order=Erasure.asked_at)] == asked
     owner = await world.member(world.lab)
     assert "0 of 3 erasures are complete. 5 people are left" in (await owner.open("/erasures")).words
-    monkeypatch.setattr(closing_steps, "ask_erasure", ask_one)
+    monkeypatch.setattr(closing_steps, "ask_erasure", ask_erasure)
     assert await sweep(world) == 0  # its job waits still
     await run_closing(world.wiring, world.lab.account, nodes=world.node)
     erasures = await world.rows(world.lab, Erasure)
