@@ -39,9 +39,10 @@ class _Rate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """A stream being passed on to one viewer."""
+    """A stream being passed on to one viewer. login: the one it was asked for with, of a member."""
 
     viewer: UUID
+    login: UUID | None
     viewing: peer.Viewing
     meter: Meter
 

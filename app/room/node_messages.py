@@ -90,10 +90,11 @@ class StreamMade(_Message, frozen=True, kw_only=True):
 
 
 class ViewAsk(_Message, frozen=True, kw_only=True):
-    """View a stream; only the same viewer may end the view."""
+    """View a stream; only the same viewer may end the view. login: of a member, with which it ends."""
 
     sdp: str
     viewer: UUID
+    login: UUID | None = None
 
 
 class ViewMade(_Message, frozen=True, kw_only=True):
@@ -109,6 +110,7 @@ class Permission(_Message, frozen=True, kw_only=True):
     never named again, so a withdrawn consent that is given anew cannot reopen it.
     takes: recording -> its only take that may be captured, since one that was never committed has a number
     that is given again. inside: everybody who may be in the room; streams and views of others end.
+    logins: of members, those that stand; views asked for with others end. None: not said.
     live False: the session is over and its streams end.
     """
 
@@ -117,6 +119,7 @@ class Permission(_Message, frozen=True, kw_only=True):
     streams: dict[UUID, dict[TrackKind, UUID]]
     takes: dict[UUID, int]
     inside: list[UUID]
+    logins: list[UUID] | None = None
     why: str = ""
 
 

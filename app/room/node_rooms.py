@@ -153,7 +153,8 @@ class Rooms:
         for oldest in theirs[: max(0, len(theirs) - MOST_VIEWS + 1)]:
             await oldest.close()
         name = secrets.token_urlsafe(32)
-        stream.views[name] = View(viewer=ask.viewer, viewing=viewing, meter=Meter(self._bits_per_second))
+        meter = Meter(self._bits_per_second)
+        stream.views[name] = View(viewer=ask.viewer, login=ask.login, viewing=viewing, meter=meter)
         viewing.on_closed = lambda why: _forget(stream, name)
         return ViewMade(view=name, sdp=viewing.answer_sdp)
 
@@ -174,7 +175,7 @@ class Rooms:
         for stream in self._in(session):
             self._apply(stream)
         if permission.live:
-            self._show_out(session, frozenset(permission.inside))
+            self._show_out(session, permission)
         else:
             self._end_all(session)
 
@@ -306,13 +307,15 @@ class Rooms:
             )
         )
 
-    def _show_out(self, session: UUID, inside: frozenset[UUID]) -> None:
-        """Whoever may not be in the room any more neither sends nor receives."""
+    def _show_out(self, session: UUID, permission: Permission) -> None:
+        """Whoever may not be in the room any more neither sends nor receives; who is signed out receives no more."""
+        inside = frozenset(permission.inside)
         for stream in self._in(session):
             if stream.ask.person not in inside:
                 self._later(self.end(stream.ask.resource))
             for view in list(stream.views.values()):
-                if view.viewer not in inside:
+                signed_out = None not in (view.login, permission.logins) and view.login not in (permission.logins or ())
+                if view.viewer not in inside or signed_out:
                     self._later(view.viewing.close())
 
     def _end_all(self, session: UUID) -> None:

@@ -80,6 +80,8 @@ class RoomFacts:
     tracks: tuple[OpenTrack, ...]
     takes: Mapping[RecordingId, int]
     """The latest take of every recording that has an open one."""
+    logins: frozenset[UUID] = frozenset()
+    """Of members, those that stand."""
 
 
 def may_be_inside(facts: RoomFacts, person: Person) -> Decision:
@@ -147,6 +149,7 @@ def permission(facts: RoomFacts) -> Permission:
         streams=streams,
         takes={track.recording: track.take for track in facts.tracks},
         inside=[person.person for person in facts.people.values() if may_be_inside(facts, person)],
+        logins=sorted(facts.logins),
         why="paused" if facts.recording is Switch.PAUSED else "permission changed",
     )
 

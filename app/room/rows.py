@@ -11,7 +11,8 @@ from sqlalchemy import func, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
 from app.accounts.assignments import seen_by
-from app.accounts.models import Member
+from app.accounts.login import IDLE
+from app.accounts.models import Login, Member
 from app.database import Database, Db
 from app.errors import NotThere
 from app.invitations.models import Invitation
@@ -94,7 +95,13 @@ async def read_room(db: Db, wiring: Wiring, *, account: AccountId, session: UUID
             for track in tracks
         ),
         takes={RecordingId(recording.id): recording.number for recording in recordings},
+        logins=frozenset(await db.scalars(_SIGNED_IN)),
     )
+
+
+_SIGNED_IN = select(Login.id).where(
+    Login.member_id.is_not(None), Login.expires_at > func.now(), Login.used_at > func.now() - IDLE
+)
 
 
 async def here(db: Db, *, account: AccountId, session: UUID, person: UUID, role: str) -> None:

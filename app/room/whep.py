@@ -55,7 +55,9 @@ async def view(
     if seat.person.is_member:
         await _tell_watched(db, seat, row)
     await db.commit()
-    made = await node.view(found.url, found.resource, ViewAsk(sdp=offer, viewer=seat.person.person))
+    with_login = login.login_id if login is not None and seat.person.is_member else None
+    ask = ViewAsk(sdp=offer, viewer=seat.person.person, login=with_login)
+    made = await node.view(found.url, found.resource, ask)
     return answered(wiring.settings, seat, made.sdp, f"/whep/{recording}/{made.view}")
 
 

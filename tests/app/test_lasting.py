@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -17,6 +18,8 @@ from sqlalchemy import delete, select, update
 from app.accounts import lasting
 from app.accounts.models import Login, Member, Role
 from app.privacy.rights.zipped import Archive
+from app.room.room import permission
+from app.room.rows import one_moment, read_room
 from app.sessions.models import Recording
 from recordings.model import RecordingId
 from recordings.playback import View
@@ -31,7 +34,7 @@ PIECE_S = 0.02
 Change = Callable[[Cast], Awaitable[None]]
 
 
-def slowly(*_: object) -> Iterator[bytes]:
+def slowly(*asked: object) -> Iterator[bytes]:
     """What is read takes longer than any test waits."""
     for _ in range(int(3 * PATIENCE_S / PIECE_S)):
         time.sleep(PIECE_S)
@@ -80,7 +83,8 @@ async def opened(served: str, browser: httpx.AsyncClient, path: str, **headers: 
 
 
 async def researcher(db: Any) -> Member:
-    return (await db.scalars(select(Member).where(Member.role == Role.RESEARCHER))).one()
+    member: Member = (await db.scalars(select(Member).where(Member.role == Role.RESEARCHER))).one()
+    return member
 
 
 async def signed_out(cast: Cast) -> None:
@@ -145,3 +149,26 @@ async def test_a_copy_on_its_way_outlives_the_code_that_opened_it_but_not_the_lo
         async with cast.wiring.database.transaction(cast.account) as db:
             await db.execute(delete(Login).where(mine))
         await copy.ends()
+
+
+async def test_the_media_process_is_told_which_logins_of_members_still_stand(cast: Cast) -> None:
+    """Views asked for with another end with the next push (app.room.node_rooms)."""
+    await cast.browser("participant")
+    await cast.browser("other_owner")
+    for who in ("owner", "owner", "researcher"):
+        await cast.browser(who)
+
+    async def told() -> set[UUID]:
+        async with one_moment(cast.wiring.database, cast.account) as db:
+            facts = await read_room(db, cast.wiring, account=cast.account, session=cast.session)
+        return set(permission(facts).logins or ())
+
+    async with cast.wiring.database.transaction(cast.account) as db:
+        members = list(await db.scalars(select(Login).where(Login.member_id.is_not(None))))
+        first, second, third = members
+    assert await told() == {one.id for one in members}
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(delete(Login).where(Login.id == first.id))
+        long_ago = datetime.now(UTC) - timedelta(hours=3)
+        await db.execute(update(Login).where(Login.id == second.id).values(used_at=long_ago))
+    assert await told() == {third.id}

@@ -130,6 +130,30 @@ async def test_a_session_that_is_over_or_forsaken_ends_its_streams(tmp_path: Pat
             await pc.close()
 
 
+async def test_a_view_ends_with_the_login_it_was_asked_for_with(tmp_path: Path) -> None:
+    """The same member still watches in another browser; a participant's view knows no login."""
+    async with rooms(tmp_path) as scene:
+        pc, _, _, offer = await offering()
+        ask, member, participant, out, stays = scene.ask(offer), uuid4(), uuid4(), uuid4(), uuid4()
+        inside = [ask.person, member, participant]
+        scene.rooms.permit(ask.session, msgspec.structs.replace(allow(ask, inside=inside), logins=[out, stays]))
+        await scene.rooms.publish(ask)
+        for viewer, login in ((member, out), (member, stays), (participant, None)):
+            watcher = client()
+            watcher.addTransceiver("video", direction="recvonly")
+            await scene.rooms.view(ask.resource, ViewAsk(sdp=await offer_of(watcher), viewer=viewer, login=login))
+            await watcher.close()
+        for as_of, logins in ((2.0, None), (3.0, [out, stays])):
+            scene.rooms.permit(
+                ask.session, msgspec.structs.replace(allow(ask, inside=inside, as_of=as_of), logins=logins)
+            )
+            assert scene.stream(ask).views == 3
+        scene.rooms.permit(ask.session, msgspec.structs.replace(allow(ask, inside=inside, as_of=4.0), logins=[stays]))
+        await until(lambda: scene.stream(ask).views == 2, "the end of the view of the browser that is signed out")
+        assert {one.login for one in scene.rooms.streams[0].views.values()} == {stays, None}
+        await pc.close()
+
+
 async def test_whoever_may_not_be_in_the_room_any_more_neither_sends_nor_receives(tmp_path: Path) -> None:
     async with rooms(tmp_path) as scene:
         pc, _, _, offer = await offering()
