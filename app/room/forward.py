@@ -9,6 +9,7 @@ what the publisher said before: parameter sets that are not sent with every key 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ from recordings.timing import unwrap_sequence
 
 HISTORY_PACKETS = {True: 1_024, False: 256}
 """By is_video: about 5 s of each at 1.8 Mbit/s; aiortc's own 128 are less than 0.7 s."""
+KEY_FRAME_PAUSE_S = 1.0
+"""Between two that are asked for on behalf of viewers: each of them is paid for with the quality of the recording."""
 MOST_REPAIRS_PER_TICK = 50
 """About 10 Mbit/s: a viewer's requests cannot make the server send without bound."""
 
@@ -194,11 +197,22 @@ class Source:
     """What the viewers of one publication share; a Tap of its reception while there are viewers."""
 
     def __init__(
-        self, request_key_frame: Callable[[], None], preface: Callable[[TrackKind, bytes], Sequence[bytes]]
+        self,
+        request_key_frame: Callable[[], None],
+        preface: Callable[[TrackKind, bytes], Sequence[bytes]],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.request_key_frame, self.preface = request_key_frame, preface
+        self._request_key_frame, self.preface, self._now = request_key_frame, preface, now
+        self._asked_at = float("-inf")
         self.forwarders: list[Forwarder] = []
         self._history: dict[TrackKind, dict[int, MediaPacket]] = {}
+
+    def request_key_frame(self) -> None:
+        """Not too often, however many viewers ask, and however often; who still needs one asks again."""
+        now = self._now()
+        if now - self._asked_at >= KEY_FRAME_PAUSE_S:
+            self._asked_at = now
+            self._request_key_frame()
 
     def history(self, kind: TrackKind) -> Mapping[int, MediaPacket]:
         return self._history.get(kind, {})

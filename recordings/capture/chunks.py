@@ -81,8 +81,8 @@ class ChunkBeingFilled:
         )
 
     def is_old(self, now: float) -> bool:
-        """Whether its first frame has waited half a second to be sealed."""
-        return self._first is not None and now - self._first.arrived_at >= CHUNK_S
+        """Whether its first frame has waited half a second to be sealed, or the server's clock was set back since."""
+        return self._first is not None and abs(now - self._first.arrived_at) >= CHUNK_S
 
     def add(self, frame: Frame) -> None:
         first = self._first = self._first or frame

@@ -182,7 +182,7 @@ class _Line:
         self._frames = self._holes = 0
         self._first_ticks: int | None = None
         self._last: Frame | None = None
-        self._next_report_at = self._holes_told_until = 0.0
+        self._reported_at = self._holes_told_until = 0.0
 
     def permit(self, on: bool, at: float, why: str, report: SenderReport | None, with_room: bool) -> None:
         self.permitted = on
@@ -214,14 +214,17 @@ class _Line:
             self._first_ticks = frame.ticks
 
     def report(self, report: SenderReport) -> None:
-        if report.arrived_at >= self._next_report_at:
-            self._next_report_at = report.arrived_at + _REPORT_EVERY_S * 0.9
+        if abs(report.arrived_at - self._reported_at) >= _REPORT_EVERY_S * 0.9:  # the server's clock may be set back
+            self._reported_at = report.arrived_at
             self._out.note(Report(ntp=report.ntp, ticks=report.ticks, arrived_at=report.arrived_at))
 
     def hole(self, hole: Hole, now: float) -> None:
         self._holes += 1
-        if self._holes_told_until < now + _HOLES_AT_ONCE * _HOLE_EVERY_S:
-            self._holes_told_until = max(self._holes_told_until, now) + _HOLE_EVERY_S
+        ahead = self._holes_told_until - now
+        if not 0 < ahead <= (_HOLES_AT_ONCE + 1) * _HOLE_EVERY_S:  # long ago, or the server's clock was set back
+            ahead = 0.0
+        if ahead < _HOLES_AT_ONCE * _HOLE_EVERY_S:
+            self._holes_told_until = now + ahead + _HOLE_EVERY_S
             self._out.note(Lost(from_ticks=hole.from_ticks, to_ticks=hole.to_ticks))
 
     def tick(self, now: float) -> None:

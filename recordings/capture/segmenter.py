@@ -6,7 +6,7 @@ a killed process loses the chunk being filled and never a place for bytes that e
 
 from __future__ import annotations
 
-from recordings.capture.chunks import Chunk, ChunkBeingFilled
+from recordings.capture.chunks import CHUNK_S, Chunk, ChunkBeingFilled
 from recordings.capture.journal import Arrival, ChunkSealed, Coded, End, JournalWriter, Permission, Record, Size
 from recordings.capture.spool import Spool, SpoolFull
 from recordings.encryption.sealed import FRAME_OVERHEAD, chunk_context, frame_message, seal
@@ -107,6 +107,6 @@ class Segmenter:
         self.note(entry)
 
     def _end_segment_if_old(self, now: float) -> None:
-        # ends before another half second would make it longer than five
-        if self._segment_since is not None and now - self._segment_since >= SEGMENT_S - 0.5:
+        # ends before another half second would make it longer than five; of a clock that was set back, at once
+        if self._segment_since is not None and abs(now - self._segment_since) >= SEGMENT_S - CHUNK_S:
             self.end_segment()

@@ -39,7 +39,8 @@ class Viewer:
         self.wishes = 0
         self.media: list[RtpPacket] = []
         self.control: list[bytes] = []
-        self.source = Source(self._wish, lambda kind, payload: preface)
+        self.now = 0.0
+        self.source = Source(self._wish, lambda kind, payload: preface, lambda: self.now)
         self.forwarder = Forwarder(
             {kind: fmt if kind is CAMERA else replace(fmt, codec=Codec.OPUS)},
             source=self.source,
@@ -78,6 +79,19 @@ def test_a_viewer_begins_with_a_key_frame_and_asks_until_it_comes() -> None:
     viewer.forwarder.tick()
     assert [one.timestamp for one in viewer.media] == [9_000, 12_000]
     assert viewer.wishes == 1
+
+
+def test_however_often_viewers_ask_the_publisher_is_asked_for_one_key_frame_a_second() -> None:
+    viewer = Viewer()
+    viewer.see(packet(1, KEY))
+    for _ in range(250):
+        viewer.now += 0.01
+        viewer.forwarder.feedback(rtcp.picture_loss(1, 100))
+    assert viewer.wishes == 3
+    viewer.see(packet(2, KEY))
+    viewer.now += 10
+    viewer.forwarder.tick()
+    assert viewer.wishes == 3, "nobody needs one"
 
 
 def test_what_was_said_before_stands_in_front_of_the_first_key_frame_once_and_can_be_asked_for_again() -> None:

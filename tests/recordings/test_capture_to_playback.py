@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import random
 
@@ -282,6 +283,29 @@ async def test_who_floods_holes_does_not_fill_the_journal(scene):
     assert recorder.health().tracks[VOICE].holes == 10_000
     assert 0 < scene.spool.waiting().bytes - before < 300 * 100
     recorder.close()
+
+
+async def test_a_server_clock_that_is_set_back_keeps_nothing_from_being_stored(scene):
+    """By an hour, in the middle of a take: segments end as before, and reports and holes are told."""
+    recorder = scene.recorder(permit=frozenset({VOICE}))
+    frames = list(scene.frames(VOICE, scene.now, 12))
+    for number, frame in enumerate(frames):
+        arrived_at = frame.arrived_at - (3_600 if number >= 100 else 0)
+        recorder.sender_report(dataclasses.replace(scene.report(VOICE, frame.arrived_at), arrived_at=arrived_at))
+        recorder.frame(replace(frame, arrived_at=arrived_at))
+        scene.now = arrived_at
+        if number in (50, 150):
+            recorder.hole(Hole(kind=VOICE, from_ticks=frame.ticks, to_ticks=frame.ticks + 1))
+        if number % 5 == 0:
+            recorder.tick(arrived_at)
+    await scene.store_all()
+    stored = [one.key for one in scene.store.list("") if "/s/" in one.key]
+    assert len(stored) >= 3, "before the take is over"
+    recorder.close()
+    await scene.store_all()
+    found = scene.finalise()
+    assert len(play(b"".join(scene.view(found).read()))["audio"]) == len(frames)
+    assert found.duration_ms == pytest.approx(12_000, abs=50)
 
 
 async def test_a_frame_from_the_past_and_a_picture_of_another_size_do_no_harm(scene):
