@@ -108,6 +108,7 @@ class Action(StrEnum):
     REQUEST_EXTENDED = "privacy:request:extended"
     REQUEST_REMINDED = "privacy:request:reminded"
     REQUEST_ESCALATED = "privacy:request:escalated"
+    REQUEST_FORGOTTEN = "privacy:request:forgotten"
     CONTACTS_EXPORTED = "privacy:contacts:exported"
     DATA_EXPORTED = "privacy:data:exported"
     ERASURE_ASKED = "privacy:erasure:asked"

@@ -21,7 +21,7 @@ GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricte
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at, tried_at, tries, person_id, recording_ids, response_ids, track_kinds) ON erasure TO junier_doors;
-GRANT SELECT (id, account_id, state, asked_at, erasure_id, looked_on, participant_id) ON data_request TO junier_doors;
+GRANT SELECT (id, account_id, state, asked_at, answered_at, erasure_id, looked_on, participant_id) ON data_request TO junier_doors;
 GRANT SELECT (id, account_id, operator_id, asked_at, answered_at, ends_at, revoked_at) ON support_request TO junier_doors;
 GRANT SELECT (account_id, second_operator) ON support_rule TO junier_doors;
 
@@ -271,6 +271,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE waiting.state = 'open' AND waiting.erasure_id IS NULL
       AND (waiting.looked_on IS NULL OR waiting.looked_on < CAST(now_ AT TIME ZONE 'UTC' AS date))
     ORDER BY waiting.asked_at
+    LIMIT limit_
+$door$;
+
+-- Requests that were settled so long ago that the register keeps them no longer (app.privacy.records.register).
+CREATE FUNCTION old_requests(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, request_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT old.account_id, old.id FROM public.data_request AS old
+    WHERE old.state IN ('done', 'refused')
+      AND old.answered_at AT TIME ZONE 'UTC' + interval '3 years' <= now_ AT TIME ZONE 'UTC'
+    ORDER BY old.answered_at
     LIMIT limit_
 $door$;
 

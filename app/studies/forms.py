@@ -20,7 +20,7 @@ LANGUAGES = {
 """Languages a transcript can be written in."""
 RETENTION = {"days": N_("Erase after a number of days"), "asked": N_("Keep until you or the participant ask")}
 SEEN_BY = {"team": N_("Everybody of your team"), "assigned": N_("Owners, and only those assigned to each session")}
-LONGEST_DAYS = 3650
+LONGEST_DAYS = 10958  # thirty years
 WORDS_LENGTH = 2000
 
 

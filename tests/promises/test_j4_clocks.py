@@ -202,11 +202,11 @@ async def test_j4_21_how_long_a_person_is_kept_is_the_owners_decision_alone(worl
     assert anna.periods == {}
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "3651", "ten", "1e3"])
+@pytest.mark.parametrize("days", ["0", "-1", "10959", "ten", "1e3"])
 async def test_j4_21_a_number_that_is_none_changes_nothing(world: World, days: str):
     owner = await world.member(world.lab)
     answer = await world.post(owner, of_study(world), {"keep": "days", "days": "180", "days_video": days})
-    assert answer.status_code == 422 and "whole number from 1 to 3650" in answer.text
+    assert answer.status_code == 422 and "whole number from 1 to 10958" in answer.text
     [study] = await world.rows(world.lab, Study)
     assert study.periods == {}
 

@@ -39,7 +39,7 @@ def facts(**more: object) -> RecordingFacts:
 
 
 @pytest.mark.parametrize("ended", MOMENTS)
-@pytest.mark.parametrize("days", [1, 30, 365, 3650])
+@pytest.mark.parametrize("days", [1, 30, 365, 7305, 10958])
 def test_j4_21_readable_until_the_second_it_is_due_and_not_one_longer(ended: datetime, days: int):
     one = facts(created_at=ended, session_ended_at=ended)
     until = due(one, days, ended)

@@ -36,6 +36,9 @@ PARTS = {
             "tests/app/test_operator_commands.py",
         )
     ),
+    "twenty years of keys": Part(
+        tests=("tests/promises/test_kept_long.py",), long={"EPOCH_HOURS": "24"}, short={"EPOCH_HOURS": "744"}
+    ),
     "orphans": Part(tests=("tests/app/test_orphans.py",)),
     "workers without network": Part(tests=("tests/trust/test_worker_without_network.py",)),
     "consent races": Part(

@@ -23,6 +23,7 @@ from app.privacy.keeping.contacts import erase_contacts
 from app.privacy.keeping.reminding import REMIND_BEFORE, remind
 from app.privacy.keeping.tallying import count_answers
 from app.privacy.records.models import Erasure, ErasureReason, ErasureState
+from app.privacy.records.register import forget_requests
 from app.privacy.rights.lifting import lift_when_told
 from app.privacy.rights.silence import speak_up
 from app.sessions.models import Recording, Session
@@ -45,7 +46,7 @@ _UNTIL = f"CAST(:now AS timestamptz) + interval '{REMIND_BEFORE.days} days'"
 
 async def sweep(wiring: Wiring, now: datetime) -> int:
     """Ask for the erasure of everything due at `now`, erase notes that are, tell owners what goes soon, lift
-    restrictions whose participants were told, and take up unfinished erasures.
+    restrictions whose participants were told, forget requests settled long ago, and take up unfinished erasures.
     Returns how many jobs were enqueued. Raises ExceptionGroup when an account could not be swept, after all others
     were. Safe to run twice and beside itself."""
     troubles: list[Exception] = []
@@ -79,6 +80,8 @@ async def sweep(wiring: Wiring, now: datetime) -> int:
     await each(requests, lambda account: _lift(wiring, account, requests[account]))
     silent = await _by_account(wiring, "waiting_requests(:now, :limit)", now)
     await each(silent, lambda account: _speak_up(wiring, account, silent[account], now))
+    old = await _by_account(wiring, "old_requests(:now, :limit)", now)
+    await each(old, lambda account: _forget(wiring, account, old[account], now))
     erasures = await _by_account(wiring, "unfinished_erasures(:now, :limit)", now)
     asked += await each(erasures, lambda account: _take_up(wiring, account, erasures[account], now))
     if troubles:
@@ -114,6 +117,11 @@ async def _remind(wiring: Wiring, account: AccountId, soon: Sequence[UUID], now:
 async def _speak_up(wiring: Wiring, account: AccountId, requests: Sequence[UUID], now: datetime) -> int:
     async with wiring.database.transaction(account) as db:
         return await speak_up(db, wiring, account=account, requests=requests, now=now)
+
+
+async def _forget(wiring: Wiring, account: AccountId, requests: Sequence[UUID], now: datetime) -> int:
+    async with wiring.database.transaction(account) as db:
+        return await forget_requests(db, account=account, requests=requests, now=now)
 
 
 async def _lift(wiring: Wiring, account: AccountId, requests: Sequence[UUID]) -> int:

@@ -158,7 +158,8 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "data_request": Kept(
         about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
-        what_for="to answer what they ask for (Art. 12)", until=_PROOF, goes="the words go",
+        what_for="to answer what they ask for (Art. 12)", until="three years after it was settled",
+        goes="the words with the person, then the row",
         copied="id kind state receipt asked_at due_on answered_at extended_at way confirmed_at outcome "
         "ground",
         opened="words answer extension", inner="account_id participant_id erasure_id looked_on mail_id",
@@ -166,7 +167,8 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "request_item": Kept(
         about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
-        what_for="to say of each thing what became of it, and why (Art. 12(4))", until=_PROOF, goes=_NEVER,
+        what_for="to say of each thing what became of it, and why (Art. 12(4))", until="as its request",
+        goes="with its request",
         copied="request_id sort item_id ground",
     ),
     "erasure": Kept(

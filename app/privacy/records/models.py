@@ -88,8 +88,8 @@ class RequestOutcome(StrEnum):
 
 
 class DataRequest(Row):
-    """One request of a participant, with the day by which it is answered (GDPR Art. 12(3)). It stays as proof
-    when the person is erased: ids and dates; the words go."""
+    """One request of a participant, with the day by which it is answered (GDPR Art. 12(3)). Ids and dates stay when
+    the person is erased, three years long (register.py); the words go."""
 
     __tablename__ = "data_request"
     participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)

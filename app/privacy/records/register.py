@@ -1,19 +1,29 @@
-"""The register of participants' requests: each is written down with its receipt and the day it is answered by."""
+"""The register of participants' requests: each is written down with its receipt and the day it is answered by.
+
+It is kept for three years after it was settled, in which somebody may ask whether it was answered rightly. Then its row
+goes; its lines in the audit log and the certificate of an erasure stay.
+"""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from app.audit import Action, record
+from sqlalchemy import delete, select
+
+from app.audit import SYSTEM, Action, record
 from app.database import Db
 from app.privacy.records.deadline import answer_by
-from app.privacy.records.models import DataRequest, RequestKind, RequestState, RequestWay
+from app.privacy.records.models import DataRequest, RequestItem, RequestKind, RequestState, RequestWay
 from recordings.model import AccountId, PersonId
 
 _RECEIPT_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # none that is read as another
+
+KEPT_YEARS = 3
+SETTLED = (RequestState.DONE, RequestState.REFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,3 +91,27 @@ async def record_request(db: Db, row: DataRequest, noted: Noted | None) -> None:
         subject=f"request:{row.id}",
         facts=facts | {"way": str(noted.way), "participant": str(row.participant_id)} if noted else facts,
     )
+
+
+def kept_until(state: str, answered_at: datetime | None) -> datetime | None:
+    """When the register forgets a request; None while it is not settled. From 29 February to 28 February."""
+    if state not in SETTLED or answered_at is None:
+        return None
+    settled = answered_at.astimezone(UTC)
+    try:
+        return settled.replace(year=settled.year + KEPT_YEARS)
+    except ValueError:
+        return settled.replace(year=settled.year + KEPT_YEARS, day=28)
+
+
+async def forget_requests(db: Db, *, account: AccountId, requests: Collection[UUID], now: datetime) -> int:
+    """Delete those of these whose time is over. Returns how many. Safe to run twice."""
+    rows = await db.scalars(select(DataRequest).where(DataRequest.id.in_(requests)).with_for_update(skip_locked=True))
+    old = [row for row in rows if (until := kept_until(row.state, row.answered_at)) is not None and until <= now]
+    for row in old:
+        subject = f"request:{row.id}"
+        await record(db, account=account, actor=SYSTEM, action=Action.REQUEST_FORGOTTEN, subject=subject)
+    gone = [row.id for row in old]
+    await db.execute(delete(RequestItem).where(RequestItem.request_id.in_(gone)))
+    await db.execute(delete(DataRequest).where(DataRequest.id.in_(gone)))
+    return len(old)

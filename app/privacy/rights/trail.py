@@ -15,6 +15,7 @@ from app.database import Db
 from app.language import N_, _, gettext
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
+from app.privacy.records.models import DataRequest
 from app.sealed_columns import ERASED, SealedColumns
 from app.sessions.models import Recording, Session
 from app.studies.models import Study
@@ -109,6 +110,7 @@ WORDS: dict[Action, str] = {
     Action.REQUEST_EXTENDED: N_("took longer for a request, with the reason"),
     Action.REQUEST_REMINDED: N_("reminded the owners of a request"),
     Action.REQUEST_ESCALATED: N_("told the platform's contact of an unanswered request"),
+    Action.REQUEST_FORGOTTEN: N_("took a request off the register, three years after its answer"),
     Action.CONTACTS_EXPORTED: N_("took along a name and an address"),
     Action.DATA_EXPORTED: N_("took along a copy of everything held"),
     Action.ERASURE_ASKED: N_("asked for an erasure"),
@@ -205,7 +207,10 @@ async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -
     studies = await db.scalars(select(Study).where(Study.id.in_(ids.get("study", ()))))
     names |= {f"study:{row.id}": (row.title, f"/studies/{row.id}") for row in studies}
     names |= {f"erasure:{one}": (_("erasure"), f"/erasures/{one}") for one in ids.get("erasure", ())}
-    names |= {f"request:{one}": (_("request"), f"/requests/{one}") for one in ids.get("request", ())}
+    listed = set(await db.scalars(select(DataRequest.id).where(DataRequest.id.in_(ids.get("request", ())))))
+    names |= {
+        f"request:{one}": (_("request"), f"/requests/{one}" if one in listed else "") for one in ids.get("request", ())
+    }
     names |= {f"support:{one}": (_("request for support"), "/support-access") for one in ids.get("support", ())}
     names |= {
         f"operator:{one}": (_("an operator of the platform"), "/support-access") for one in ids.get("operator", ())
