@@ -16,6 +16,7 @@ from app.errors import NotThere
 from app.pages import AnyRequest, page
 from app.participants.models import Participant
 from app.privacy.erasing.certificate import certificate_file, key_fingerprint, signing_key
+from app.privacy.erasing.policy import OPEN_STATES
 from app.privacy.erasing.receipts import read_receipt_token, receipt_token
 from app.privacy.records.models import AccountCertificate, Erasure, ErasureReason, ErasureState
 from app.settings import Settings
@@ -25,7 +26,8 @@ from recordings.model import AccountId
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a closed account is: people not yet erased, and erasures begun by its closing that are complete."""
+    """How far a closed account is: people not yet erased; erasures that its closing began or found unfinished, and how
+    many of these are complete."""
 
     people: int
     complete: int
@@ -38,12 +40,13 @@ async def newest_paper(db: Db) -> AccountCertificate | None:
 
 
 async def progress(db: Db) -> Progress:
-    closing = select(func.count()).select_from(Erasure).where(Erasure.reason == ErasureReason.CLOSED)
+    began = Erasure.reason == ErasureReason.CLOSED
+    erasures = select(func.count()).select_from(Erasure)
     people = select(func.count()).select_from(Participant).where(Participant.erased_at.is_(None))
     return Progress(
         people=await db.scalar(people) or 0,
-        complete=await db.scalar(closing.where(Erasure.state == ErasureState.COMPLETE)) or 0,
-        erasures=await db.scalar(closing) or 0,
+        complete=await db.scalar(erasures.where(began, Erasure.state == ErasureState.COMPLETE)) or 0,
+        erasures=await db.scalar(erasures.where(began | Erasure.state.in_(OPEN_STATES))) or 0,
     )
 
 
