@@ -103,7 +103,7 @@ async def keep(db: Db, wiring: Wiring, *, owner: SignedIn) -> None:
     if row.closes_at is None:
         return
     closes_at, row.closes_at, row.closing_asked_by = row.closes_at, None, None
-    note(db, AccountKept(at=now, account=owner.account, asked_by=owner.actor))
+    note(db, AccountKept(at=now, account=owner.account, asked_by=owner.actor, gives=True))
     await _note(db, row, Action.ACCOUNT_KEPT, owner.actor)
     await tell_of_closing(db, wiring, account=owner.account, step="kept", key=str(now), closes_at=closes_at)
 

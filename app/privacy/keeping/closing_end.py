@@ -10,8 +10,8 @@ from sqlalchemy import delete, select, text
 
 from app.accounts.models import Member
 from app.audit import SYSTEM, Action, Fact, record
-from app.database import Db, now_in
-from app.ledger import AccountGone, ledger_of
+from app.database import Db, note, now_in
+from app.ledger import AccountGone
 from app.mail.models import OutgoingMail, Suppression
 from app.privacy.erasing.found import Found, key_id, look
 from app.privacy.keeping.closing import let_nobody_in
@@ -40,8 +40,7 @@ async def destroy_account(wiring: Wiring, account: AccountId) -> None:
     again."""
     async with wiring.database.transaction(account) as db:
         row, now = await closing_account(db), await now_in(db)
-        gone = AccountGone(at=now, account=account, asked_by=row.closing_asked_by or "")
-        await ledger_of(wiring.settings).note(gone)
+        note(db, AccountGone(at=now, account=account, asked_by=row.closing_asked_by or ""))
         await let_nobody_in(db, account)
         owners = list(await db.scalars(select(Member.id)))
         people = {*owners, *await members_removed(db)}
