@@ -46,7 +46,9 @@ BEGIN
         -- all that stands below them, as not there. Asked as IS NOT NULL, which PostgreSQL expects of nearly every row.
         EXECUTE format('DROP POLICY IF EXISTS assigned ON %I', one.name);
         seen := CASE
-            WHEN one.name = 'session' THEN 'seen_by(current_setting(''junier.reader'')::uuid, id, study_id)'
+            WHEN one.name = 'session' THEN
+                'seen_in(id, study_id, (SELECT sessions_of(current_setting(''junier.reader'')::uuid)), '
+                '(SELECT limited_studies()))'
             WHEN one.follows IS NOT NULL AND one.name <> ALL (no_follower) THEN
                 format('seen_%s(%I)', replace(one.follows, '_id', ''), one.follows)
         END;

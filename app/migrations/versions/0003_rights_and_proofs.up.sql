@@ -399,12 +399,22 @@ CREATE TABLE assignment (
 CREATE INDEX ix_assignment_account_id ON assignment (account_id);
 CREATE INDEX ix_assignment_member_id ON assignment (member_id);
 -- app.accounts.policy.sees_session, for members who are no owners: true, or NULL. Every reading of a session asks it,
--- in rights.sql and in app.sessions.assigning; what stands below a session follows the session.
+-- in rights.sql and in app.accounts.assignments; what stands below a session follows the session. mine: the sessions
+-- they are assigned to; limited: the studies seen by those assigned alone. Both are asked once for all rows.
+CREATE FUNCTION seen_in(session uuid, study uuid, mine uuid[], limited uuid[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN study <> ALL (limited) OR session = ANY (mine) THEN true END
+$$;
+CREATE FUNCTION sessions_of(member uuid) RETURNS uuid[] LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
+    SELECT COALESCE(array_agg(one.session_id), '{}') FROM public.assignment AS one
+    WHERE one.member_id = sessions_of.member
+$$;
+CREATE FUNCTION limited_studies() RETURNS uuid[] LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
+    SELECT COALESCE(array_agg(its.id), '{}') FROM public.study AS its WHERE its.assigned_only
+$$;
 CREATE FUNCTION seen_by(member uuid, session uuid, study uuid) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
-    SELECT true WHERE NOT EXISTS (SELECT FROM public.study AS its WHERE its.id = seen_by.study AND its.assigned_only)
-        OR EXISTS (SELECT FROM public.assignment AS one
-                   WHERE one.session_id = seen_by.session AND one.member_id = seen_by.member)
+    SELECT public.seen_in(session, study, public.sessions_of(member), public.limited_studies())
 $$;
 CREATE FUNCTION seen_session(session uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE COST 1 AS $$
     SELECT true FROM public.session AS its WHERE its.id = seen_session.session
