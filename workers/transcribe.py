@@ -68,6 +68,13 @@ class _Task:
     duration_ms: int
 
 
+@dataclass(frozen=True)
+class _Unwanted:
+    """Nobody agrees to it any more, or its recording goes."""
+
+    recording: RecordingRef
+
+
 async def transcribe(
     wiring: Wiring, open_transcriber: Callable[[], Transcriber], account: AccountId, transcript_id: UUID
 ) -> None:
@@ -76,6 +83,12 @@ async def transcribe(
     async with wiring.database.transaction(account) as db:
         task = await _begin(db, transcript_id)
     if task is None:
+        return
+    if isinstance(task, _Unwanted):  # a run that was cut off may have stored words already
+        await asyncio.to_thread(erase_unpublished, wiring.store, wiring.keys, task.recording, transcript_id)
+        async with wiring.database.transaction(account) as db:
+            unwanted = await db.get_one(Transcript, transcript_id, with_for_update=True)
+            unwanted.state, unwanted.erased_at = TranscriptState.ERASED, unwanted.erased_at or datetime.now(UTC)
         return
     loop = asyncio.get_running_loop()
     said = 0.0
@@ -127,16 +140,14 @@ async def transcribe(
         await asyncio.to_thread(erase_unpublished, wiring.store, wiring.keys, task.recording, transcript_id)
 
 
-async def _begin(db: Db, transcript_id: UUID) -> _Task | None:
+async def _begin(db: Db, transcript_id: UUID) -> _Task | _Unwanted | None:
     row = await db.get(Transcript, transcript_id, with_for_update=True)
     if row is None or row.state in (TranscriptState.READY, TranscriptState.ERASED):
         return None
     recording = await db.get_one(Recording, row.recording_id)
     track = await db.get_one(Track, row.track_id)
     if not await _may_transcribe(db, recording, track):
-        row.state = TranscriptState.ERASED
-        row.erased_at = datetime.now(UTC)
-        return None
+        return _Unwanted(recording_ref(recording))
     if recording.restricted_at is not None:  # kept and not used; the job comes again when that is lifted
         return None
     if recording.state != RecordingState.STORED or recording.index_key is None:

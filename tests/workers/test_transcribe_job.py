@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
-from app.library.transcripts import read_transcript
+from app.library.transcripts import TranscriptCue, TranscriptText, read_transcript, write_transcript
 from app.privacy.erasing.service import ask_erasure, run_erasure
 from app.privacy.records.models import ErasureReason, ErasureState
 from app.room.node_messages import EraseDone
@@ -226,6 +226,23 @@ async def test_a_run_cut_off_in_the_middle_is_done_again_from_the_start(waiting:
         row.state, row.progress = TranscriptState.RUNNING, 0.5
     await waiting.run(Ear())
     assert await waiting.state() == TranscriptState.READY
+
+
+async def test_words_that_a_run_stored_before_it_was_cut_off_go_when_nobody_agrees_any_more(waiting: Waiting) -> None:
+    """The row is younger than the withdrawal that came at the same moment, whose erasure does not know it."""
+    wiring = waiting.cast.wiring
+    async with wiring.database.transaction(waiting.cast.account) as db:
+        ref = recording_ref(await db.get_one(Recording, waiting.recording))
+        (await db.get_one(Transcript, waiting.transcript)).state = TranscriptState.RUNNING
+    cue = TranscriptCue(start_ms=0, end_ms=400, text=HEARD)
+    text = TranscriptText(language="en", model="ear", cues=[cue])
+    write_transcript(wiring.store, wiring.keys, ref, waiting.transcript, text)
+    assert not await waiting.nothing_is_kept()
+    await waiting.consent(ConsentKind.TRANSCRIPT, given=False)
+    ear = Ear()
+    await waiting.run(ear)
+    assert (ear.stretches, await waiting.state()) == ([], TranscriptState.ERASED)
+    assert await waiting.nothing_is_kept()
 
 
 async def test_of_two_runs_at_once_one_is_published(waiting: Waiting) -> None:
