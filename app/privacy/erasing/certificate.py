@@ -183,7 +183,11 @@ def verify_file(path: Path, *, fingerprint: str | None = None) -> Verdict:
         return Verdict(
             valid=False, sentence="It was signed with another key than the one you named.", fingerprint=signer
         )
-    return Verdict(valid=True, sentence=summary(content), fingerprint=signer, document=content)
+    try:
+        sentence = summary(content)
+    except (KeyError, TypeError):  # signed by somebody else's key, and not what a certificate says
+        return Verdict(valid=False, sentence=str(NotACertificate.__doc__), fingerprint=signer)
+    return Verdict(valid=True, sentence=sentence, fingerprint=signer, document=content)
 
 
 def summary(content: Document) -> str:
