@@ -86,11 +86,14 @@ async def test_nobody_closes_it_but_its_owner_freshly_proven_and_by_its_name(wor
         (stale, 403),
     ):
         assert await close(world, browser) == status
+        assert (await world.post(browser, CLOSE, {"name": "Kitchen Lab"})).status_code == status
         if browser is not stale and status != 422:
             assert (await browser.http.get(CLOSE, follow_redirects=False)).status_code in (status, 303)
     owner = await world.member(world.lab)
     for name in ("", "Other Lab", "kitchen lab"):
         assert await close(world, owner, name) == 422
+        assert (await world.post(owner, CLOSE, {"name": name})).status_code == 422
+    assert (await world.rows(world.lab, Account))[0].closes_at is None
     assert await closed_at(world) is None and await world.rows(world.lab, Erasure) == []
     assert await close(world, owner) == 303
     assert await closed_at(world) is not None

@@ -24,7 +24,14 @@ from app.ledger import AccountGone, ledger_of
 from app.mail.models import MailState, OutgoingMail, Suppression
 from app.privacy.erasing.account_certificate import digest
 from app.privacy.erasing.account_papers import closed_path
-from app.privacy.erasing.certificate import signing_key, verify_file
+from app.privacy.erasing.certificate import (
+    ACCOUNT_FORMAT,
+    certificate_file,
+    public_bytes,
+    sign,
+    signing_key,
+    verify_file,
+)
 from app.privacy.erasing.receipts import receipt_token
 from app.privacy.keeping.closing_job import run_closing
 from app.privacy.records.models import AccountCertificate, Certificate, Erasure, ErasureState
@@ -206,6 +213,14 @@ async def test_the_certificate_is_partial_while_a_hold_keeps_something_and_then_
     await run_closing(world.wiring, world.lab.account, nodes=world.node)
     assert [one.state for one in await papers(world)] == ["partial", "complete"]
     assert {one.state for one in await world.rows(world.lab, Erasure)} == {ErasureState.COMPLETE}
+
+
+def test_a_signed_file_that_says_too_little_is_no_certificate(tmp_path: Path) -> None:
+    key, file = signing_key(tmp_path), tmp_path / "file.json"
+    for content in ({"format": ACCOUNT_FORMAT}, {"format": ACCOUNT_FORMAT, "persons": 3, "state": "complete"}):
+        file.write_bytes(certificate_file(content, sign(content, key), public_bytes(key)))
+        verdict = verify_file(file)
+        assert not verdict.valid and "not an erasure certificate" in verdict.sentence
 
 
 class Silent:
