@@ -9,6 +9,7 @@ Everything that came through SRTP may still be hostile: nothing here raises on b
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -63,6 +64,7 @@ class Reception:
         self._by_payload_type: dict[int, IncomingTrack] = {}  # the same tracks, also by their RED
         self._sink = sink
         self._ssrc = ssrc
+        self._description = rtcp.source_description(ssrc, secrets.token_hex(8))  # no name: RFC 7022 §4.2
         self._send = send
         self._now = now
         self._utc = utc
@@ -245,5 +247,7 @@ class Reception:
         self._bandwidth.lost(worst, now)
         ssrcs = [track.ssrc for track in self._tracks.values()]
         self._send(
-            rtcp.receiver_report(self._ssrc, blocks) + rtcp.allowed_bitrate(self._ssrc, self._bandwidth.allowed, ssrcs)
+            rtcp.receiver_report(self._ssrc, blocks)
+            + self._description
+            + rtcp.allowed_bitrate(self._ssrc, self._bandwidth.allowed, ssrcs)
         )

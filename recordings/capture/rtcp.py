@@ -137,7 +137,7 @@ def allowed_bitrate(sender: int, bits_per_second: int, ssrcs: Iterable[int]) -> 
 
 
 def sender_report(info: SenderInfo, *, packets: int, octets: int, cname: str) -> bytes:
-    """A sender report with the source description every compound packet needs (RFC 3550 §6.1)."""
+    """A sender report and who sends it."""
     report = struct.pack(
         "!BBHLQLLL",
         0x80,
@@ -149,7 +149,12 @@ def sender_report(info: SenderInfo, *, packets: int, octets: int, cname: str) ->
         packets & 0xFFFFFFFF,
         octets & 0xFFFFFFFF,
     )
+    return report + source_description(info.ssrc, cname)
+
+
+def source_description(ssrc: int, cname: str) -> bytes:
+    """What every compound packet needs behind its report (RFC 3550 §6.1, §6.5)."""
     name = cname.encode()[:255]
-    chunk = struct.pack("!LBB", info.ssrc, 1, len(name)) + name
+    chunk = struct.pack("!LBB", ssrc, 1, len(name)) + name
     chunk += b"\0" * (4 - len(chunk) % 4)
-    return report + struct.pack("!BBH", 0x81, SOURCE_DESCRIPTION, len(chunk) // 4) + chunk
+    return struct.pack("!BBH", 0x81, SOURCE_DESCRIPTION, len(chunk) // 4) + chunk

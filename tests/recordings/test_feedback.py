@@ -74,6 +74,9 @@ def test_once_a_second_the_sender_hears_what_was_lost_and_how_much_it_may_send()
             ssrc=1, fraction_lost=64, packets_lost=1, highest_sequence=4, jitter=0, lsr=0x3344_5566, dlsr=65_536
         )
     ]
+    (description,) = scene.answers(RtcpSdesPacket)
+    assert isinstance(description, RtcpSdesPacket), "every compound packet says who sends it (RFC 3550 §6.1)"
+    assert description.chunks[0].ssrc == 9 and len(description.chunks[0].items[0][1]) == 16
     remb = next(m for m in scene.answers(RtcpPsfbPacket) if isinstance(m, RtcpPsfbPacket) and m.fmt == 15)
     bits, ssrcs = unpack_remb_fci(remb.fci)
     assert ssrcs == [1]
