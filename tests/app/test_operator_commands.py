@@ -80,7 +80,7 @@ def orphans_go_when_an_operator_says_so(run: Run, owner_url: str, objects: Path,
 
 def a_damaged_line_stops_everything_until_it_is_accepted(run: Run, ledger: Path, folder: Path) -> None:
     whole = run("ledger", "check")
-    assert whole.exit_code == 0 and "2 lines, all whole" in whole.output, whole.output
+    assert whole.exit_code == 0 and "3 lines, all whole" in whole.output, whole.output
     ledger.write_bytes(ledger.read_bytes().replace(b'"event"', b'"evenT"', 1))
     refused = run("backup", str(folder))
     assert refused.exit_code == 1 and "junier ledger check" in refused.output, refused.output
