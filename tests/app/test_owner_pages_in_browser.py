@@ -21,10 +21,13 @@ from app.privacy.rights.requests import ask as ask_request
 from app.room.node_client import NodeClient
 from app.sessions.models import Recording, Session, SessionState
 from app.sessions.service import schedule
+from app.studies.clocks import Ending
 from app.studies.models import Study
+from app.studies.tallies import add_answer
 from recordings.model import PersonId, StreamKind
 from tests.app.test_pages_in_browser import chromium, served, sign_in, wiring
 from tests.app.test_participant_pages_in_browser import MemberLook
+from tests.fixtures.answering import ask_three
 from tests.fixtures.erasing import SpyNodes, ask
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
@@ -56,6 +59,16 @@ async def kept(cast: Cast, folder: Path) -> None:
             await db.execute(update(Recording).where(Recording.session_id == session).values(created_at=ended))
 
 
+async def counted(cast: Cast) -> None:
+    """The study keeps counts of choices, of one question enough to be told."""
+    _, choice, scale = await ask_three(cast)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Study).values(ending=Ending.ANONYMISE))
+        for number in range(9):
+            await add_answer(db, account=cast.account, question=choice, chosen=["Mouse", "Touch"][: 1 + number // 5])
+        await add_answer(db, account=cast.account, question=scale, chosen=["3"])
+
+
 async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chromium: Browser, tmp_path: Path) -> None:
     context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
     page = await context.new_page()
@@ -79,6 +92,17 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
     await page.get_by_label("Answers (optional)").fill("0")
     await page.get_by_role("button", name="Look what that means").click()
     await look.at("owner-retention-person-wrong")
+    await page.goto(f"{served}/studies/{cast.study}/retention")
+    await page.get_by_label("A number of days after the participant's last session in the study").check()
+    await page.get_by_label("Days", exact=True).fill("100")
+    await page.get_by_label("keep how often each choice was taken").check()
+    await look.at("owner-retention-study")
+    await page.get_by_role("button", name="Look what that means").click()
+    await expect(page.get_by_text("From now on: 100 days after the participant's last session")).to_be_visible()
+    await look.at("owner-retention-last-session")
+    await counted(cast)
+    await page.goto(f"{served}/studies/{cast.study}")
+    await look.at("owner-study-counts")
     await page.goto(f"{served}/sessions/{cast.session}/hold")
     await page.get_by_role("button", name="Set the hold").click()
     await look.at("owner-hold-wrong")
@@ -257,6 +281,13 @@ async def test_what_a_participant_asks_for_without_javascript(
     await page.get_by_role("button", name="Send the request").click()
     await expect(page.get_by_text("an answer is due by")).to_be_visible()
     await look.at("my-data-requests")
+    await page.goto(f"{served}/my-data/supplements")
+    await page.get_by_role("button", name="Add it").click()
+    await look.at("my-supplements-wrong")
+    await page.get_by_label("camera and microphone").check()
+    await page.get_by_label("What is missing").fill("Before this I had explained why I was in a hurry.")
+    await page.get_by_role("button", name="Add it").click()
+    await look.at("my-supplements")
     path = await noted_for(cast, person)
     await page.goto(f"{served}{path}")
     await look.at("asked")
