@@ -101,6 +101,8 @@ class Action(StrEnum):
     TRANSCRIPT_READ = "library:transcript:read"
     LINE_CORRECTED = "library:transcript:corrected"
     REQUEST_RECEIVED = "privacy:request:received"
+    SUPPLEMENT_WRITTEN = "participants:supplement:written"
+    SUPPLEMENT_TAKEN_BACK = "participants:supplement:taken_back"
     REQUEST_NOTED = "privacy:request:noted"
     REQUEST_CONFIRMED = "privacy:request:confirmed"
     REQUEST_DISOWNED = "privacy:request:disowned"

@@ -100,6 +100,8 @@ UNLIMITED = frozenset(
         "POST /my-data/restrict",
         "POST /my-data/object",
         "POST /my-data/name",
+        "POST /my-data/supplements",
+        "POST /my-data/supplements/{supplement}/take-back",
         "POST /my-data/requests/{data_request}/confirm",
         "POST /my-data/requests/{data_request}/disown",
         "POST /i/{token}/data",

@@ -31,6 +31,7 @@ from app.sessions.again import try_again
 from app.sessions.notes import notes_of_session
 from app.sessions.purposes import PURPOSE_WORDS, Asked, read_purpose
 from app.sessions.service import session_with_study
+from app.sessions.supplements import supplements_to
 from app.wiring import Wiring
 from recordings.playback import View
 
@@ -44,6 +45,7 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
     await note_read(db, member, Action.SESSION_REVIEWED, f"session:{session}")
     look = await look_at(db, wiring, session)
     shown = await review(db, wiring, row, study, look.names)
+    added = await supplements_to(db, wiring.columns, session=session)
     notes = await notes_of_session(db, wiring.columns, session=row, study=study)
     return page(
         "library/review.html",
@@ -53,6 +55,7 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
         review=shown,
         lines=lines_markup(shown.lines),
         listing=look.listing,
+        supplements=[(line, one) for line in look.listing.lines if line.readable for one in added.get(line.id, ())],
         silent=[line for line in look.listing.lines if not line.readable or line.erased_tracks or line.missing],
         lifeline=lifeline(shown),
         notes=placed(notes, shown),

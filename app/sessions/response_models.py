@@ -1,4 +1,4 @@
-"""Rows of what participants answer after a session."""
+"""Rows of what participants answer after a session, and add to what is incomplete."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ class Answer(Row):
     question_id: Mapped[UUID] = mapped_column(ForeignKey("question.id"))
     value: Mapped[bytes]  # JSON sealed under the response's key, field "answer.value:<question>"
     __table_args__ = (UniqueConstraint("response_id", "question_id"),)
+
+
+class Supplement(Row):
+    """What a participant adds to one recording or response of theirs, which stays as it is. Goes with it."""
+
+    __tablename__ = "supplement"
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id"), index=True)
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("participant.id"), index=True)
+    recording_id: Mapped[UUID | None] = mapped_column(ForeignKey("recording.id"))  # one of the two
+    response_id: Mapped[UUID | None] = mapped_column(ForeignKey("response.id"))
+    text: Mapped[bytes]  # sealed under the person, field "supplement.text"
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -20,6 +20,7 @@ from app.sessions.models import Session
 from app.sessions.purposes import PURPOSE_WORDS, Asked, DownloadPurpose, read_purpose
 from app.sessions.responses import Answered, answers_of_session
 from app.sessions.service import find_session
+from app.sessions.supplements import supplements_to_answers
 from app.spreadsheets import as_csv
 from app.studies.models import Question
 from app.studies.questions import questions_of_study
@@ -36,12 +37,20 @@ async def show_answers(
     member = require_member(login, Role.OWNER, Role.RESEARCHER)
     row = await find_session(db, session)
     study = await find_study(db, row.study_id)
+    added = await supplements_to_answers(db, wiring.columns, session=session)
     answered = await answers_of_session(db, wiring.columns, session=row, study=study)
     asks = bool(await questions_of_study(db, study.id))
     if answered:
         await _note(db, member, Action.ANSWERS_READ, row)
     return page(
-        "sessions/answers.html", request, session=row, study=study, answered=answered, asks=asks, purposes=PURPOSE_WORDS
+        "sessions/answers.html",
+        request,
+        session=row,
+        study=study,
+        answered=answered,
+        added=added,
+        asks=asks,
+        purposes=PURPOSE_WORDS,
     )
 
 

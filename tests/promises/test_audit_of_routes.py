@@ -24,6 +24,7 @@ from app.privacy.erasing.receipts import REQUEST, receipt_token
 from app.privacy.records.models import DataRequest, RequestKind, RequestState
 from app.privacy.rights.requests import UNANSWERED
 from app.sessions.models import Note, Recording, RecordingState, Transcript
+from app.sessions.response_models import Supplement
 from app.studies.models import Question
 from app.support.models import SupportRequest
 from app.tokens import token_hash
@@ -340,6 +341,9 @@ async def requests(story: Story) -> None:
     )
     await story.call(owner, "POST /requests/{data_request}/extend", {"why": "The town has to be asked."})
     await story.call(owner, "POST /requests/{data_request}/answer", {"outcome": "granted", "words": "Mended."})
+    await story.call(guest, "POST /my-data/supplements", {"about": story.ids["recording"], "words": "It was cut off."})
+    story.ids["supplement"] = await story.newest(Supplement, order=Supplement.at)
+    await story.call(guest, "POST /my-data/supplements/{supplement}/take-back")
     await noted_requests(story, owner, guest)
     await story.call(guest, "POST /my-data/object", {"words": "I would rather not."})
     await story.call(guest, "POST /my-data/restrict")

@@ -16,13 +16,13 @@ from app.accounts.members import remove_member
 from app.accounts.models import Login, Passkey, Role, Scope
 from app.audit import Action, AuditEvent, record, verify
 from app.demo.browser import Browser
-from app.ledger import ledger_of
 from app.participants.models import Participant
 from app.privacy.erasing.service import ask_erasure
 from app.privacy.records.models import ErasureReason, RequestKind
 from app.privacy.rights.requests import ask as ask_request
 from app.sessions.models import Recording
 from app.sessions.notes import write_note
+from app.sessions.supplements import add_supplement
 from app.studies.models import QuestionKind
 from app.studies.questions import QuestionInput, add_question
 from app.support.models import Operator, SupportRequest
@@ -98,6 +98,9 @@ async def addresses(world: World) -> list[tuple[str, str]]:
             reason=columns.seal(world.lab.account, None, "support.reason", "Ticket 1"),
         )  # fmt: skip
         db.add_all([passkey, support])
+        supplement = await add_supplement(
+            db, columns, account=world.lab.account, participant=world.anna.person, about=ref.recording, words="More."
+        )
     await world.member_cookie(world.lab)
     [login, *_] = await world.rows(world.lab, Login)
     ids = {
@@ -118,6 +121,7 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "mail": uuid4(),
         "note": note.id,
         "question": question.id,
+        "supplement": supplement.id,
         "passkey": passkey.id,
         "other": login.id,
         "support": support.id,

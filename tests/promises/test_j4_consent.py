@@ -33,6 +33,7 @@ from workers.transcribe import EngineOutsideEu, transcribe
 
 SEALED = {
     "address_change.address", "line_correction.text", "data_request.extension",
+    "supplement.text",
     "passkey.name",
     "answer.value", "member.name", "member.email", "note.text", "outgoing_mail.content", "recording.held_words",
     "data_request.words", "data_request.answer", "participant.name", "participant.email",

@@ -1,4 +1,5 @@
 -- The reverse, last first.
+DROP TABLE supplement;
 DROP TABLE request_item;
 ALTER TABLE data_request DROP COLUMN ground;
 ALTER TABLE data_request DROP COLUMN outcome;

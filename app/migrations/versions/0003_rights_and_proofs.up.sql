@@ -459,3 +459,21 @@ CREATE TABLE request_item (
 );
 CREATE INDEX ix_request_item_account_id ON request_item (account_id);
 CREATE INDEX ix_request_item_request_id ON request_item (request_id);
+CREATE TABLE supplement (
+    session_id UUID NOT NULL,
+    participant_id UUID NOT NULL,
+    recording_id UUID,
+    response_id UUID,
+    text BYTEA NOT NULL,
+    at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(session_id) REFERENCES session (id),
+    FOREIGN KEY(participant_id) REFERENCES participant (id),
+    FOREIGN KEY(recording_id) REFERENCES recording (id),
+    FOREIGN KEY(response_id) REFERENCES response (id)
+);
+CREATE INDEX ix_supplement_account_id ON supplement (account_id);
+CREATE INDEX ix_supplement_participant_id ON supplement (participant_id);
+CREATE INDEX ix_supplement_session_id ON supplement (session_id);

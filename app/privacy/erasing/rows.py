@@ -20,7 +20,7 @@ from app.participants.models import AddressChange, DataCode, Participant
 from app.privacy.erasing.scope import Plan
 from app.privacy.records.models import DataRequest, RequestState
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
-from app.sessions.response_models import Answer, Response
+from app.sessions.response_models import Answer, Response, Supplement
 from recordings.model import PersonId
 
 
@@ -84,6 +84,8 @@ async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
     )
     await db.execute(delete(LineCorrection).where(LineCorrection.transcript_id.in_(plan.transcripts)))
     answers = await _run(db, delete(Answer).where(Answer.response_id.in_(plan.responses)))
+    added = Supplement.recording_id.in_(plan.recordings) | Supplement.response_id.in_(plan.responses)
+    await db.execute(delete(Supplement).where(added))
     await _reindex(db, plan)
     return {
         "recordings": len(plan.recordings),
@@ -116,6 +118,7 @@ async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int
     await db.execute(
         update(DataRequest).where(DataRequest.participant_id == person).values(words=None, answer=None, extension=None)
     )
+    await db.execute(delete(Supplement).where(Supplement.participant_id == person))
     return {
         "contact": _count(closed),
         "mails": await _run(db, delete(OutgoingMail).where(OutgoingMail.person_id == person)),

@@ -156,6 +156,12 @@ INVENTORY: Mapping[str, Kept] = {
         what_for="the study", until=_SESSION, goes="with its response's key, and the row",
         copied="response_id question_id", opened="value",
     ),
+    "supplement": Kept(
+        about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
+        what_for="to complete what they find incomplete (Art. 16)", until="as what it is added to, or until taken back",
+        goes=_ROW, copied="session_id recording_id response_id at", opened="text",
+        inner="id account_id participant_id",
+    ),
     "data_request": Kept(
         about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
         what_for="to answer what they ask for (Art. 12)", until="three years after it was settled",

@@ -29,8 +29,9 @@ from app.privacy.rights.requests import ANSWER_FIELD, EXTENSION_FIELD, WORDS_FIE
 from app.room.models import Presence
 from app.sealed_columns import SealedColumns
 from app.sessions.models import Recording, Session, Take, Track, Transcript
-from app.sessions.response_models import Answer, Response
+from app.sessions.response_models import Answer, Response, Supplement
 from app.sessions.responses import open_answer
+from app.sessions.supplements import TEXT_FIELD
 from app.studies.models import ConsentText, Question, Study
 from app.studies.service import contact_of
 from recordings.model import AccountId, PersonId
@@ -79,6 +80,8 @@ async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -
     await take(Response, Response.participant_id == person, Response.answered_at)
     answered = {row.id for row in rows[Response] if _shown(row, for_themselves)}
     await take(Answer, Answer.response_id.in_(answered), Answer.id)
+    added = Supplement.recording_id.in_(shown) | Supplement.response_id.in_(answered)
+    await take(Supplement, (Supplement.participant_id == person) & added, Supplement.at)
     requests = await take(DataRequest, DataRequest.participant_id == person, DataRequest.asked_at)
     await take(RequestItem, RequestItem.request_id.in_(requests), RequestItem.id)
     erasures = await take(Erasure, Erasure.person_id == person, Erasure.asked_at)
@@ -176,6 +179,7 @@ OPENERS: Mapping[tuple[str, str], Callable[[SealedColumns, Found, Any], Any]] = 
     ("outgoing_mail", "content"): _mail,
     ("line_correction", "text"): lambda columns, found, row: open_correction(columns, row, found.person),
     ("answer", "value"): _answer,
+    ("supplement", "text"): _of_person(TEXT_FIELD, "text"),
     ("data_request", "words"): _of_person(WORDS_FIELD, "words"),
     ("data_request", "answer"): _of_person(ANSWER_FIELD, "answer"),
     ("data_request", "extension"): _of_person(EXTENSION_FIELD, "extension"),

@@ -103,6 +103,8 @@ WORDS: dict[Action, str] = {
     Action.TRANSCRIPT_READ: N_("downloaded a transcript"),
     Action.LINE_CORRECTED: N_("corrected a line of a transcript"),
     Action.REQUEST_RECEIVED: N_("made a request"),
+    Action.SUPPLEMENT_WRITTEN: N_("added what was missing"),
+    Action.SUPPLEMENT_TAKEN_BACK: N_("took back what they had added"),
     Action.REQUEST_NOTED: N_("wrote down a request of a participant"),
     Action.REQUEST_CONFIRMED: N_("confirmed a request that was written down for them"),
     Action.REQUEST_DISOWNED: N_("said that a request was not theirs"),
