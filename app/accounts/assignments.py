@@ -35,12 +35,6 @@ def seen_by(session: Any, study: Any) -> ColumnElement[bool]:
     return (Member.role == Role.OWNER) | func.seen_by(Member.id, session, study).is_not(None)
 
 
-async def who_sees(db: Db, *, session: UUID, study: UUID) -> frozenset[PersonId]:
-    """Of the account's members."""
-    found = await db.scalars(select(Member.id).where(Member.removed_at.is_(None), seen_by(session, study)))
-    return frozenset(PersonId(member) for member in found)
-
-
 async def team_of(db: Db, columns: SealedColumns, session: UUID) -> list[TeamMember]:
     """Everybody who can be assigned, in the order of joining; owners see every session anyway."""
     found = await db.execute(

@@ -71,8 +71,6 @@ async def _events(
                     asked_at = now
                     if not await still():
                         break
-                if look is not None and look.seen_by is not None and member.as_member not in look.seen_by:
-                    break
                 if look is not None and look is not shown:
                     for name, data in changes(request, shown, look):
                         yield event(name, data)

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from sqlalchemy import select, text
 
-from app.accounts.assignments import who_sees
 from app.database import Db
 from app.errors import TooManyTries
 from app.library.service import names_of
@@ -38,13 +37,11 @@ class TooManyPages(TooManyTries):
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """A session as it stands at one moment. names: of everybody recorded in it, and of the account's members; seen_by:
-    the members who see it, None: all of them."""
+    """A session as it stands at one moment. names: of everybody recorded in it, and of the account's members."""
 
     session: Session
     listing: Listing
     names: Mapping[PersonId, str]
-    seen_by: frozenset[PersonId] | None
 
 
 async def look_at(db: Db, wiring: Wiring, session: UUID) -> Look:
@@ -52,8 +49,7 @@ async def look_at(db: Db, wiring: Wiring, session: UUID) -> Look:
     row, study = await session_with_study(db, session)
     names = await names_of(db, wiring.columns, select(Recording.person_id).where(Recording.session_id == session))
     listing = await recordings_of_session(db, row, study, names)
-    seen_by = await who_sees(db, session=session, study=study.id) if study.assigned_only else None
-    return Look(session=row, listing=listing, names=names, seen_by=seen_by)
+    return Look(session=row, listing=listing, names=names)
 
 
 class _Watch:
@@ -101,8 +97,6 @@ _VERSIONS = text(
     """
     SELECT md5(string_agg(version, ',' ORDER BY version)) FROM (
         SELECT s.id || ':' || s.xmin AS version FROM session s WHERE s.id = :session
-        UNION ALL SELECT y.id || ':' || y.xmin FROM study y JOIN session s ON s.study_id = y.id WHERE s.id = :session
-        UNION ALL SELECT a.id || ':' || a.xmin FROM assignment a WHERE a.session_id = :session
         UNION ALL SELECT r.id || ':' || r.xmin FROM recording r WHERE r.session_id = :session
         UNION ALL SELECT t.id || ':' || t.xmin FROM track t JOIN recording r ON r.id = t.recording_id
             WHERE r.session_id = :session

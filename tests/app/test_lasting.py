@@ -21,6 +21,7 @@ from app.privacy.rights.zipped import Archive
 from app.room.room import permission
 from app.room.rows import one_moment, read_room
 from app.sessions.models import Recording
+from app.studies.models import Study
 from recordings.model import RecordingId
 from recordings.playback import View
 from tests.app.test_pages_in_browser import served, wiring
@@ -102,7 +103,12 @@ async def removed(cast: Cast) -> None:
         (await researcher(db)).removed_at = datetime.now(UTC)
 
 
-@pytest.mark.parametrize("change", [signed_out, role_taken, removed])
+async def assigned_no_more(cast: Cast) -> None:
+    async with cast.wiring.database.transaction(cast.account) as db:
+        (await db.get_one(Study, cast.study)).assigned_only = True
+
+
+@pytest.mark.parametrize("change", [signed_out, role_taken, removed, assigned_no_more])
 async def test_a_running_film_and_a_download_end_with_what_opened_them(
     cast: Cast, served: str, film: RecordingId, change: Change
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.accounts.assignments import assign, unassign
 from app.accounts.models import Role
 from app.database import Database
 from app.limited_routes import RULES, TOO_MANY, By, at_most
@@ -27,6 +28,7 @@ from app.room.room import Person, RoomFacts
 from app.room.snapshot import RoomTold, told
 from app.sessions.models import SessionState
 from app.sessions.policy import Switch
+from app.studies.models import Study
 from recordings.model import StreamKind, TrackKind
 from tests.app.room_stage import RECORDED, Stage, as_, serving, stage
 from tests.app.test_permission import guest, joined, member, room
@@ -183,6 +185,38 @@ async def test_changes_reach_everyone_who_follows(database: Database, tmp_path: 
         await heard(guest_page, observers=0)
         await scene.open("end")
         await heard(ada, session="ended")
+
+
+async def test_whoever_is_not_assigned_any_more_is_told_no_more(database: Database, tmp_path: Path) -> None:
+    """Nor anybody whom the session was never shown; owners and participants go on."""
+    scene = await stage(database, tmp_path)
+    anna, rita, eve = (
+        await scene.participant("Anna", *RECORDED),
+        await scene.member(Role.RESEARCHER),
+        await scene.member(Role.OBSERVER),
+    )
+    async with database.transaction(scene.account) as db:
+        (await db.get_one(Study, scene.study)).assigned_only = True
+        await assign(db, account=scene.account, session=scene.session, member=rita, by="system")
+    origin = {"origin": scene.wiring.settings.origin}
+    owner, researcher, observer = [
+        as_(scene, await scene.cookie(member=one)) | origin for one in (scene.owner, rita, eve)
+    ]
+    participant = as_(scene, await scene.cookie(participant=anna)) | origin
+    async with serving(scene), following(scene, owner) as ada, following(scene, participant) as guest_page:
+        async with following(scene, observer) as never:
+            with pytest.raises(ConnectionClosed):
+                await heard(never)
+        async with following(scene, researcher) as followed:
+            await heard(followed, session=SessionState.SCHEDULED)
+            async with database.transaction(scene.account) as db:
+                await unassign(db, account=scene.account, session=scene.session, member=rita, by="system")
+            with pytest.raises(ConnectionClosed):
+                async with asyncio.timeout(15):
+                    await heard(followed, recording="never")
+        await scene.open("open_room")
+        await heard(ada, session="live")
+        await heard(guest_page, session="live")
 
 
 async def test_a_room_that_cannot_be_seen_is_not_told_as_it_was(
