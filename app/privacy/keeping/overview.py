@@ -36,7 +36,7 @@ WEEKS_ONE_BY_ONE = timedelta(days=30)
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One session of which something is held. due: the first of its dates, None: not by itself; kinds: in words;
-    going: recordings whose erasure was asked for already; since: when the first of it was recorded or written."""
+    going: recordings whose erasure was asked for already; days: how long it is kept, None: not by its session; since: when the first of it was recorded or written."""
 
     session: UUID
     title: str
@@ -177,6 +177,8 @@ def _line(
     facts = [(recording_facts(one, row), one.number) for one in recordings]
     dates = [due(one, row.study_days, now) for one, _ in facts] + [*beside.notes, *beside.answers]
     known = [one for one in dates if one is not None] + [*sooner]
+    levels = row.study_periods or {}, row.periods or {}
+    days = days_of(Kind.ALL, shortest(row.study_days, row.retention_days), *levels)
     kinds = {*(TRACK_WORDS[kind] for kind in row.tracks or ()), *([TRANSCRIPT] if row.written else ())}
     return Line(
         session=row.id,
@@ -194,9 +196,7 @@ def _line(
         held=sum(number for one, number in facts if is_held(one, now)),
         restricted=sum(number for one, number in facts if one.restricted_at is not None),
         going=sum(number for one, number in facts if one.hidden_at is not None),
-        days=days_of(
-            Kind.ALL, shortest(row.study_days, row.retention_days), row.study_periods or {}, row.periods or {}
-        ),
+        days=days if idle_days(*levels) is None else None,
     )
 
 
