@@ -36,7 +36,8 @@ WEEKS_ONE_BY_ONE = timedelta(days=30)
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One session of which something is held. due: the first of its dates, None: not by itself; kinds: in words;
-    going: recordings whose erasure was asked for already; days: how long it is kept, None: not by its session; since: when the first of it was recorded or written."""
+    going: recordings whose erasure was asked for already; days: how long it is kept, None: not by its session;
+    since: when the first of it was recorded or written."""
 
     session: UUID
     title: str
