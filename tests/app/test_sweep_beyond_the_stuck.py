@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select, text, update
 
-from app.database import now_in
+from app.database import Db, now_in
 from app.privacy.erasing.overdue import overdue
 from app.privacy.erasing.policy import due_again
 from app.privacy.keeping.retention import AT_ONCE, sweep
@@ -36,16 +36,22 @@ def erasure(cast: Cast, person: UUID, **values: object) -> dict[str, object]:
     }
 
 
+async def ended_sessions(db: Db, cast: Cast, ids: list[UUID], at: datetime) -> None:
+    study = await db.scalar(select(Session.study_id).where(Session.id == cast.session))
+    ended = {"account_id": cast.account, "study_id": study, "title": "", "state": SessionState.ENDED, "ended_at": at}
+    await db.execute(insert(Session), [ended | {"id": one} for one in ids])
+
+
 async def due_recordings_of(cast: Cast, people: list[UUID], at: datetime) -> list[UUID]:
-    """One of each, in the order of their dates, all past them."""
+    """One of each, each of a session of its own and with its id, in the order of their dates, all past them."""
     ids = [uuid4() for _ in people]
     async with cast.wiring.database.transaction(cast.account) as db:
-        await db.execute(update(Session).values(state=SessionState.ENDED, ended_at=at - DAYS))
+        await ended_sessions(db, cast, ids, at - DAYS)
         rows = [
             {
                 "id": one,
                 "account_id": cast.account,
-                "session_id": cast.session,
+                "session_id": one,
                 "person_id": person,
                 "stream": "camera",
                 "state": RecordingState.STORED,
@@ -88,9 +94,7 @@ async def test_answers_behind_stuck_ones_are_asked_too(cast: Cast) -> None:
     now, person = await now_of(cast), cast.participant.participant
     ids = [uuid4() for _ in range(STUCK + 1)]
     async with cast.wiring.database.transaction(cast.account) as db:
-        study = await db.scalar(select(Session.study_id).where(Session.id == cast.session))
-        ended = {"account_id": cast.account, "study_id": study, "title": "", "state": "ended", "ended_at": now - DAYS}
-        await db.execute(insert(Session), [ended | {"id": one} for one in ids])
+        await ended_sessions(db, cast, ids, now - DAYS)
         columns = {"account_id": cast.account, "participant_id": person}
         when = [now - DAYS + timedelta(seconds=number) for number in range(len(ids))]
         rows = [columns | {"id": one, "session_id": one, "answered_at": at} for one, at in zip(ids, when, strict=True)]
