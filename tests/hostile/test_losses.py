@@ -143,14 +143,21 @@ async def test_a_narrow_upload_is_filled_and_not_flooded() -> None:
 async def test_after_a_cut_the_same_stream_goes_on_with_its_true_timeline() -> None:
     async with BadNetwork(Weather(delay_s=0.02)) as network, sending(network) as sender:
         await until(lambda: sender.seconds() > 2, "two seconds of picture")
+        clock = asyncio.get_running_loop().time
+        before, seconds, cut_at = len(sender.sink.of(CAMERA)), sender.seconds(), clock()
         network.cut = True
-        before = len(sender.sink.of(CAMERA))
         await asyncio.sleep(4)  # the length of the cut is what this is about
         network.cut = False
-        await until(lambda: len(sender.sink.of(CAMERA)) > before + 30, "the picture comes back", 30)
+
+        def is_back() -> bool:
+            """And at its time: closed up it would lag the length of the cut behind for ever."""
+            on_time = sender.seconds() - seconds > clock() - cut_at - 3
+            return on_time and len(sender.sink.of(CAMERA)) > before + 30
+
+        await until(is_back, "the picture comes back", 30)
         frames = sender.sink.of(CAMERA)
         ticks = [frame.ticks for frame in frames]
-        assert ticks == sorted(ticks) and sender.seconds() > 5
+        assert ticks == sorted(ticks)
         assert sender.publication.state is peer.PeerState.CONNECTED
         longest = max(later - earlier for earlier, later in pairwise(ticks)) / CAMERA.clock_rate
         holes = [hole for hole in sender.sink.holes if hole.kind is CAMERA]

@@ -57,15 +57,20 @@ async def test_losses(loss: float, delay_s: float) -> None:
 async def test_cuts(seconds: int) -> None:
     async with BadNetwork(Weather(delay_s=0.02)) as network, sending(network) as sender:
         await until(lambda: sender.seconds() > 3, "three seconds of picture")
+        clock = asyncio.get_running_loop().time
+        before, shown, cut_at = len(sender.sink.of(CAMERA)), sender.seconds(), clock()
         network.cut = True
-        before = len(sender.sink.of(CAMERA))
         await asyncio.sleep(seconds)
         network.cut = False
-        loop = asyncio.get_running_loop()
-        mended_at = loop.time()
-        await until(lambda: len(sender.sink.of(CAMERA)) > before + 30, "the picture comes back", 40)
-        trial.note("cuts", seconds=seconds, back_after_s=round(loop.time() - mended_at, 2))
+        mended_at = clock()
+
+        def is_back() -> bool:
+            """And at its time: closed up it would lag the length of the cut behind for ever."""
+            on_time = sender.seconds() - shown > clock() - cut_at - 3
+            return on_time and len(sender.sink.of(CAMERA)) > before + 30
+
+        await until(is_back, "the picture comes back", 40)
+        trial.note("cuts", seconds=seconds, back_after_s=round(clock() - mended_at, 2))
         ticks = [frame.ticks for frame in sender.sink.of(CAMERA)]
         assert ticks == sorted(ticks)
-        assert sender.seconds() > seconds + 3 - 0.5, "the true timeline"
         assert sender.publication.state is peer.PeerState.CONNECTED
