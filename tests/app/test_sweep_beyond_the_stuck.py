@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import insert, select, text, update
 
 from app.database import Db, now_in
 from app.privacy.erasing.overdue import overdue
 from app.privacy.erasing.policy import due_again
+from app.privacy.keeping import retention
 from app.privacy.keeping.retention import AT_ONCE, sweep
 from app.privacy.records.models import Erasure, ErasureReason, ErasureState
 from app.sessions.models import Recording, RecordingState, Session, SessionState
@@ -63,6 +65,13 @@ async def due_recordings_of(cast: Cast, people: list[UUID], at: datetime) -> lis
     return ids
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """As many as a sweep takes at once, here: the same rule with less waiting."""
+    monkeypatch.setattr(retention, "AT_ONCE", 20)
+    return 20
+
+
 async def now_of(cast: Cast) -> datetime:
     async with cast.wiring.database.transaction() as db:
         return await now_in(db)
@@ -90,9 +99,9 @@ async def test_what_is_due_behind_more_stuck_erasures_than_one_sweep_takes_is_as
     assert late is not None and late >= timedelta(days=2), "the alarm still counts what was asked for and is stuck"
 
 
-async def test_answers_behind_stuck_ones_are_asked_too(cast: Cast) -> None:
+async def test_answers_behind_stuck_ones_are_asked_too(cast: Cast, few: int) -> None:
     now, person = await now_of(cast), cast.participant.participant
-    ids = [uuid4() for _ in range(STUCK + 1)]
+    ids = [uuid4() for _ in range(few + 11)]
     async with cast.wiring.database.transaction(cast.account) as db:
         await ended_sessions(db, cast, ids, now - DAYS)
         columns = {"account_id": cast.account, "participant_id": person}
@@ -107,22 +116,22 @@ async def test_answers_behind_stuck_ones_are_asked_too(cast: Cast) -> None:
     assert asked.response_ids == ids[-1:]
 
 
-async def test_every_unfinished_erasure_gets_its_turn_and_a_sweep_takes_a_bounded_number(cast: Cast) -> None:
+async def test_every_unfinished_erasure_gets_its_turn_and_a_sweep_takes_a_bounded_number(cast: Cast, few: int) -> None:
     """All are due again, none succeeds: each sweep takes those that wait longest."""
     now = await now_of(cast)
-    rows = [erasure(cast, uuid4(), asked_at=now + timedelta(seconds=n), tried_at=now) for n in range(STUCK)]
+    rows = [erasure(cast, uuid4(), asked_at=now + timedelta(seconds=n), tried_at=now) for n in range(few + 10)]
     forgotten = erasure(cast, uuid4(), asked_at=now + timedelta(hours=1), tried_at=None, tries=0, state="asked")
     held = erasure(cast, uuid4(), asked_at=now + timedelta(hours=2), tried_at=now, state="held")
     async with cast.wiring.database.transaction(cast.account) as db:
         await db.execute(insert(Erasure), [*rows, held])
         await db.execute(insert(Erasure), [forgotten])
     later = now + timedelta(hours=7)
-    assert await sweep(cast.wiring, later) == AT_ONCE
+    assert await sweep(cast.wiring, later) == few
     assert str(forgotten["id"]) in await enqueued(cast), "one that was never tried goes first"
     async with cast.wiring.database.transaction(cast.account) as db:  # they were tried, in vain
         done = [UUID(one) for one in await enqueued(cast)]
         await db.execute(update(Erasure).where(Erasure.id.in_(done)).values(tried_at=later, tries=2, state="partial"))
-    assert await sweep(cast.wiring, later) == STUCK + 2 - AT_ONCE
+    assert await sweep(cast.wiring, later) == 12
     assert {str(one["id"]) for one in [*rows, forgotten, held]} == await enqueued(cast)
 
 
