@@ -164,7 +164,13 @@ def _bodies(wiring: Wiring) -> dict[str, Body]:
     async def run_send(account: AccountId, mail_id: UUID) -> None:
         await send_mail(wiring, mailer, account, mail_id)
 
-    return {"finalise": run_finalise, "transcribe": run_transcribe, "erase": run_erase, "close_account": run_close, "send_mail": run_send}
+    return {
+        "finalise": run_finalise,
+        "transcribe": run_transcribe,
+        "erase": run_erase,
+        "close_account": run_close,
+        "send_mail": run_send,
+    }
 
 
 def _guarded(wiring: Wiring, body: Body) -> Callable[..., Awaitable[None]]:
