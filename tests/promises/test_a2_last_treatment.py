@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select, text, update
 
+from app.audit import Action, AuditEvent
 from app.invitations.models import Invitation
 from app.privacy.keeping.dry_run import preview
 from app.privacy.keeping.keeping import Change, keep
@@ -243,6 +244,9 @@ async def test_a2_07_the_owner_alone_chooses_and_the_participant_reads_it(cast: 
     async with cast.wiring.database.transaction(cast.account) as db:
         study = await db.get_one(Study, cast.study)
         assert (study.retention_days, study.periods, study.ending) == (None, {IDLE: 2000}, Ending.ANONYMISE)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        found = select(AuditEvent.facts).where(AuditEvent.action == Action.RETENTION_CHANGED)
+        assert (await db.scalars(found)).one()["ending"] == "anonymise"
     read = unescape((await owner.get(path)).text)
     assert "2000 days after the participant's last session in the study" in read
     read = unescape((await owner.get(f"/studies/{cast.study}")).text)

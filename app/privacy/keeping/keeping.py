@@ -145,7 +145,7 @@ async def _keep_study(
     ending = ending or study.ending
     if (study.retention_days, study.periods, study.ending) == (level.days, periods, ending):
         return
-    before = _facts(study.retention_days, study.periods)
+    before = _facts(study.retention_days, study.periods) | {"ending": study.ending}
     study.retention_days, study.periods, study.ending = level.days, periods, ending
     study.retention_version += 1
     if ending == Ending.ERASE:
@@ -170,7 +170,8 @@ def _facts(days: int | None, periods: Periods) -> dict[str, Any]:
 
 
 async def _record(db: Db, account: AccountId, by: str, subject: str, before: Mapping[str, Any], change: Change) -> None:
-    """Days as they were and are; kinds only where one has or had days of its own. The ledger knows it too."""
+    """Days as they were and are; kinds only where one has or had days of its own, what answers come to where that
+    changed. The ledger knows it too."""
     level, _, of = subject.partition(":")
     was = Level(days=before["days"], periods=before["kinds"])
     kept = KeptFor(
@@ -187,4 +188,6 @@ async def _record(db: Db, account: AccountId, by: str, subject: str, before: Map
     facts: dict[str, Any] = {"before": before["days"], "after": change.days}
     if before["kinds"] or change.periods:
         facts |= {"kinds_before": before["kinds"], "kinds_after": dict(change.periods)}
+    if change.ending and change.ending != before["ending"]:
+        facts["ending"] = str(change.ending)
     await record(db, account=account, actor=by, action=Action.RETENTION_CHANGED, subject=subject, facts=facts)
