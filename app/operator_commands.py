@@ -172,11 +172,14 @@ def orphans(erase: bool) -> None:
     """
     from app.embedded import database_urls
     from app.privacy.erasing.orphans import Alone, look, reap
+    from app.privacy.serving import claim
     from app.wiring import open_wiring
 
     async def find(settings: Settings, url: str, erases: bool) -> tuple[tuple[Alone, ...], int]:
         wiring, now, gone = open_wiring(settings, url), datetime.now(UTC), 0
         try:
+            if erases:
+                await claim(wiring)  # a copy beside the running database erases nothing
             while erases and (done := await reap(wiring, now, even_many=True)).erased:  # more may be found since
                 gone += done.erased
             return (await look(wiring, now)).alone, gone
