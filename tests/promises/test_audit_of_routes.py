@@ -327,6 +327,10 @@ async def support(story: Story) -> None:
 
 async def erased_by_the_owner(story: Story) -> None:
     owner = await story.world.member(story.world.lab)
+    guest = await story.world.guest(story.world.anna)
+    await story.call(guest, "POST /my-data/supplements", {"about": story.ids["recording"], "words": "It was cut off."})
+    story.ids["supplement"] = await story.newest(Supplement, order=Supplement.at)
+    await story.call(guest, "POST /my-data/supplements/{supplement}/take-back")
     await story.call(owner, "POST /recordings/{recording}/erase")
     await story.call(owner, "POST /sessions/{session}/erase")
 
@@ -341,9 +345,6 @@ async def requests(story: Story) -> None:
     )
     await story.call(owner, "POST /requests/{data_request}/extend", {"why": "The town has to be asked."})
     await story.call(owner, "POST /requests/{data_request}/answer", {"outcome": "granted", "words": "Mended."})
-    await story.call(guest, "POST /my-data/supplements", {"about": story.ids["recording"], "words": "It was cut off."})
-    story.ids["supplement"] = await story.newest(Supplement, order=Supplement.at)
-    await story.call(guest, "POST /my-data/supplements/{supplement}/take-back")
     await noted_requests(story, owner, guest)
     await story.call(guest, "POST /my-data/object", {"words": "I would rather not."})
     await story.call(guest, "POST /my-data/restrict")
