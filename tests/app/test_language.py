@@ -30,6 +30,7 @@ from app.messages import marked
 MEMBERS_ONLY = (
     "app/accounts/",
     "app/backup.py",
+    "app/key_commands.py",
     "app/library/",
     "app/studies/",
     "app/invitations/guests.py",
