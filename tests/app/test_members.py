@@ -15,7 +15,6 @@ from app.accounts.models import Login, Member, Role, SignInAddress, SignInLink
 from app.accounts.policy import may_stop_being
 from app.audit import AuditEvent
 from app.errors import NotThere
-from app.ledger import ledger_of
 from tests.fixtures.web import EVERYONE, ORIGIN, Cast, mails
 
 NINA = {"name": "Nina", "email": "nina@lab.example", "role": "researcher"}

@@ -13,7 +13,6 @@ from app.accounts.login import start_login
 from app.accounts.members import remove_member
 from app.accounts.models import Scope
 from app.database import now_in
-from app.ledger import ledger_of
 from app.library.lines import Spoken
 from app.library.service import review
 from app.privacy.keeping.retention import sweep

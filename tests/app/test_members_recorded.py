@@ -18,7 +18,6 @@ from app.accounts.models import Role
 from app.accounts.service import create_account
 from app.audit import Action, AuditEvent
 from app.database import Database
-from app.ledger import ledger_of
 from app.room.node_client import NodeClient
 from app.room.rows import one_moment, read_room
 from app.sessions.listing import recordings_of_session

@@ -22,7 +22,6 @@ from app.accounts.models import Member, Passkey, PasskeyChallenge, Role
 from app.accounts.policy import PASSKEYS_AT_MOST, may_add_passkey
 from app.accounts.service import add_member, create_account
 from app.audit import AuditEvent
-from app.ledger import ledger_of
 from app.limited_routes import RULES, By, at_most
 from tests.fixtures.authenticator import PRESENT, Authenticator, coded
 from tests.fixtures.web import EVERYONE, Cast

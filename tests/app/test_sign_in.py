@@ -15,7 +15,6 @@ from app.accounts.models import Login, SignInLink
 from app.accounts.policy import LinkFacts, may_ask_link, may_use_link, safe_next
 from app.accounts.service import address_hash
 from app.database import now_in
-from app.ledger import ledger_of
 from tests.fixtures.web import Cast, mails
 
 

@@ -17,7 +17,6 @@ from app.accounts.service import create_account
 from app.audit import Action, AuditEvent
 from app.database import Database
 from app.invitations.service import invitation_of, revoke
-from app.ledger import ledger_of
 from app.room import ice, tokens
 from app.room.secret import node_secret, purpose_key
 from app.room.tokens import BadRoomToken

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from app.ledger import ledger_of
 from app.participants.consents import give_consent, standing_consents
 from app.participants.models import Consent
 from app.participants.service import study_notice

@@ -83,7 +83,7 @@ def login_of(world: World, member: PersonId) -> SignedIn:
 async def test_j4_08_who_was_taken_out_after_a_backup_is_out_when_it_is_restored(
     world: World, tmp_path: Path, owner_url: str, empty_urls: dict[str, str]
 ):
-    ledger, account = ledger_of(world.settings), world.lab.account
+    account = world.lab.account
     rita, oscar, fresh = [await a_member(world, role) for role in (Role.RESEARCHER, Role.OBSERVER, Role.OWNER)]
     lost, kept = await a_passkey(world, fresh), await a_passkey(world, fresh)
     file = await backed_up(world, owner_url, tmp_path)
@@ -113,7 +113,7 @@ async def test_j4_08_who_was_taken_out_after_a_backup_is_out_when_it_is_restored
 
 async def test_j4_08_a_member_who_was_added_again_is_not_taken_out_by_an_old_line(world: World, monkeypatch):
     """Neither by the hourly look nor by a start: what the database knows better stays."""
-    ledger, account = ledger_of(world.settings), world.lab.account
+    account = world.lab.account
     await catch_up(world.wiring, world.node)
     rita = await a_member(world, Role.RESEARCHER)
     async with world.wiring.database.transaction(account) as db:
@@ -121,7 +121,7 @@ async def test_j4_08_a_member_who_was_added_again_is_not_taken_out_by_an_old_lin
     owner = await world.member(world.lab)
     form = {"name": "Rita", "email": "researcher@lab.example", "role": "observer"}
     assert (await world.post(owner, "/members", form)).status_code == 303
-    [removed, added] = list(ledger.lines())
+    [removed, added] = ledger_of(world.settings).lines()
     assert (removed.entry.event, added.entry.event) == ("member", "member")
     with monkeypatch.context() as patched:
         patched.setattr(replaying, "SETTLED", timedelta(microseconds=-1))
@@ -153,7 +153,7 @@ async def test_j4_19c_what_participants_took_back_after_a_backup_stays_taken_bac
     world: World, tmp_path: Path, owner_url: str, empty_urls: dict[str, str]
 ):
     """A consent before anything was recorded, one whose erasure had not begun, a restriction, and an address."""
-    ledger, account = ledger_of(world.settings), world.lab.account
+    account = world.lab.account
     anna, ben = await world.registered(world.anna), await world.registered(world.ben)
     ref = await world.record(ben)
     file = await backed_up(world, owner_url, tmp_path)

@@ -13,7 +13,6 @@ import pytest
 from app.errors import Conflict
 from app.invitations.models import Invitation
 from app.invitations.service import revoke
-from app.ledger import ledger_of
 from app.mail.models import MailState, Suppression
 from app.mail.service import queue
 from app.participants.models import Participant
