@@ -19,8 +19,9 @@ from app.invitations.service import invite
 from app.main import create_app
 from app.room.node_client import NodeClient
 from app.room.permission import push_loop
-from app.sessions.models import Recording
+from app.sessions.models import Recording, RecordingState
 from app.settings import Settings
+from recordings.model import RecordingId
 from tests.app import test_proxy
 from tests.app.loopback import Encoded, accept, offering, until
 from tests.app.room_stage import Stage, as_, media, stage
@@ -99,6 +100,17 @@ async def behind(caddy: Proxy, scene: Stage) -> AsyncIterator[None]:
     await node.close()
 
 
+async def captured(scene: Stage) -> RecordingId:
+    """The one recording, once all of it is stored."""
+    async with asyncio.timeout(15):
+        while True:
+            async with scene.wiring.database.transaction(scene.account) as db:
+                [row] = await db.scalars(select(Recording))
+            if row.state == RecordingState.CAPTURED:
+                return RecordingId(row.id)
+            await asyncio.sleep(0.05)
+
+
 @needs_caddy
 async def test_r3_10_nothing_of_a_session_can_be_read_on_its_way(
     database: Database,
@@ -146,17 +158,17 @@ async def test_r3_10_nothing_of_a_session_can_be_read_on_its_way(
         page = await http.get(f"/sessions/{scene.session}", headers=owner)
         assert NAME in page.text
 
-        async with database.transaction(scene.account) as db:
-            [recording] = await db.scalars(select(Recording))
-        await finalise(scene.wiring, scene.account, recording.id)
-        played = await http.get(f"/recordings/{recording.id}/media", headers=owner)
+        recording = await captured(scene)
+        await finalise(scene.wiring, scene.account, recording)
+        played = await http.get(f"/recordings/{recording}/media", headers=owner)
         assert PIXELS * 20 in played.content, "the pictures crossed the network, in both directions"
 
-        secrets = (NAME, EMAIL, NOTE, PIXELS, secret.rpartition("/")[2], cookie, token["token"], "How people cook", "<html")
+        link = secret.rpartition("/")[2]
+        secrets = (NAME, EMAIL, NOTE, PIXELS, link, cookie, token["token"], "How people cook", "<html")
         assert len(wire.heard) > 20_000 and wire.clear(*secrets) == []
         assert len(network.tap.heard) > 10_000 and network.tap.clear(*secrets) == []
 
         port, bare = await stack.enter_async_context(tapped(proxy.upstream))  # the same tap where there is no TLS
         async with httpx.AsyncClient(base_url=f"http://localhost:{port}", trust_env=False, headers=headers) as plain:
             await plain.post(secret, data={"name": NAME, "email": EMAIL})
-        assert set(bare.clear(*secrets)) >= {NAME, EMAIL, secret.rpartition("/")[2]}, "the tap reads what can be read"
+        assert set(bare.clear(*secrets)) >= {NAME, EMAIL, link}, "the tap reads what can be read"
