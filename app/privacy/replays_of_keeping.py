@@ -18,8 +18,9 @@ from app.ledger import KeptFor, RecordingHeld, StudyIs
 from app.participants.models import Participant
 from app.sessions.models import Recording, Session
 from app.sessions.response_models import Response
-from app.studies.clocks import Kind
+from app.studies.clocks import Ending, Kind
 from app.studies.models import Study
+from app.studies.tallies import forget_tallies
 
 
 async def hold_again(db: Db, entry: RecordingHeld) -> bool:
@@ -81,6 +82,8 @@ async def _study(db: Db, entry: KeptFor) -> bool:
         return False
     row.retention_days, row.periods, row.ending = entry.days, entry.periods, ending
     row.retention_version += 1
+    if ending == Ending.ERASE:
+        await forget_tallies(db, row.id)
     return True
 
 
