@@ -64,7 +64,7 @@ class AccountIsClosed(NoMore):
 class SignedIn:
     """Who is behind this browser. Exactly one of member and participant is set; `name` is a member's, and so are
     since (when they proved who they are), way (how), needs_passkey (their account wants more than that), closes_at (it
-    was announced) and account_closed. A participant of a closed account sees what is held of them until it is erased."""
+    was announced) and account_closed. Of a closed account participants see what is held of them until it is erased."""
 
     login_id: UUID
     account: AccountId
