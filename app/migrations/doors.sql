@@ -133,8 +133,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
         FROM (
             SELECT LEAST(COALESCE(held_in.ended_at, soon.created_at) + make_interval(days => public.kept_days(
                 of.kind, owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, soon.periods
-            )), public.idle_until(soon.session_id, CASE WHEN NOT soon.person_is_member THEN soon.person_id END,
-                                  soon.periods, soon.created_at)) AS until
+            )), CASE WHEN owning.periods ? 'idle' OR held_in.periods ? 'idle' OR soon.periods ? 'idle' THEN
+                public.idle_until(soon.session_id, CASE WHEN NOT soon.person_is_member THEN soon.person_id END,
+                                  soon.periods, soon.created_at) END) AS until
             FROM (
                 SELECT 'all' AS kind UNION ALL
                 SELECT part.kind FROM public.held_parts(soon.id) AS part WHERE NOT part.asked AND held.in_parts
@@ -157,7 +158,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN public.session AS held_in ON held_in.id = due.session_id
     JOIN public.study AS owning ON owning.id = held_in.study_id
     WHERE LEAST(COALESCE(held_in.ended_at, due.at) + make_interval(days => LEAST(owning.retention_days, held_in.retention_days)),
-                public.idle_until(due.session_id, NULL, '{}', due.at)) <= now_
+                CASE WHEN owning.periods ? 'idle' OR held_in.periods ? 'idle'
+                THEN public.idle_until(due.session_id, NULL, '{}', due.at) END) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.state <> 'erased'
@@ -176,7 +178,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE due.erased_at IS NULL AND due.restricted_at IS NULL
       AND LEAST(COALESCE(held_in.ended_at, due.answered_at) + make_interval(days => public.kept_days(
           'answers', owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods)),
-          public.idle_until(due.session_id, due.participant_id, due.periods, due.answered_at)) <= now_
+          CASE WHEN owning.periods ? 'idle' OR held_in.periods ? 'idle' OR due.periods ? 'idle' THEN
+          public.idle_until(due.session_id, due.participant_id, due.periods, due.answered_at) END) <= now_
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.person_id = due.participant_id AND held.state <> 'erased'

@@ -173,7 +173,8 @@ CREATE FUNCTION tell_due(sessions uuid[]) RETURNS void LANGUAGE sql SET search_p
         FROM session JOIN study ON study.id = session.study_id JOIN item ON item.session_id = session.id,
         LATERAL (SELECT LEAST(COALESCE(session.ended_at, item.began) + make_interval(days => kept_days(
             item.kind, study.retention_days, session.retention_days, study.periods, session.periods, item.own
-        )), idle_until(session.id, item.person, item.own, item.began)) AS until) AS clock
+        )), CASE WHEN study.periods ? 'idle' OR session.periods ? 'idle' OR item.own ? 'idle'
+            THEN idle_until(session.id, item.person, item.own, item.began) END) AS until) AS clock
         WHERE session.id = ANY (sessions) GROUP BY session.id
     ), gone AS (
         DELETE FROM session_due WHERE session_id = ANY (sessions) AND session_id NOT IN (SELECT id FROM told)
