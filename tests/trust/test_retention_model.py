@@ -383,4 +383,4 @@ async def test_j4_21_ten_years_of_clocks_against_counting_by_hand(cast: Cast, su
                 one.parts[kind] = "gone"
             _parts(tables, closed, "closed_at = now(), erased_at = now()", "state = 'erased', erased_at = now()")
     assert erased > ITEMS // 2
-    assert moved > ITEMS // 10  # by a session that came later
+    assert moved > ITEMS // 1000  # by a session that came later

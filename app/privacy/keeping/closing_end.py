@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, literal_column, select, update
 
 from app.accounts.models import Member
 from app.audit import SYSTEM, Action, Fact, record
-from app.database import Db, note, now_in
+from app.database import Base, Db, note, now_in
 from app.ledger import AccountGone
 from app.mail.models import OutgoingMail, Suppression
 from app.privacy.erasing.found import Found, key_id, look
@@ -18,7 +18,7 @@ from app.privacy.keeping.closing import let_nobody_in
 from app.privacy.keeping.closing_paper import issue, members_removed
 from app.privacy.keeping.closing_steps import closing_account
 from app.sealed_columns import COLUMNS_ITEM, INDEX_ITEM
-from app.studies.models import Tally
+from app.studies.models import Question, Tally
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyPath, KeyStoreError
 from recordings.model import AccountId, PersonId
@@ -94,10 +94,10 @@ async def _close_rows(db: Db) -> dict[str, int]:
     rows = {}
     for name, model in (("members", Member), ("mails", OutgoingMail), ("unsubscribed", Suppression)):
         rows[name] = len((await db.scalars(delete(model).returning(model.id))).all())
-    for table, columns in WORDS.items():
-        emptied = ", ".join(f"{column} = ''" for column in columns)
-        result = await db.execute(text(f"UPDATE {table} SET {emptied}"))
-        rows[table] = int(getattr(result, "rowcount", 0))
-    await db.execute(text("UPDATE question SET options = '{}'"))
+    for name, columns in WORDS.items():
+        table = Base.metadata.tables[name]
+        result = await db.execute(update(table).values(dict.fromkeys(columns, literal_column("''"))))
+        rows[name] = int(getattr(result, "rowcount", 0))
+    await db.execute(update(Question).values(options=[]))
     await db.execute(delete(Tally))  # which name the choices too
     return rows
