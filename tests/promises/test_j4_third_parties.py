@@ -108,6 +108,7 @@ async def test_j4_10_jobs_carry_ids_and_nothing_else(world: World, superuser_url
         "rotate",
         "attest",
         "find_orphans",
+        "close_account",
     }  # no purpose of our own
     with psycopg.connect(superuser_url) as connection:
         jobs = connection.execute("SELECT args::text FROM jobs.procrastinate_jobs").fetchall()

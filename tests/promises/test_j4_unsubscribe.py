@@ -153,7 +153,7 @@ async def test_j4_17_an_unsubscribing_that_cannot_be_made_to_last_is_not_confirm
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("app.ledger.os.fsync", full)
+        patched.setattr("app.ledger_file.os.fsync", full)
         assert (await unsubscribe(world, world.anna)).status_code >= 500
     assert not await suppressed(world, world.anna)
     assert (await unsubscribe(world, world.anna)).status_code == 200
