@@ -232,7 +232,7 @@ async def go_on(wiring: Wiring) -> None:
         try:
             await claim(wiring)
         except (LedgerBehind, ServedElsewhere) as error:
-            log.error("this process ends: %s", error)
+            log.error("this process ends: %s", type(error).__name__)
             os.kill(os.getpid(), signal.SIGTERM)
         except (OSError, SQLAlchemyError) as error:
             log.warning("could not say that this database is served: %s", type(error).__name__)

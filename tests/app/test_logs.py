@@ -85,7 +85,7 @@ def test_in_production_every_line_is_one_json_object_with_listed_keys_only() -> 
 SAFE_CALLS = {"type", "place_of", "len", "round"}
 SAFE_NAMES = {
     "reference",  # random
-    "accounts", "addresses", "ended", "erasures", "leftovers", "others", "unfinished",  # numbers
+    "accounts", "addresses", "asked", "ended", "erasures", "leftovers", "others", "unfinished",  # numbers
     "faults", "fell", "returncode", "attempts",
     "account", "damaged", "place", "session",  # ids, and prefixes of object keys made of them
     "kind", "since",  # of what stands alone

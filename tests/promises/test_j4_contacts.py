@@ -48,7 +48,7 @@ EVERYWHERE = Settings(
     turn_urls="turns:turn.example:443",
     platform_contact="help@platform.example",
 )
-FOR_MEMBERS = {"member_added", "retention_reminder", "sign_in"}
+FOR_MEMBERS = {"account_closing", "account_closing_ids", "member_added", "retention_reminder", "sign_in"}
 FOR_MEMBERS |= {"request_received", "request_unanswered", "request_waiting"}
 FOR_MEMBERS |= {"operator_sign_in", "support_answered", "support_asked", "support_granted", "support_used"}
 MAIL_CONTEXT = {

@@ -27,12 +27,15 @@ class Line:
     def arrive(self, frame: Frame, *, late: bool) -> None:
         self._waiting.append(frame)
         if not late:
-            self.release()
+            self.release(self.kinds)
 
-    def release(self) -> None:
+    def release(self, kinds: frozenset[TrackKind]) -> None:
         waiting, self._waiting = self._waiting, []
         for frame in waiting:
-            self.sink.frame(frame)
+            if frame.kind in kinds:
+                self.sink.frame(frame)
+            else:
+                self._waiting.append(frame)
 
     def request_key_frame(self) -> None:
         """Every frame here is one."""
@@ -42,7 +45,7 @@ class Line:
 
     def end(self, why: peer.Ended) -> None:
         if self.state is not peer.PeerState.CLOSED:
-            self.release()
+            self.release(self.kinds)
             self.state = peer.PeerState.CLOSED
             if self.on_closed:
                 self.on_closed(why)
