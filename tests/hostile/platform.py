@@ -224,12 +224,15 @@ class Room:
         return (await self.owner.browser.open(f"/sessions/{self.owner.session}")).words
 
     async def played(self) -> Inspection:
-        """The recording as the researcher gets it, once it is playable."""
+        """The recording as the researcher gets it, once all of it is there: fetched before, it may lack a take."""
 
         async def look() -> bytes | None:
+            words = await self.recordings()
+            if "capturing" in words or "still missing" in words:
+                return None
             for link in await self.owner.media_links():
                 answer = await self.owner.browser.http.get(link)
-                if answer.status_code == 200 and "capturing" not in await self.recordings():
+                if answer.status_code == 200:
                     return answer.content
             return None
 
