@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -121,6 +122,17 @@ class Proxy:
     authority: ssl.SSLContext
 
 
+def _shakes_hands(port: int, root: Path) -> ssl.SSLContext | None:
+    """Its authority as soon as it shows a certificate of it: the file lies there before Caddy uses it."""
+    try:
+        authority = ssl.create_default_context(cafile=str(root))
+        with socket.create_connection(("localhost", port), LIMIT_SECONDS) as plain:
+            authority.wrap_socket(plain, server_hostname="localhost").close()
+    except OSError:  # ssl.SSLError is one, too
+        return None
+    return authority
+
+
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Proxy]:
     """deploy/Caddyfile as it is; for localhost Caddy is its own authority, and port 80 is another one here."""
@@ -140,12 +152,11 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         command = ["caddy", "run", "--config", str(config), "--adapter", "caddyfile"]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     root = tmp_path / "pki/authorities/local/root.crt"
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not (root.exists() and (tmp_path / "certificates/local/localhost/localhost.crt").exists()):
-        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
-        time.sleep(0.05)
     try:
-        authority = ssl.create_default_context(cafile=str(root))
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while not (authority := _shakes_hands(public, root)):
+            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.05)
         yield Proxy(told["JUNIER_PUBLIC_URL"], upstream, f"http://localhost:{clear}", tmp_path / "log", authority)
     finally:
         process.send_signal(signal.SIGTERM)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,13 @@ def epochs(url: str) -> dict[int, bytes]:
     return dict(sql(url, "SELECT number, sealed FROM junier_keys.epoch"))
 
 
+def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file of a running server's folder that is still there when it is read."""
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):  # the server removes its own files meanwhile
+            yield path, path.read_bytes()
+
+
 def places(folder: Path, needle: bytes) -> set[str]:
     """Folders of the cluster of which a file holds these bytes."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).parts[0] for path in files if needle in path.read_bytes()}
+    return {path.relative_to(folder).parts[0] for path, content in contents(folder) if needle in content}

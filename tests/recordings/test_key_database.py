@@ -23,7 +23,7 @@ from recordings.encryption.postgres_connections import Connections
 from recordings.encryption.postgres_schema import unfit
 from tests.contracts.test_key_store import below, new_account, new_person, tree
 from tests.fixtures.keys_database import KeysServer
-from tests.recordings.key_database import put_back, sql, wrapped
+from tests.recordings.key_database import contents, put_back, sql, wrapped
 
 FIT = {
     "wal_level": "minimal",
@@ -49,7 +49,7 @@ def test_no_key_lies_in_clear(keys: PostgresKeyStore, keys_url: str, keys_server
     [[own]] = sql(keys_url, "SELECT oid::text FROM pg_database WHERE datname = current_database()")
     keys_server.execute("CHECKPOINT")
     folders = (keys_server.cluster / "base" / own, keys_server.cluster / "pg_wal")
-    content = b"".join(path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file())
+    content = b"".join(content for folder in folders for _, content in contents(folder))
     for key in (*made.values(), master.read_bytes()):
         assert key not in content and key.hex().encode() not in content
 
