@@ -10,9 +10,9 @@ GRANT SELECT (id, account_id, token_hash, unsubscribe_hash, participant_id, sess
 GRANT SELECT (id, account_id, created_at, registered_at, erased_at) ON participant TO junier_doors;
 GRANT SELECT (account_id, periods, closes_at, gone_at) ON account TO junier_doors;
 GRANT SELECT (account_id, number, hash) ON audit_event TO junier_doors;
-GRANT SELECT (id, account_id, retention_days, periods) ON study TO junier_doors;
+GRANT SELECT (id, account_id, retention_days, periods, reminder) ON study TO junier_doors;
 GRANT SELECT (session_id, due) ON session_due TO junier_doors;
-GRANT SELECT (id, account_id, study_id, state, node, starts_at, ended_at, retention_days, periods) ON session TO junier_doors;
+GRANT SELECT (id, account_id, study_id, state, node, starts_at, ended_at, retention_days, periods, reminding, reminded_at) ON session TO junier_doors;
 GRANT SELECT (id, account_id, session_id, person_id, person_is_member, state, created_at, held_reason, held_until, restricted_at, announced_for, periods) ON recording TO junier_doors;
 GRANT SELECT (id, account_id, recording_id, kind, closed_at, erased_at) ON track TO junier_doors;
 GRANT SELECT (id, account_id, recording_id, state, erased_at) ON transcript TO junier_doors;
@@ -229,6 +229,19 @@ CREATE FUNCTION live_sessions(node_ text DEFAULT NULL) RETURNS TABLE (account_id
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT live.account_id, live.id FROM public.session AS live
     WHERE live.state = 'live' AND (node_ IS NULL OR live.node = node_)
+$door$;
+
+-- Sessions whose participants may have to be reminded: a superset of what app.sessions.reminder says, since the day
+-- before is up to two hours longer or shorter where clocks change.
+CREATE FUNCTION sessions_to_remind(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, session_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT soon.account_id, soon.id FROM public.session AS soon
+    JOIN public.study AS owning ON owning.id = soon.study_id
+    WHERE soon.state = 'scheduled' AND soon.reminded_at IS NULL AND soon.reminding
+      AND soon.starts_at > now_ AND soon.starts_at <= now_ + interval '26 hours'
+      AND (owning.reminder = 'day' OR owning.reminder = 'hour' AND soon.starts_at <= now_ + interval '1 hour')
+    ORDER BY row_number() OVER (PARTITION BY soon.account_id ORDER BY soon.starts_at), soon.starts_at
+    LIMIT limit_
 $door$;
 
 -- Takes a media process has not ended: after a crash it closes its own as interrupted.

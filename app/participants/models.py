@@ -27,6 +27,7 @@ class Participant(Row):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     registered_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+    no_session_mails_at: Mapped[datetime | None]  # since when they want no mails about their sessions
     __table_args__ = (UniqueConstraint("account_id", "email_index"),)
 
 

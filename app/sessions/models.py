@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, case, func, literal_column, null, text
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, case, func, literal_column, null, text, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
@@ -69,9 +69,16 @@ class Session(Row):
     # kind -> days of what goes earlier (studies.clocks)
     periods: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict, server_default="{}")
     ended_at: Mapped[datetime | None]
+    moves: Mapped[int] = mapped_column(default=0, server_default="0")  # how often starts_at was changed
+    moved_at: Mapped[datetime | None]  # the last time
+    reminding: Mapped[bool] = mapped_column(default=True, server_default=true())  # False: switched off for this one
+    reminded_at: Mapped[datetime | None]  # when the reminder of the present starts_at went out
     __table_args__ = (
         Index("session_of_study", "study_id", "created_at"),
         Index("session_in_order", "account_id", "created_at"),
+        Index(
+            "session_to_remind", "starts_at", postgresql_where=text("state = 'scheduled' AND reminded_at IS NULL")
+        ),
     )
 
 

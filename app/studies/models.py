@@ -24,6 +24,14 @@ class ConsentKind(StrEnum):
     TRANSCRIPT = "transcript"
 
 
+class Reminder(StrEnum):
+    """How long before a session its participants are reminded of it by mail."""
+
+    DAY = "day"  # the day before, at the same time of day
+    HOUR = "hour"
+    NONE = "none"
+
+
 class Study(Row):
     """contact: shown to participants, required; retention_days None: until asked."""
 
@@ -44,6 +52,7 @@ class Study(Row):
     # sessions are seen by owners and the members assigned to each (accounts.policy.sees_session), not by the whole team
     assigned_only: Mapped[bool] = mapped_column(default=False, server_default=false())
     closed_at: Mapped[datetime | None]  # no new sessions and invitations; what is kept goes by its date
+    reminder: Mapped[str] = mapped_column(default=Reminder.DAY, server_default=Reminder.DAY)
     # above the questions, in the researcher's own words
     questions_words: Mapped[str] = mapped_column(default="", server_default="")
     __table_args__ = (Index("study_assigned_only", "account_id", postgresql_where=text("assigned_only")),)

@@ -76,7 +76,7 @@ TECHNICAL = {
     "take.resource", "task_done.task", "track.kind", "transcript.failure_reason", "transcript.language",
     "transcript.model", "transcript.object_key", "transcript.state",
     "account.periods", "study.periods", "session.periods", "participant.periods", "recording.periods",
-    "response.periods", "study.ending", "tally.counts",
+    "response.periods", "study.ending", "study.reminder", "tally.counts",
 }  # fmt: skip
 """Texts of the account itself, ids, states and reasons: nothing a participant gives us."""
 

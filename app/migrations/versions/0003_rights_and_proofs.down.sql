@@ -1,4 +1,11 @@
 -- The reverse, last first.
+DROP INDEX session_to_remind;
+ALTER TABLE participant DROP COLUMN no_session_mails_at;
+ALTER TABLE session DROP COLUMN reminded_at;
+ALTER TABLE session DROP COLUMN reminding;
+ALTER TABLE session DROP COLUMN moved_at;
+ALTER TABLE session DROP COLUMN moves;
+ALTER TABLE study DROP COLUMN reminder;
 DROP TABLE supplement;
 DROP TABLE request_item;
 ALTER TABLE data_request DROP COLUMN ground;

@@ -478,3 +478,12 @@ CREATE TABLE supplement (
 CREATE INDEX ix_supplement_account_id ON supplement (account_id);
 CREATE INDEX ix_supplement_participant_id ON supplement (participant_id);
 CREATE INDEX ix_supplement_session_id ON supplement (session_id);
+
+-- Mails about the moment of a session: when it is reminded of, how often it was moved, and who wants none of them.
+ALTER TABLE study ADD COLUMN reminder VARCHAR DEFAULT 'day' NOT NULL;
+ALTER TABLE session ADD COLUMN moves INTEGER DEFAULT '0' NOT NULL;
+ALTER TABLE session ADD COLUMN moved_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE session ADD COLUMN reminding BOOLEAN DEFAULT true NOT NULL;
+ALTER TABLE session ADD COLUMN reminded_at TIMESTAMP WITH TIME ZONE;
+ALTER TABLE participant ADD COLUMN no_session_mails_at TIMESTAMP WITH TIME ZONE;
+CREATE INDEX session_to_remind ON session (starts_at) WHERE state = 'scheduled' AND reminded_at IS NULL;

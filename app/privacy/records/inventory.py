@@ -69,7 +69,8 @@ INVENTORY: Mapping[str, Kept] = {
     "participant": Kept(
         about=About.PARTICIPANT, purpose=Purpose.INVITING,
         what_for="to invite and to answer them", until=_CONTACT, goes=_KEY,
-        copied="language periods created_at registered_at erased_at", opened="name email", secret="email_index",
+        copied="language periods created_at registered_at erased_at no_session_mails_at", opened="name email",
+        secret="email_index",
     ),
     "address_change": Kept(
         about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
@@ -197,12 +198,13 @@ INVENTORY: Mapping[str, Kept] = {
         what_for="what is asked, and for how long", until=_ACCOUNT, goes=_EMPTIED,
         copied="id title", opened="contact_name contact_email",
         inner="account_id kinds language retention_days periods retention_version ending assigned_only created_at "
-        "closed_at questions_words",
+        "closed_at questions_words reminder",
     ),
     "session": Kept(
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="when it took place", until=_ACCOUNT, goes=_EMPTIED,
         copied="id study_id title starts_at time_zone started_at ended_at",
-        inner="account_id group state recording node created_at recording_at retention_days periods",
+        inner="account_id group state recording node created_at recording_at retention_days periods moves moved_at "
+        "reminding reminded_at",
     ),
     "consent_text": Kept(
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="what was consented to", until=_ACCOUNT, goes=_EMPTIED,
