@@ -1,6 +1,7 @@
 """Fixtures live in tests/fixtures, one file per real part; each is named here."""
 
 from hypothesis import HealthCheck, settings
+from playwright.async_api import expect
 
 pytest_plugins = [
     "tests.fixtures.database",
@@ -14,3 +15,4 @@ pytest_plugins = [
 # No test is about speed: a busy machine makes none of them red.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
+expect.set_options(timeout=30_000)
