@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
@@ -24,6 +23,7 @@ from app.wiring import Wiring
 from recordings.encryption.memory import MemoryKeyStore
 from recordings.model import StreamKind
 from recordings.storage.memory import MemoryStore
+from tests.fixtures.ports import free_port
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
 
@@ -38,11 +38,8 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 @pytest.fixture
 def wiring(database: Database, tmp_path: Path) -> Wiring:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     settings = Settings(
-        data_dir=tmp_path, public_url=f"http://localhost:{port}", platform_contact="help@junier.example"
+        data_dir=tmp_path, public_url=f"http://localhost:{free_port()}", platform_contact="help@junier.example"
     )
     return Wiring(settings=settings, database=database, keys=MemoryKeyStore(), store=MemoryStore())
 

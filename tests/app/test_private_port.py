@@ -22,7 +22,7 @@ from app.wiring import Wiring
 from recordings.encryption.keystore import KeyStoreError
 from recordings.storage.store import StoreError
 from tests.app.loopback import until
-from tests.app.test_serve import free_ports
+from tests.fixtures.ports import free_ports
 from tests.fixtures.web import Cast
 
 

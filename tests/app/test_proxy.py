@@ -23,7 +23,7 @@ import uvicorn
 from websockets.asyncio.client import connect
 
 from app.settings import Settings, SettingsError
-from tests.app.test_serve import free_ports
+from tests.fixtures.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 30

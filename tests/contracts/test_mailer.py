@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 
+from tests.fixtures.ports import free_port
 from workers.mailer import Mail, Mailer, MailError
 from workers.mailtrap import MailtrapMailer
 from workers.smtp import SmtpMailer
@@ -77,9 +77,7 @@ class _Sink:
 @pytest.fixture
 def smtp() -> Iterator[Carrier]:
     sink = _Sink()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     controller = Controller(sink, hostname="127.0.0.1", port=port)
     controller.start()
     try:
