@@ -100,7 +100,7 @@ class Voice(MediaStreamTrack):
         return frame
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Waits for a fact; fails with its name."""
     try:
         async with asyncio.timeout(seconds):

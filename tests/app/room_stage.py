@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from recordings.encryption.memory import MemoryKeyStore
 from recordings.model import AccountId, PersonId, SessionId, TrackKind
 from recordings.storage.memory import MemoryStore
 from tests.app.loopback import BOTH
+from tests.fixtures.ports import free_port
 
 RECORDED = (ConsentKind.VIDEO, ConsentKind.AUDIO, ConsentKind.SCREEN)
 
@@ -59,13 +59,6 @@ def allow(
         inside=[ask.person] if inside is None else list(inside),
         why="test",
     )
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def wiring_on(database: Database, data_dir: Path, **more: object) -> Wiring:
@@ -187,7 +180,7 @@ async def media(on: Wiring, *, capacity: int = 20) -> AsyncIterator[None]:
     running = asyncio.create_task(node.run(on, capacity=capacity, started=ready.set))
     try:
         waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait({running, waiting}, timeout=15, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running, waiting}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             running.result()
         assert ready.is_set()
@@ -206,7 +199,7 @@ async def web(stage: Stage, *, push: bool = True) -> AsyncIterator[httpx.AsyncCl
     async with (
         app.lifespan(),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=cast(Any, app)), base_url=origin, headers={"origin": origin}, timeout=20
+            transport=httpx.ASGITransport(app=cast(Any, app)), base_url=origin, headers={"origin": origin}, timeout=60
         ) as http,
     ):
         yield http
@@ -225,7 +218,7 @@ async def serving(stage: Stage) -> AsyncIterator[None]:
     )
     running = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not server.started:
                 await asyncio.sleep(0.02)
         yield

@@ -36,7 +36,7 @@ from app.doctor_running import (
 from app.findings import Broken, Note
 from app.jobs import note_done
 from app.settings import Mode, Settings
-from tests.app.test_serve import free_ports
+from tests.fixtures.ports import free_ports
 
 PRODUCTION = Settings(
     mode=Mode.PRODUCTION,

@@ -25,7 +25,7 @@ from app.main import create_app
 from app.sessions.service import schedule
 from app.settings import Settings
 from app.wiring import Wiring
-from tests.app.room_stage import free_port
+from tests.fixtures.ports import free_port
 from tests.fixtures.web import Cast, Web
 
 FIVE = Limit(name="test", times=5, per=timedelta(minutes=5))

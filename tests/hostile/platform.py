@@ -28,7 +28,7 @@ from app.embedded import EmbeddedPostgres, end_leftover
 from app.embedded_place import find_place
 from app.room.node_client import NodeClient, NodeUnreachable
 from app.settings import Settings, child_environment
-from tests.app.test_serve import free_ports
+from tests.fixtures.ports import free_ports
 
 LIMIT_SECONDS = 60
 

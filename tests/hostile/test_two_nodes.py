@@ -27,9 +27,10 @@ from recordings.model import RecordingId
 from recordings.playback import open_view
 from tests.app import room_stage
 from tests.app.loopback import accept, offering
-from tests.app.room_stage import RECORDED, Stage, as_, free_port, stage, web
+from tests.app.room_stage import RECORDED, Stage, as_, stage, web
 from tests.app.test_node_apart import answering
 from tests.app.test_whip import token_of
+from tests.fixtures.ports import free_port
 from tests.recordings.scene import play
 from workers.finalise import finalise
 

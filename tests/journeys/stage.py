@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 from app.demo.browser import DeadEnd
 from app.demo.clips import Clip
 from app.demo.people import CODE, LINK, Owner
-from tests.app.test_serve import free_ports
+from tests.fixtures.ports import free_ports
 from tests.fixtures.weed import Weed
 from tests.journeys.deployment import Deployment, compose, postgres
 

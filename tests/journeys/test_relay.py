@@ -16,7 +16,7 @@ from aioice import stun, turn
 
 from app.room.ice import CREDENTIAL_LIFE, ice_servers
 from app.settings import Settings
-from tests.app.room_stage import free_port
+from tests.fixtures.ports import free_port
 from tests.journeys.browser import FAKE_SCREEN, Window, chromium, until
 from tests.journeys.quick import recording_room, served, stored
 

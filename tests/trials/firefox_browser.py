@@ -19,7 +19,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.app.room_stage import free_port
+from tests.fixtures.ports import free_port
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox") or ""
 PREFERENCES = {
