@@ -19,6 +19,7 @@ GRANT SELECT (id, account_id, recording_id, state, erased_at) ON transcript TO j
 GRANT SELECT (id, account_id, session_id, at) ON note TO junier_doors;
 GRANT SELECT (id, account_id, session_id, participant_id, answered_at, restricted_at, erased_at, periods) ON response TO junier_doors;
 GRANT SELECT (id, account_id, node, ended_at) ON take TO junier_doors;
+GRANT SELECT (id, account_id, participant_id) ON disclosure TO junier_doors;
 GRANT SELECT (id, account_id, state, created_at) ON outgoing_mail TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at, tried_at, tries, person_id, recording_ids, response_ids, track_kinds) ON erasure TO junier_doors;
 GRANT SELECT (id, account_id, state, asked_at, answered_at, erasure_id, looked_on, participant_id) ON data_request TO junier_doors;
@@ -63,6 +64,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE found.unsubscribe_hash = find_unsubscribe.token_hash
 $door$;
 
+-- What the sweep asks for (due_*, *_due_soon, unfinished_*, *_requests) comes in turns: the first of each account, then the
+-- second of each, so that no account waits for another one's, however many of these are stuck.
+--
 -- Recordings that may be due for erasure: a superset of what app.sessions.policy.due says, oldest first. asked_: also
 -- those whose erasure was asked for and is not finished; without it what is stuck hides nothing that stands behind it.
 CREATE FUNCTION due_recordings(now_ timestamptz, limit_ integer, asked_ boolean DEFAULT false)
@@ -88,7 +92,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
           WHERE going.person_id = due.person_id AND going.track_kinds IS NULL
             AND (going.recording_ids IS NULL OR due.id = ANY (going.recording_ids))
             AND going.state IN ('asked', 'running', 'partial', 'held')))
-    ORDER BY due.created_at
+    ORDER BY row_number() OVER (PARTITION BY due.account_id ORDER BY due.created_at), due.created_at
     LIMIT limit_
 $door$;
 
@@ -111,7 +115,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
                 part.kind, owning.retention_days, held_in.retention_days, owning.periods, held_in.periods, due.periods
             )) <= now_
       )
-    ORDER BY due.created_at
+    ORDER BY row_number() OVER (PARTITION BY due.account_id ORDER BY due.created_at), due.created_at
     LIMIT limit_
 $door$;
 
@@ -147,7 +151,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
           SELECT known.session_id FROM public.session_due AS known WHERE known.due <= until_)
       AND soon.state NOT IN ('erased', 'empty') AND soon.restricted_at IS NULL
       AND due.at > now_ AND due.at <= until_ AND soon.announced_for IS DISTINCT FROM due.at
-    ORDER BY row_number() OVER (PARTITION BY soon.account_id ORDER BY due.at), due.at  -- no account waits for another
+    ORDER BY row_number() OVER (PARTITION BY soon.account_id ORDER BY due.at), due.at
     LIMIT limit_
 $door$;
 
@@ -165,7 +169,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
           WHERE held.session_id = due.session_id AND held.state <> 'erased'
             AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
       )
-    ORDER BY due.at
+    ORDER BY row_number() OVER (PARTITION BY due.account_id ORDER BY due.at), due.at
     LIMIT limit_
 $door$;
 
@@ -190,7 +194,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
           WHERE going.person_id = due.participant_id AND going.track_kinds IS NULL
             AND (going.recording_ids IS NULL OR due.id = ANY (going.response_ids))
             AND going.state IN ('asked', 'running', 'partial', 'held'))
-    ORDER BY due.answered_at
+    ORDER BY row_number() OVER (PARTITION BY due.account_id ORDER BY due.answered_at), due.answered_at
     LIMIT limit_
 $door$;
 
@@ -220,7 +224,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
           SELECT FROM public.erasure AS going
           WHERE going.person_id = due.id AND going.recording_ids IS NULL AND going.track_kinds IS NULL
             AND going.state IN ('asked', 'running', 'partial', 'held'))
-    ORDER BY due.created_at
+    ORDER BY row_number() OVER (PARTITION BY due.account_id ORDER BY due.created_at), due.created_at
     LIMIT limit_
 $door$;
 
@@ -267,7 +271,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE unfinished.state IN ('asked', 'running', 'partial', 'held')
       AND (unfinished.tried_at IS NULL OR unfinished.tried_at + LEAST(
           interval '1 minute' * power(2, LEAST(GREATEST(unfinished.tries - 1, 0), 16)), interval '6 hours') <= now_)
-    ORDER BY unfinished.tried_at NULLS FIRST, unfinished.asked_at
+    ORDER BY row_number() OVER (PARTITION BY unfinished.account_id ORDER BY unfinished.tried_at NULLS FIRST, unfinished.asked_at),
+        unfinished.tried_at NULLS FIRST, unfinished.asked_at
     LIMIT limit_
 $door$;
 
@@ -276,7 +281,7 @@ CREATE FUNCTION lifting_requests(limit_ integer) RETURNS TABLE (account_id uuid,
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
     SELECT lifting.account_id, lifting.id FROM public.data_request AS lifting
     WHERE lifting.state = 'lifting'
-    ORDER BY lifting.asked_at
+    ORDER BY row_number() OVER (PARTITION BY lifting.account_id ORDER BY lifting.asked_at), lifting.asked_at
     LIMIT limit_
 $door$;
 
@@ -286,7 +291,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT waiting.account_id, waiting.id FROM public.data_request AS waiting
     WHERE waiting.state = 'open' AND waiting.erasure_id IS NULL
       AND (waiting.looked_on IS NULL OR waiting.looked_on < CAST(now_ AT TIME ZONE 'UTC' AS date))
-    ORDER BY waiting.asked_at
+    ORDER BY row_number() OVER (PARTITION BY waiting.account_id ORDER BY waiting.asked_at), waiting.asked_at
     LIMIT limit_
 $door$;
 
@@ -296,7 +301,17 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT old.account_id, old.id FROM public.data_request AS old
     WHERE old.state IN ('done', 'refused')
       AND old.answered_at AT TIME ZONE 'UTC' + interval '3 years' <= now_ AT TIME ZONE 'UTC'
-    ORDER BY old.answered_at
+    ORDER BY row_number() OVER (PARTITION BY old.account_id ORDER BY old.answered_at), old.answered_at
+    LIMIT limit_
+$door$;
+
+-- Disclosures of people who were erased so long ago that the register keeps them no longer (app.sessions.disclosures).
+CREATE FUNCTION old_disclosures(now_ timestamptz, limit_ integer) RETURNS TABLE (account_id uuid, disclosure_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $door$
+    SELECT old.account_id, old.id FROM public.disclosure AS old
+    JOIN public.participant AS person ON person.id = old.participant_id
+    WHERE person.erased_at AT TIME ZONE 'UTC' + interval '3 years' <= now_ AT TIME ZONE 'UTC'
+    ORDER BY person.erased_at
     LIMIT limit_
 $door$;
 

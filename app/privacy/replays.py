@@ -46,6 +46,7 @@ from app.ledger import (
 from app.mail.service import is_suppressed, stop_waiting, suppress
 from app.participants.models import AddressChange, Consent, ConsentPurpose, DataCode, Participant
 from app.privacy.erasing.erase_job import enqueue_erasure
+from app.privacy.erasing.lines import row_of
 from app.privacy.erasing.policy import kinds_withdrawn
 from app.privacy.erasing.rows import hide
 from app.privacy.erasing.scope import plan_erasure
@@ -114,7 +115,7 @@ async def _erase(db: Db, entry: Erased) -> Found:
 
 async def _anew(db: Db, entry: Erased, noted: Noted | None = None) -> Erasure:
     """As it was asked, with the request it carries out, and a job should this program die before it ran."""
-    row = _row(entry)
+    row = row_of(entry)
     db.add(row)
     await db.flush()
     kind, person = REQUESTED.get(ErasureReason(entry.reason)), await db.get(Participant, entry.person)
@@ -326,22 +327,3 @@ REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
     AccountClosed: _close_account,
     AccountGone: _close_account,
 }
-
-
-def _row(entry: Erased) -> Erasure:
-    return Erasure(
-        id=entry.erasure,
-        account_id=entry.account,
-        reason=entry.reason,
-        person_id=entry.person,
-        recording_ids=entry.recordings,
-        response_ids=entry.responses,
-        track_kinds=entry.kinds,
-        asked_by=entry.asked_by,
-        instruction=entry.instruction,
-        state=ErasureState.ASKED,
-        asked_at=entry.asked_at,
-        receipt=entry.receipt,
-        tries=0,
-        found={},
-    )

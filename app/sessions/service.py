@@ -23,7 +23,7 @@ from app.sessions.policy import RecordingFacts, Standing, Step, Switch, next_sta
 from app.settings import EU_COUNTRIES
 from app.studies.clocks import Kind
 from app.studies.models import Study
-from recordings.encryption.keystore import KeyExists, KeyStore
+from recordings.encryption.keystore import KeyDestroyed, KeyExists, KeyStore
 from recordings.model import (
     AccountId,
     PersonId,
@@ -197,8 +197,10 @@ async def open_take(
     resource: str,
 ) -> TakeOpened:
     """Rows and keys for one publication: the recording (one per person and stream, however often they come
-    back), an open track for each of `kinds`, and the take. Raises Gone when the recording is or will be erased."""
-    recording = await _recording(db, account, session, person, person_is_member, stream)
+    back), an open track for each of `kinds`, and the take. Raises Gone when the recording is or will be erased, and
+    when the person was."""
+    periods = await _own_periods(db, person)
+    recording = await _recording(db, account, session, person, person_is_member, stream, periods)
     if recording.erased_at is not None or recording.hidden_at is not None:
         raise Gone
     recording.last_take += 1
@@ -214,6 +216,8 @@ async def open_take(
             keys.create(track_key_path(track))
         except KeyExists:  # a track that goes on over several takes
             pass
+        except KeyDestroyed:  # all of the person goes at this moment
+            raise Gone from None
     return TakeOpened(recording=ref, tracks=tracks, number=recording.last_take)
 
 
@@ -298,7 +302,13 @@ async def _has_open_take(db: Db, recording: UUID) -> bool:
 
 
 async def _recording(
-    db: Db, account: AccountId, session: SessionId, person: PersonId, person_is_member: bool, stream: StreamKind
+    db: Db,
+    account: AccountId,
+    session: SessionId,
+    person: PersonId,
+    person_is_member: bool,
+    stream: StreamKind,
+    periods: dict[str, int],
 ) -> Recording:
     await db.execute(
         insert(Recording)
@@ -314,7 +324,7 @@ async def _recording(
             last_take=0,
             index_generation=0,
             gaps=[],
-            periods=await _own_periods(db, person),
+            periods=periods,
         )
         .on_conflict_do_nothing(index_elements=[Recording.session_id, Recording.person_id, Recording.stream])
     )
@@ -327,9 +337,15 @@ async def _recording(
 
 
 async def _own_periods(db: Db, person: PersonId) -> dict[str, int]:
-    """What is kept shorter of this person; of members nothing. It waits for a change of it to be over."""
-    mine = select(Participant.periods).where(Participant.id == person).with_for_update(read=True)
-    return await db.scalar(mine) or {}
+    """What is kept shorter of this person; of members nothing. It waits for a change of it to be over, and for their
+    erasure to be asked or certified: each of these locks their row first, so that it sees what is made here, or is
+    seen. Raises Gone."""
+    mine = select(Participant.periods, Participant.erased_at).where(Participant.id == person)
+    found = (await db.execute(mine.with_for_update(read=True))).tuples().one_or_none()
+    periods, erased_at = found or ({}, None)
+    if erased_at is not None:
+        raise Gone
+    return periods
 
 
 async def _open_track(db: Db, recording: Recording, kind: TrackKind) -> Track:

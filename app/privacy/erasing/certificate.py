@@ -52,6 +52,7 @@ class CertificateFacts:
     """All that a certificate says. recordings None: the whole person; responses: answers beside the recordings named;
     kinds None: whole recordings.
 
+    recipients: how many outside the account had been given some of it and are told (GDPR Art. 19), never who.
     backups_until: the last day on which a backup made before can still be opened; what was erased stays sealed in it.
     verified: what was looked at again and found gone; reasons: what could not be verified, in plain
     words (then the certificate is partial)."""
@@ -77,6 +78,7 @@ class CertificateFacts:
     spooled: int
     verified: Sequence[str]
     reasons: Sequence[str]
+    recipients: int = 0
 
     @property
     def state(self) -> str:
@@ -132,6 +134,7 @@ def document(facts: CertificateFacts) -> Document:
             for thing in sorted(facts.objects, key=lambda thing: (thing.key, thing.version))
         ],
         "keys": sorted(facts.keys),
+        "recipients_to_tell": facts.recipients,
         "verified": list(facts.verified),
         "not_verified": list(facts.reasons),
     }

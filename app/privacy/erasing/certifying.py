@@ -11,12 +11,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 
 from app.audit import SYSTEM, record
-from app.database import Db, now_in
+from app.database import Db, note, now_in
+from app.ledger import ErasureComplete
+from app.participants.models import Participant
 from app.privacy.erasing.certificate import CertificateFacts, Document, document, public_bytes, sign, signing_key
 from app.privacy.erasing.destroying import Destroyed
 from app.privacy.erasing.found import Found
+from app.privacy.erasing.lines import line_of
+from app.privacy.erasing.recipients import tell_of_erasure
 from app.privacy.erasing.rows import close_person, close_request, close_rows
-from app.privacy.erasing.scope import Plan
+from app.privacy.erasing.scope import Plan, plan_erasure
 from app.privacy.records.models import Certificate, Erasure, ErasureState
 from app.settings import Settings
 from app.wiring import Wiring
@@ -38,8 +42,8 @@ class Outcome:
 async def certify(
     wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan, silent: Sequence[str], destroyed: Destroyed
 ) -> Outcome:
-    """Rows say erased only when every key is gone; until then they stay hidden and the erasure is tried again."""
-    unverified = [*silent, *destroyed.reasons]
+    """Rows say erased only when every key is gone; until then they stay hidden and the erasure is tried again. That it
+    is complete is a line of the ledger before it is committed."""
     held = [f"A hold keeps recording {recording}; it is erased when the hold is released" for recording in plan.held]
     held += [f"A hold keeps response {one}; it is erased when the hold is released" for one in plan.held_responses]
     key = await asyncio.to_thread(signing_key, wiring.settings.data_dir)
@@ -48,14 +52,16 @@ async def certify(
         if erasure.state == ErasureState.COMPLETE:  # another run was faster
             return Outcome(state=ErasureState.COMPLETE)
         now = await now_in(db)
+        unverified = [*silent, *destroyed.reasons, *await _came_late(db, erasure, plan, now)]
         rows: dict[str, int] = {}
         if destroyed.keys_gone:
             rows |= await close_rows(db, plan, now)
         if plan.whole_person:
             rows |= await close_person(db, plan.person, now)
+        told = await tell_of_erasure(db, wiring, erasure, plan) if destroyed.keys_gone else 0
         found = Found.from_json(erasure.found) | Found(rows=rows)
         content = document(
-            _facts(wiring.settings, erasure, plan, destroyed.left.gone(found), [*unverified, *held], now)
+            _facts(wiring.settings, erasure, plan, destroyed.left.gone(found), [*unverified, *held], now, told)
         )
         outcome = Outcome(state=_state(unverified, held), reasons=(*unverified, *held))
         if await _differs(db, erasure_id, content):
@@ -76,6 +82,7 @@ async def certify(
         erasure.finished_at = now if outcome.state is ErasureState.COMPLETE else None
         if outcome.state is ErasureState.COMPLETE:
             await close_request(db, erasure_id, now)
+            note(db, line_of(ErasureComplete, erasure, now))
         await record(
             db,
             account=account,
@@ -87,6 +94,20 @@ async def certify(
     return outcome
 
 
+async def _came_late(db: Db, erasure: Erasure, plan: Plan, now: datetime) -> list[str]:
+    """What was begun of the person since the plan was made: a stream, answers. Nothing of it opens, their key is gone;
+    the next run takes it in. From here on nothing more begins: whoever makes such rows waits for the person's own, and
+    finds it erased."""
+    if not plan.whole_person:
+        return []
+    await db.get(Participant, plan.person, with_for_update=True, populate_existing=True)
+    then = await plan_erasure(db, erasure, now)
+    late = {*then.recordings, *then.tracks, *then.transcripts, *then.responses}.difference(
+        plan.recordings, plan.tracks, plan.transcripts, plan.responses
+    )
+    return [f"{_count(len(late), 'row')} came while it was erased; the next try takes them in"] if late else []
+
+
 def _state(unverified: Sequence[str], held: Sequence[str]) -> ErasureState:
     if unverified:
         return ErasureState.PARTIAL
@@ -94,7 +115,7 @@ def _state(unverified: Sequence[str], held: Sequence[str]) -> ErasureState:
 
 
 def _facts(
-    settings: Settings, erasure: Erasure, plan: Plan, found: Found, reasons: Sequence[str], now: datetime
+    settings: Settings, erasure: Erasure, plan: Plan, found: Found, reasons: Sequence[str], now: datetime, told: int
 ) -> CertificateFacts:
     checked = [
         f"{_count(len(plan.keys), 'key')} tried again: none opens any more",
@@ -124,6 +145,7 @@ def _facts(
         objects=tuple(found.objects),
         keys=tuple(found.keys),
         rows=found.rows,
+        recipients=told,
         spooled=found.spooled,
         verified=() if reasons else tuple(checked),
         reasons=tuple(reasons),

@@ -19,6 +19,7 @@ from app.mail.service import stop_waiting
 from app.participants.models import AddressChange, DataCode, Participant
 from app.privacy.erasing.scope import Plan
 from app.privacy.records.models import DataRequest, RequestState
+from app.sessions.disclosure_models import Disclosure
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
 from app.sessions.response_models import Answer, Response, Supplement
 from recordings.model import PersonId
@@ -119,6 +120,7 @@ async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int
         update(DataRequest).where(DataRequest.participant_id == person).values(words=None, answer=None, extension=None)
     )
     await db.execute(delete(Supplement).where(Supplement.participant_id == person))
+    await db.execute(update(Disclosure).where(Disclosure.participant_id == person).values(words=None, untold=None))
     return {
         "contact": _count(closed),
         "mails": await _run(db, delete(OutgoingMail).where(OutgoingMail.person_id == person)),

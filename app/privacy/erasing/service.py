@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, update
@@ -13,12 +13,13 @@ from sqlalchemy import func, select, update
 from app.audit import Action, record
 from app.database import Db, note, now_in
 from app.errors import JunierError, NotThere
-from app.ledger import Erased, ErasureAsked, ErasureBegun, ErasureComplete, ledger_of
+from app.ledger import ErasureAsked, ErasureBegun, ledger_of
 from app.participants.models import Participant
 from app.privacy.erasing.certifying import Outcome, certify
 from app.privacy.erasing.destroying import destroy
 from app.privacy.erasing.erase_job import enqueue_erasure
 from app.privacy.erasing.found import Found, look
+from app.privacy.erasing.lines import line_of
 from app.privacy.erasing.policy import OPEN_STATES, TRANSCRIPT
 from app.privacy.erasing.rows import hide
 from app.privacy.erasing.scope import Plan, plan_erasure
@@ -104,7 +105,7 @@ async def ask_erasure(
     )
     db.add(erasure)
     said = {"noted_by": noted.by, "way": str(noted.way), "came": noted.came} if noted else {}
-    note(db, _ledger_entry(ErasureAsked, erasure, now, **said))
+    note(db, line_of(ErasureAsked, erasure, now, **said))
     if kinds is not None:
         await close_kinds(db, erasure, now)
     await db.flush()
@@ -141,7 +142,7 @@ async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, n
     2 stop     media processes end the streams and drop what waits in their spools
     3 note     what stands is written down, and the ledger outside the database says it begins
     4 destroy  keys first, then objects; then everything is looked for again
-    5 certify  rows, certificate and state in one transaction
+    5 certify  rows, certificate, state and the ledger's last line in one transaction
 
     A certificate is therefore never there while something is still readable."""
     async with wiring.database.transaction(account) as db:
@@ -156,13 +157,9 @@ async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, n
         erasure.state, erasure.tried_at, erasure.tries = ErasureState.RUNNING, now, erasure.tries + 1
     spooled, silent = await _stop_capture(wiring.settings, plan, nodes)
     await _note(wiring, account, erasure_id, plan, spooled)
-    ledger = ledger_of(wiring.settings)
-    await ledger.note(_ledger_entry(ErasureBegun, erasure, now))
+    await ledger_of(wiring.settings).note(line_of(ErasureBegun, erasure, now))
     destroyed = await asyncio.to_thread(destroy, wiring.store, wiring.keys, plan)
-    outcome = await certify(wiring, account, erasure_id, plan, silent, destroyed)
-    if outcome.state is ErasureState.COMPLETE:
-        await ledger.note(_ledger_entry(ErasureComplete, erasure, now))
-    return outcome
+    return await certify(wiring, account, erasure_id, plan, silent, destroyed)
 
 
 async def _open_one(
@@ -224,21 +221,3 @@ async def _note(wiring: Wiring, account: AccountId, erasure_id: UUID, plan: Plan
         erasure = await db.get_one(Erasure, erasure_id, with_for_update=True)
         found = Found.from_json(erasure.found) | seen.found | Found(spooled=spooled)
         erasure.found = found.to_json()
-
-
-def _ledger_entry(event: type[Erased], erasure: Erasure, at: datetime, **more: Any) -> Erased:
-    return event(
-        at=at,
-        erasure=erasure.id,
-        account=erasure.account_id,
-        person=erasure.person_id,
-        recordings=erasure.recording_ids,
-        responses=erasure.response_ids,
-        kinds=erasure.track_kinds,
-        reason=erasure.reason,
-        asked_by=erasure.asked_by,
-        asked_at=erasure.asked_at,
-        instruction=erasure.instruction,
-        receipt=erasure.receipt,
-        **more,
-    )
