@@ -1,6 +1,7 @@
 """Long and short form of one test: how often, from which seed, and what was seen, for `make trials`.
 
-TRIAL_SEED=…      begins where another run began; without it a fresh seed is drawn, and always printed
+TRIAL_SEED=…      begins where another run began; the long forms always give one, drawn afresh. Without it the seed
+                  is always the same: a change is not refused for what chance finds in it, `make trials` looks for that
 TRIAL_FIGURES=…   a file that gets one JSON line per trial
 """
 
@@ -8,15 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from pathlib import Path
 from typing import Any
+
+SEED = 20261122
 
 
 def seed() -> int:
     """Printed by the caller's `note`, and by pytest when the test fails."""
-    given = os.environ.get("TRIAL_SEED")
-    drawn = int(given) if given else random.SystemRandom().randrange(1 << 32)
+    drawn = int(os.environ.get("TRIAL_SEED") or SEED)
     print(f"TRIAL_SEED={drawn}")
     return drawn
 
