@@ -169,8 +169,9 @@ class RecordingHeld(Entry, frozen=True, kw_only=True, tag="hold"):
 
 
 class KeptFor(Entry, frozen=True, kw_only=True, tag="kept"):
-    """How long is kept from now on. level: account, study, session or participant, and which; days None: as
-    app.privacy.keeping.keeping says of each; periods: kinds that go earlier; ending: of a study's answers."""
+    """How long is kept from now on. level: account, study, session, participant, or default (of the account's new
+    studies), and which; days None: as app.privacy.keeping.keeping says of each; periods: kinds that go earlier;
+    ending: of a study's answers."""
 
     ABOUT: ClassVar[tuple[str, ...]] = ("level", "subject")
     level: str

@@ -56,13 +56,14 @@ async def keep_again(db: Db, entry: KeptFor) -> bool:
     """The row itself, not app.privacy.keeping: each level has a line of its own, in the order they were said."""
     if not await _LEVELS[entry.level](db, entry):
         return False
+    level, said = ("account", "default_days") if entry.level == "default" else (entry.level, "after")
     await record(
         db,
         account=entry.account,
         actor=SYSTEM,
         action=Action.RETENTION_CHANGED,
-        subject=f"{entry.level}:{entry.subject}",
-        facts={"after": entry.days},
+        subject=f"{level}:{entry.subject}",
+        facts={said: entry.days},
     )
     return True
 
@@ -72,6 +73,14 @@ async def _account(db: Db, entry: KeptFor) -> bool:
     if (row.longest_retention_days, row.periods) == (entry.days, entry.periods):
         return False
     row.longest_retention_days, row.periods = entry.days, entry.periods
+    return True
+
+
+async def _default(db: Db, entry: KeptFor) -> bool:
+    row = await db.get_one(Account, entry.account, with_for_update=True)
+    if row.retention_days == entry.days:
+        return False
+    row.retention_days = entry.days
     return True
 
 
@@ -108,6 +117,7 @@ async def _participant(db: Db, entry: KeptFor) -> bool:
 
 _LEVELS: Mapping[str, Callable[[Db, KeptFor], Awaitable[bool]]] = {
     "account": _account,
+    "default": _default,
     "study": _study,
     "session": _session,
     "participant": _participant,

@@ -135,7 +135,25 @@ async def _keep_account(db: Db, change: Change, account: AccountId, by: str) -> 
         then = Level(days=shortest(now.days, limit.days), periods=shortest_of(now.periods, limit.periods))
         if anything_shorter(now, then):
             await _keep_study(db, study, then, account, by)
-    row.retention_days = shortest(row.retention_days, change.days)
+    await _default(db, row, shortest(row.retention_days, change.days))
+
+
+async def keep_default(db: Db, account: AccountId, days: int | None, *, by: str) -> None:
+    """How long a new study keeps, unless it says otherwise. The caller has asked that no limit is passed."""
+    await _default(db, await db.get_one(Account, account, with_for_update=True), days)
+    facts = {"default_days": days}
+    subject = f"account:{account}"
+    await record(db, account=account, actor=by, action=Action.RETENTION_CHANGED, subject=subject, facts=facts)
+
+
+async def _default(db: Db, row: Account, days: int | None) -> None:
+    """Called with the account locked."""
+    if days == row.retention_days:
+        return
+    account, longer = row.account_id, shortest(row.retention_days, days) == row.retention_days
+    row.retention_days = days
+    at = await now_in(db)
+    note(db, KeptFor(at=at, account=account, level="default", subject=account, days=days, periods={}, gives=longer))
 
 
 async def _keep_study(

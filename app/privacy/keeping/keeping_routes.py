@@ -12,13 +12,12 @@ from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Account, Role
-from app.audit import Action, record
 from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.pages import AnyRequest, page
 from app.privacy.keeping.axis import axis_over
 from app.privacy.keeping.dry_run import Preview, preview
-from app.privacy.keeping.keeping import Change, keep, stands
+from app.privacy.keeping.keeping import Change, keep, keep_default, stands
 from app.privacy.keeping.keeping_forms import People, kinds_of, people_of, place_of, read_periods
 from app.privacy.keeping.overview import overview
 from app.studies.clocks import IDLE, OFFERED, anything_shorter, shortest_of
@@ -68,20 +67,11 @@ async def change_default(request: AnyRequest, db: Db, wiring: Wiring, login: Log
     """How long a new study keeps, unless it says otherwise."""
     owner = require_member(login, Role.OWNER)
     form = await read_form(request)
-    account = await db.get_one(Account, owner.account, with_for_update=True)
-    longest = account.longest_retention_days
+    longest = (await db.get_one(Account, owner.account, with_for_update=True)).longest_retention_days
     days = form.number("default", at_least=1, at_most=longest or LONGEST_DAYS)
     if not form.fine:
         return await _page(request, db, wiring, owner, Change(days=None), form, status=422)
-    account.retention_days = days
-    await record(
-        db,
-        account=owner.account,
-        actor=owner.actor,
-        action=Action.RETENTION_CHANGED,
-        subject=f"account:{owner.account}",
-        facts={"default_days": days},
-    )
+    await keep_default(db, owner.account, days, by=owner.actor)
     return Redirect("/retention/account", status_code=303)
 
 
