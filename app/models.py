@@ -9,6 +9,7 @@ from app.mail import models as mail
 from app.participants import models as participants
 from app.privacy.records import models as privacy
 from app.room import models as room
+from app.sessions import disclosure_models as disclosures
 from app.sessions import models as sessions
 from app.sessions import response_models as responses
 from app.studies import models as studies
@@ -20,6 +21,7 @@ __all__ = [
     "accounts",
     "audit",
     "audit_heads",
+    "disclosures",
     "invitations",
     "jobs",
     "library",

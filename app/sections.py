@@ -26,6 +26,7 @@ _FIRST = {
     "retention": Section.RETENTION,
     "holds": Section.RETENTION,
     "requests": Section.REQUESTS,
+    "disclosures": Section.REQUESTS,
     "erasures": Section.ERASURES,
     "audit": Section.AUDIT,
     "support-access": Section.AUDIT,

@@ -28,6 +28,8 @@ from app.library.watching import look_at
 from app.library.written import FORMATS
 from app.pages import page
 from app.sessions.again import try_again
+from app.sessions.disclosure_models import Disclosed
+from app.sessions.leaving import to_note_first
 from app.sessions.notes import notes_of_session
 from app.sessions.purposes import PURPOSE_WORDS, Asked, read_purpose
 from app.sessions.service import session_with_study
@@ -78,7 +80,10 @@ async def show_media(
     member = require_member(login, *REVIEWERS)
     media = await find_media(db, recording=recording)
     if download:
-        await note_read(db, member, Action.RECORDING_DOWNLOADED, f"recording:{recording}", read_purpose(purpose))
+        wanted = read_purpose(purpose)
+        if (first := await to_note_first(db, wanted, recording)) is not None:
+            return first
+        await note_read(db, member, Action.RECORDING_DOWNLOADED, f"recording:{recording}", wanted)
     else:
         await note_read(db, member, Action.RECORDING_VIEWED, f"recording:{recording}")
     await db.commit()  # the reading is in the log, and nothing holds a database connection while the bytes flow
@@ -104,14 +109,16 @@ async def show_media_head(
 @get("/recordings/{recording:uuid}/transcript/{form:str}")
 async def show_transcript(
     db: Db, wiring: Wiring, login: Login, recording: UUID, form: str, purpose: Asked = None
-) -> Response[str]:
+) -> Response[Any]:
     """VTT, SRT or TXT of one recording, as it was corrected, for a purpose."""
     member = require_member(login, *REVIEWERS)
     if form not in FORMATS:
         raise NotThere
     media_type, write = FORMATS[form]
-    text = write(await recording_lines(db, wiring, recording=recording))
-    await note_read(db, member, Action.TRANSCRIPT_READ, f"recording:{recording}", read_purpose(purpose))
+    text, wanted = write(await recording_lines(db, wiring, recording=recording)), read_purpose(purpose)
+    if (first := await to_note_first(db, wanted, recording, {Disclosed.TRANSCRIPT})) is not None:
+        return first
+    await note_read(db, member, Action.TRANSCRIPT_READ, f"recording:{recording}", wanted)
     disposition = f'attachment; filename="transcript-{recording}.{form}"'
     return Response(text, media_type=media_type, headers={"content-disposition": disposition})
 

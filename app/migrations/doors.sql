@@ -311,7 +311,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     SELECT old.account_id, old.id FROM public.disclosure AS old
     JOIN public.participant AS person ON person.id = old.participant_id
     WHERE person.erased_at AT TIME ZONE 'UTC' + interval '3 years' <= now_ AT TIME ZONE 'UTC'
-    ORDER BY person.erased_at
+    ORDER BY row_number() OVER (PARTITION BY old.account_id ORDER BY person.erased_at), person.erased_at
     LIMIT limit_
 $door$;
 

@@ -9,6 +9,7 @@ from app.privacy.rights import (
     answering,
     asked_routes,
     copy_routes,
+    disclosure_routes,
     my_address,
     my_data,
     my_requests,
@@ -43,3 +44,4 @@ routers = (
     request_routes.router,
     trail_routes.router,
 )
+    disclosure_routes.router,

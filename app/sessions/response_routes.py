@@ -16,6 +16,8 @@ from app.audit import Action, record
 from app.database import Db
 from app.pages import page
 from app.sessions.answering import in_words
+from app.sessions.disclosure_models import Disclosed
+from app.sessions.leaving import note_first
 from app.sessions.models import Session
 from app.sessions.purposes import PURPOSE_WORDS, Asked, DownloadPurpose, read_purpose
 from app.sessions.responses import Answered, answers_of_session
@@ -63,7 +65,10 @@ async def download_answers(
     row = await find_session(db, session)
     study = await find_study(db, row.study_id)
     answered = await answers_of_session(db, wiring.columns, session=row, study=study)
-    await _note(db, member, Action.ANSWERS_DOWNLOADED, row, read_purpose(purpose))
+    wanted, people = read_purpose(purpose), [one.participant for one in answered if not one.reason]
+    if (first := await note_first(db, wanted, session, people, {Disclosed.CONTACT, Disclosed.ANSWERS})) is not None:
+        return first
+    await _note(db, member, Action.ANSWERS_DOWNLOADED, row, wanted)
     return Response(
         answers_table(answered),
         media_type="text/csv; charset=utf-8",

@@ -34,6 +34,7 @@ from workers.transcribe import EngineOutsideEu, transcribe
 SEALED = {
     "address_change.address", "line_correction.text", "data_request.extension",
     "supplement.text",
+    "disclosure.recipient", "disclosure.contact", "disclosure.words", "disclosure.untold", "recipient_notice.words",
     "passkey.name",
     "answer.value", "member.name", "member.email", "note.text", "outgoing_mail.content", "recording.held_words",
     "data_request.words", "data_request.answer", "participant.name", "participant.email",
@@ -61,6 +62,8 @@ TECHNICAL = {
     "account.name", "audit_event.action", "audit_event.actor", "audit_event.facts", "audit_event.subject",
     "certificate.document", "certificate.state", "consent.kind", "consent.language", "consent.purpose",
     "consent_text.language", "consent_text.text", "data_request.kind", "data_request.receipt", "data_request.state",
+    "disclosure.kinds", "disclosure.ground", "disclosure.hidden_ground",
+    "recipient_notice.change", "recipient_notice.ground", "recipient_notice.receipt",
     "data_request.way", "data_request.outcome", "data_request.ground", "request_item.sort", "request_item.ground",
     "erasure.asked_by", "erasure.found", "erasure.instruction", "erasure.reason", "erasure.receipt", "erasure.state",
     "erasure.track_kinds", "job_failure.exception", "job_failure.place", "job_failure.task",

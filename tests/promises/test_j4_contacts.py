@@ -49,7 +49,7 @@ EVERYWHERE = Settings(
     platform_contact="help@platform.example",
 )
 FOR_MEMBERS = {"account_closing", "account_closing_ids", "member_added", "retention_reminder", "sign_in"}
-FOR_MEMBERS |= {"request_received", "request_unanswered", "request_waiting"}
+FOR_MEMBERS |= {"recipients_to_tell", "request_received", "request_unanswered", "request_waiting"}
 FOR_MEMBERS |= {"operator_sign_in", "support_answered", "support_asked", "support_granted", "support_used"}
 MAIL_CONTEXT = {
     "settings": EVERYWHERE, "to_name": "Anna", "account_name": "Kitchen Lab", "study_title": "Kitchens",

@@ -97,7 +97,8 @@ async def test_j4_19a_the_copy_has_every_column_that_is_about_them(world: World)
         assert all(set(row) - {"files"} == columns for row in rows), table
     filled_ones = {table for table, rows in data.items() if rows}
     assert expected - filled_ones <= {"address_change", "data_code", "suppression", "presence", "line_correction",
-                                      "erasure", "certificate", "request_item", "supplement"}  # fmt: skip
+                                      "erasure", "certificate", "request_item", "supplement",
+                                      "disclosure", "recipient_notice"}  # fmt: skip
 
 
 async def test_j4_19a_the_copy_holds_nothing_of_anybody_else_and_opens_nothing(world: World):

@@ -20,7 +20,11 @@ from tests.promises.test_j4_contacts import FACTS
 from tests.promises.world import World
 
 FREE_WORDS = {"answer.value", "line_correction.text", "note.text", "recording.held_words"} | {
-    f"data_request.{name}" for name in ("words", "answer", "extension")
+    "data_request.words",
+    "data_request.answer",
+    "data_request.extension",
+    "disclosure.words",
+    "disclosure.untold",
 }
 """Sealed columns in which people write what they like, so that health or beliefs may stand there."""
 

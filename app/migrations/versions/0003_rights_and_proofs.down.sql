@@ -1,4 +1,6 @@
 -- The reverse, last first.
+DROP TABLE recipient_notice;
+DROP TABLE disclosure;
 DROP INDEX session_to_remind;
 ALTER TABLE participant DROP COLUMN no_session_mails_at;
 ALTER TABLE session DROP COLUMN reminded_at;

@@ -487,3 +487,47 @@ ALTER TABLE session ADD COLUMN reminding BOOLEAN DEFAULT true NOT NULL;
 ALTER TABLE session ADD COLUMN reminded_at TIMESTAMP WITH TIME ZONE;
 ALTER TABLE participant ADD COLUMN no_session_mails_at TIMESTAMP WITH TIME ZONE;
 CREATE INDEX session_to_remind ON session (starts_at) WHERE state = 'scheduled' AND reminded_at IS NULL;
+-- Who outside the account was given what, and that they are told what became of it.
+CREATE TABLE disclosure (
+    session_id UUID NOT NULL,
+    participant_id UUID NOT NULL,
+    recipient BYTEA NOT NULL,
+    contact BYTEA NOT NULL,
+    kinds TEXT[] NOT NULL,
+    ground VARCHAR NOT NULL,
+    words BYTEA,
+    given_on DATE NOT NULL,
+    told_before BOOLEAN NOT NULL,
+    untold BYTEA,
+    hidden_until DATE,
+    hidden_ground VARCHAR,
+    corrects UUID,
+    by UUID NOT NULL,
+    at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(session_id) REFERENCES session (id),
+    FOREIGN KEY(participant_id) REFERENCES participant (id)
+);
+CREATE INDEX ix_disclosure_account_id ON disclosure (account_id);
+CREATE INDEX ix_disclosure_participant_id ON disclosure (participant_id);
+CREATE INDEX ix_disclosure_session_id ON disclosure (session_id);
+CREATE TABLE recipient_notice (
+    disclosure_id UUID NOT NULL,
+    change VARCHAR NOT NULL,
+    cause_id UUID NOT NULL,
+    receipt VARCHAR NOT NULL,
+    made_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    told_on DATE,
+    ground VARCHAR,
+    words BYTEA,
+    answered_by UUID,
+    answered_at TIMESTAMP WITH TIME ZONE,
+    id UUID NOT NULL,
+    account_id UUID NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(disclosure_id) REFERENCES disclosure (id),
+    UNIQUE (disclosure_id, cause_id)
+);
+CREATE INDEX ix_recipient_notice_account_id ON recipient_notice (account_id);

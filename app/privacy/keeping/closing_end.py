@@ -30,6 +30,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "question": ("prompt", "lowest_label", "highest_label"),
     "session": ("title",),
     "support_request": ("operator_name", "reason"),
+    "disclosure": ("recipient", "contact"),
+    "recipient_notice": ("words",),
 }
 """Texts of the account itself, emptied; ids, dates and kinds stay in their rows."""
 

@@ -17,14 +17,20 @@ from app.pages import AnyRequest, page
 from app.privacy.erasing.account_papers import account_of_link
 from app.privacy.keeping.export import all_certificates, begin_export, send_export
 from app.privacy.rights.zipped import Archive
+from app.sessions.disclosures import LEAVES_FOR
 from app.sessions.purposes import PURPOSE_WORDS, Asked, DownloadPurpose, PurposeMissing
 from app.wiring import Wiring
 
 LEAVING = "leaving"
 PURPOSES = {
     LEAVING: N_("to keep it when the account is closed, or somewhere else"),
-    **{purpose.value: words for purpose, words in PURPOSE_WORDS.items() if purpose is not DownloadPurpose.REQUEST},
+    **{
+        purpose.value: words
+        for purpose, words in PURPOSE_WORDS.items()
+        if purpose is not DownloadPurpose.REQUEST and purpose not in LEAVES_FOR
+    },
 }
+"""What goes to somebody outside is taken out session by session, as far as it is noted who gets it."""
 
 
 @get("/account/export")

@@ -26,6 +26,7 @@ from app.privacy.records.models import Erasure, ErasureReason, ErasureState
 from app.privacy.records.register import forget_requests
 from app.privacy.rights.lifting import lift_when_told
 from app.privacy.rights.silence import speak_up
+from app.sessions.disclosures import forget_disclosures
 from app.sessions.models import Recording, Session
 from app.sessions.notes import erase_due_notes
 from app.sessions.parts import held_parts, parts_due
@@ -82,6 +83,8 @@ async def sweep(wiring: Wiring, now: datetime) -> int:
     await each(silent, lambda account: _speak_up(wiring, account, silent[account], now))
     old = await _by_account(wiring, "old_requests(:now, :limit)", now)
     await each(old, lambda account: _forget(wiring, account, old[account], now))
+    given = await _by_account(wiring, "old_disclosures(:now, :limit)", now)
+    await each(given, lambda account: _forget_given(wiring, account, given[account]))
     erasures = await _by_account(wiring, "unfinished_erasures(:now, :limit)", now)
     asked += await each(erasures, lambda account: _take_up(wiring, account, erasures[account], now))
     if troubles:
@@ -122,6 +125,11 @@ async def _speak_up(wiring: Wiring, account: AccountId, requests: Sequence[UUID]
 async def _forget(wiring: Wiring, account: AccountId, requests: Sequence[UUID], now: datetime) -> int:
     async with wiring.database.transaction(account) as db:
         return await forget_requests(db, account=account, requests=requests, now=now)
+
+
+async def _forget_given(wiring: Wiring, account: AccountId, disclosures: Sequence[UUID]) -> int:
+    async with wiring.database.transaction(account) as db:
+        return await forget_disclosures(db, account=account, disclosures=disclosures)
 
 
 async def _lift(wiring: Wiring, account: AccountId, requests: Sequence[UUID]) -> int:

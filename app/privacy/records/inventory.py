@@ -178,6 +178,19 @@ INVENTORY: Mapping[str, Kept] = {
         goes="with its request",
         copied="request_id sort item_id ground",
     ),
+    "disclosure": Kept(
+        about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
+        what_for="to say who was given something of theirs, and on which ground (Art. 15(1)(c) and 30(1)(d))",
+        until="three years after the person is erased", goes="words about them with the person, then the row",
+        copied="id session_id kinds ground given_on told_before hidden_until hidden_ground corrects at",
+        opened="recipient contact words untold", inner="account_id participant_id", others="by",
+    ),
+    "recipient_notice": Kept(
+        about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
+        what_for="to tell recipients what was erased, corrected or restricted (Art. 19)", until="as its disclosure",
+        goes="with its disclosure", copied="disclosure_id change receipt made_at told_on ground",
+        inner="id account_id cause_id", others="words answered_by answered_at",
+    ),
     "erasure": Kept(
         about=About.PARTICIPANT, purpose=Purpose.PROOF, what_for="to erase, and to prove it", until=_PROOF, goes=_NEVER,
         copied="id reason recording_ids response_ids track_kinds instruction state asked_at finished_at receipt",

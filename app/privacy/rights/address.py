@@ -21,9 +21,11 @@ from app.mail.service import is_suppressed, readdress, unsubscribe_address
 from app.participants.models import AddressChange, DataCode, Participant
 from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code
 from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD
-from app.privacy.records.models import RequestKind, RequestState
+from app.privacy.erasing.recipients import tell_of_correction
+from app.privacy.records.models import DataRequest, RequestKind, RequestState
 from app.privacy.records.register import note_request, receipt_number
 from app.privacy.rights.telling import tell_participant
+from app.sessions.disclosure_models import Disclosed
 from app.tokens import CODE_LIFE, new_code, same, token_hash
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
@@ -103,13 +105,13 @@ async def confirm_address(
         await db.execute(delete(model).where(model.participant_id == participant))
     others = update(Login).where(Login.participant_id == participant, Login.id != login)
     await db.execute(others.values(data_until=None))
-    await _note(db, account, row, now)
+    await tell_of_correction(db, wiring, await _note(db, account, row, now), {Disclosed.CONTACT})
     return decision
 
 
-async def _note(db: Db, account: AccountId, row: Participant, now: datetime) -> None:
+async def _note(db: Db, account: AccountId, row: Participant, now: datetime) -> DataRequest:
     await record(db, account=account, actor=_actor(row), action=Action.ADDRESS_CORRECTED, subject=_actor(row))
-    await note_request(
+    return await note_request(
         db,
         account=account,
         participant=PersonId(row.id),

@@ -11,11 +11,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from app.accounts.models import Account, Login
 from app.audit import Action, AuditEvent
-from app.database import Base, Db
+from app.database import Base, Db, now_in
 from app.invitations.models import Invitation
 from app.library.corrections import open_correction
 from app.library.models import LineCorrection
@@ -25,9 +25,13 @@ from app.participants.models import AddressChange, Consent, DataCode, Participan
 from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD, NAME_FIELD
 from app.privacy.records.inventory import INVENTORY
 from app.privacy.records.models import Certificate, DataRequest, Erasure, RequestItem
+from app.privacy.rights.disclosing import known_on
 from app.privacy.rights.requests import ANSWER_FIELD, EXTENSION_FIELD, WORDS_FIELD
 from app.room.models import Presence
 from app.sealed_columns import SealedColumns
+from app.sessions.disclosure_models import Disclosure, RecipientNotice
+from app.sessions.disclosures import CONTACT_FIELD, LEAVES_FOR, RECIPIENT_FIELD, UNTOLD_FIELD
+from app.sessions.disclosures import WORDS_FIELD as GIVEN_WORDS_FIELD
 from app.sessions.models import Recording, Session, Take, Track, Transcript
 from app.sessions.response_models import Answer, Response, Supplement
 from app.sessions.responses import open_answer
@@ -84,6 +88,10 @@ async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -
     await take(Supplement, (Supplement.participant_id == person) & added, Supplement.at)
     requests = await take(DataRequest, DataRequest.participant_id == person, DataRequest.asked_at)
     await take(RequestItem, RequestItem.request_id.in_(requests), RequestItem.id)
+    known = known_on(await now_in(db))
+    told = or_(Disclosure.hidden_until.is_(None), Disclosure.hidden_until <= known)
+    given = await take(Disclosure, (Disclosure.participant_id == person) & told, Disclosure.at)
+    await take(RecipientNotice, RecipientNotice.disclosure_id.in_(given), RecipientNotice.made_at)
     erasures = await take(Erasure, Erasure.person_id == person, Erasure.asked_at)
     await take(Certificate, Certificate.erasure_id.in_(erasures), Certificate.issued_at)
     await _context(take, rows)
@@ -93,8 +101,11 @@ async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -
         *(f"recording:{one}" for one in recordings),
         *(f"request:{one}" for one in requests),
         *(f"erasure:{one}" for one in erasures),
+        *(f"disclosure:{one}" for one in given),
     ]
     of_session = AuditEvent.subject.in_([f"session:{one}" for one in sessions])
+    hidden = await db.scalars(select(Disclosure.ground).where(Disclosure.participant_id == person, ~told))
+    secret = [purpose for purpose, ground in LEAVES_FOR.items() if ground in set(hidden)]
     await take(
         AuditEvent,
         or_(
@@ -102,7 +113,8 @@ async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -
             AuditEvent.actor == f"participant:{person}",
             AuditEvent.facts["participant"].astext == str(person),
             of_session & AuditEvent.action.in_(_READINGS_OF_SESSIONS),
-        ),
+        )
+        & func.coalesce(AuditEvent.facts["purpose"].astext, "").not_in(secret),  # a copy that they may not know of yet
         AuditEvent.number,
     )
     return Found(person=person, rows=rows)
@@ -158,6 +170,11 @@ def _of_person(field: str, column: str) -> Callable[[SealedColumns, Found, Any],
     return read
 
 
+def _of_account(field: str, column: str) -> Callable[[SealedColumns, Found, Any], str]:
+    """A column sealed under the account's key."""
+    return lambda columns, found, row: columns.open(AccountId(row.account_id), None, field, getattr(row, column))
+
+
 def _mail(columns: SealedColumns, found: Found, row: OutgoingMail) -> dict[str, str] | None:
     """Without codes and secret links: whoever holds the copy must not be able to open anything with it."""
     mail = open_mail(columns, row)
@@ -183,6 +200,10 @@ OPENERS: Mapping[tuple[str, str], Callable[[SealedColumns, Found, Any], Any]] = 
     ("data_request", "words"): _of_person(WORDS_FIELD, "words"),
     ("data_request", "answer"): _of_person(ANSWER_FIELD, "answer"),
     ("data_request", "extension"): _of_person(EXTENSION_FIELD, "extension"),
+    ("disclosure", "recipient"): _of_account(RECIPIENT_FIELD, "recipient"),
+    ("disclosure", "contact"): _of_account(CONTACT_FIELD, "contact"),
+    ("disclosure", "words"): _of_person(GIVEN_WORDS_FIELD, "words"),
+    ("disclosure", "untold"): _of_person(UNTOLD_FIELD, "untold"),
     ("study", "contact_name"): lambda columns, found, row: contact_of(columns, row).name,
     ("study", "contact_email"): lambda columns, found, row: contact_of(columns, row).email,
 }

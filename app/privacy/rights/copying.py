@@ -178,6 +178,11 @@ def _who_has_it(settings: Settings, plain: Plain) -> dict[str, Any]:
         "third_parties": [
             {name: value for name, value in asdict(party).items() if value} for party in third_parties(settings)
         ],
+        "given_to": [
+            {name: line[name] for name in ("recipient", "contact", "kinds", "ground", "given_on")}
+            for line in plain["disclosure"]
+            if line["id"] not in {one["corrects"] for one in plain["disclosure"]} and line["kinds"]
+        ],
         "places_of_recordings": sorted({row["place"] for row in plain["recording"] if row["place"]}),
         "countries_outside_the_eu": "only where a third party above says so",
     }

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import ALLOWED, Decision, refused
+from app.privacy.erasing.recipients import tell_of_correction
 from app.privacy.records.grounds import WORDS, Ground, grounds_for
 from app.privacy.records.models import DataRequest, RequestKind, RequestOutcome, RequestState
 from app.privacy.rights.items import Outcome, note_outcomes
@@ -71,6 +72,8 @@ async def answer(db: Db, wiring: Wiring, *, request: UUID, given: Answer, by: Pe
         raise NotNow(proven.reason)
     note_outcomes(db, row, given.items)
     await _decided(db, wiring, row, STATES[kind is RequestKind.OBJECTION, given.outcome], given, by)
+    if kind is RequestKind.RECTIFICATION and given.outcome is not RequestOutcome.REFUSED:
+        await tell_of_correction(db, wiring, row)
     return row
 
 

@@ -28,6 +28,7 @@ from app.privacy.erasing.receipts import receipt_token
 from app.privacy.erasing.service import ask_erasure
 from app.privacy.erasing.withdrawal import withdraw
 from app.privacy.records.models import Erasure, ErasureReason
+from app.privacy.rights.disclosing import told_to
 from app.privacy.rights.holdings import holdings
 from app.privacy.rights.inbox import requests_of
 from app.privacy.rights.take_part import invited_to
@@ -65,6 +66,7 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         account_name=account.name,
         contact_days=account.periods.get(Kind.CONTACT),
         unsubscribed=row.email_index is not None and await is_suppressed(db, address_index=row.email_index),
+        given=await told_to(db, wiring.columns, participant=person.participant, now=await now_in(db)),
         receipts=[(one, receipt_token(key, person.account, one.id)) for one in asked],
         form=Form(),
         requests=await requests_of(db, wiring.columns, person.participant, await now_in(db)),
@@ -174,7 +176,8 @@ async def confirm_erase(request: AnyRequest, db: Db, wiring: Wiring, login: Logi
     person = require_participant(login, Scope.DATA)
     assert person.participant is not None
     count = await db.scalar(select(func.count()).where(Recording.person_id == person.participant))
-    return page("privacy/erase_me.html", request, count=count, **await foot_of(db, wiring, person))
+    given = await told_to(db, wiring.columns, participant=person.participant, now=await now_in(db))
+    return page("privacy/erase_me.html", request, count=count, given=given, **await foot_of(db, wiring, person))
 
 
 @post("/my-data/erase")

@@ -13,9 +13,11 @@ from app.forms import Form, read_form
 from app.language import gettext as _
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.forms import NAME_LENGTH
+from app.privacy.erasing.recipients import tell_of_correction
 from app.privacy.records.models import RequestKind
 from app.privacy.rights.my_data import foot_of
 from app.privacy.rights.requests import WORDS_LENGTH, ask, correct_name
+from app.sessions.disclosure_models import Disclosed
 from app.wiring import Wiring
 from recordings.model import PersonId
 
@@ -69,7 +71,9 @@ async def correct_my_name(request: AnyRequest, db: Db, wiring: Wiring, login: Lo
     name = form.line("name", length=NAME_LENGTH)
     if not form.fine:
         return await _page(request, db, wiring, person, form, status=422)
-    await correct_name(db, wiring.columns, account=person.account, participant=_participant(person), name=name)
+    row = await correct_name(db, wiring.columns, account=person.account, participant=_participant(person), name=name)
+    if row is not None:
+        await tell_of_correction(db, wiring, row, {Disclosed.CONTACT})
     return Redirect("/my-data", status_code=303)
 
 

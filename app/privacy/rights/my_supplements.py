@@ -12,10 +12,12 @@ from app.accounts.models import Scope
 from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
+from app.privacy.erasing.recipients import tell_of_correction
 from app.privacy.records.models import RequestKind, RequestState
 from app.privacy.records.register import note_request, receipt_number
 from app.privacy.rights.items import items_of
 from app.privacy.rights.my_data import foot_of
+from app.sessions.disclosure_models import Disclosed
 from app.sessions.supplements import LENGTH, add_supplement, supplements_by, take_back_supplement
 from app.wiring import Wiring
 from recordings.model import PersonId
@@ -40,7 +42,7 @@ async def add_mine(request: AnyRequest, db: Db, wiring: Wiring, login: Login) ->
         db, wiring.columns, account=person.account, participant=participant, about=UUID(about), words=words
     )
     now = await now_in(db)
-    await note_request(
+    row = await note_request(
         db,
         account=person.account,
         participant=participant,
@@ -49,6 +51,7 @@ async def add_mine(request: AnyRequest, db: Db, wiring: Wiring, login: Login) ->
         now=now,
         receipt=receipt_number(now),
     )
+    await tell_of_correction(db, wiring, row, set(Disclosed) - {Disclosed.CONTACT})
     return Redirect("/my-data/supplements", status_code=303)
 
 

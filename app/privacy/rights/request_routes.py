@@ -17,6 +17,7 @@ from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.language import gettext
 from app.pages import AnyRequest, page
+from app.privacy.erasing.recipients import waiting_notices
 from app.privacy.records.grounds import WORDS, Ground, grounds_for
 from app.privacy.records.models import RequestKind, RequestOutcome
 from app.privacy.rights.deciding import ANSWERS, Answer, answer, fits, lift
@@ -42,7 +43,12 @@ async def show_requests(
     require_member(login, Role.OWNER)
     lines = await inbox(db, wiring.columns, await now_in(db), limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
     return page(
-        "privacy/requests.html", request, requests=lines[:PAGE_ROWS], number=number, more=len(lines) > PAGE_ROWS
+        "privacy/requests.html",
+        request,
+        requests=lines[:PAGE_ROWS],
+        to_tell=len(await waiting_notices(db)),
+        number=number,
+        more=len(lines) > PAGE_ROWS,
     )
 
 

@@ -15,11 +15,13 @@ from app.errors import Conflict, NotThere
 from app.ledger import Restricted
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
+from app.privacy.erasing.recipients import tell_recipients
 from app.privacy.records.deadline import EXTENDED_MONTHS, answer_by
 from app.privacy.records.models import DataRequest, RequestKind, RequestState
 from app.privacy.records.register import Noted, note_request, receipt_number, record_request
 from app.privacy.rights.telling import tell_owners
 from app.sealed_columns import SealedColumns
+from app.sessions.disclosure_models import Change
 from app.sessions.models import Recording
 from app.sessions.response_models import Response
 from app.wiring import Wiring
@@ -80,6 +82,16 @@ async def ask(
         noted=noted,
     )
     await add_words(db, wiring.columns, request, words)
+    if kind in RESTRICTING:
+        await tell_recipients(
+            db,
+            wiring,
+            account=account,
+            participant=participant,
+            change=Change.RESTRICTED,
+            cause=request.id,
+            receipt=request.receipt,
+        )
     await tell_owners(
         db,
         wiring,

@@ -1,4 +1,4 @@
-"""Mails of this folder: to the account's owners, to the platform's contact, and to a participant about a request."""
+"""Mails of this folder: to the platform's contact, and to a participant about a request; to owners, see owners.py."""
 
 from __future__ import annotations
 
@@ -7,55 +7,21 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from app.accounts.models import Account, Member, Role
+from app.accounts.models import Account
 from app.database import Db
 from app.invitations.models import Invitation
 from app.language import Language
 from app.mail.service import queue
 from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD, foot, mail_language
+from app.privacy.records.owners import tell_owners
 from app.sessions.service import find_session
 from app.studies.models import Study
 from app.studies.service import find_study
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
-
-async def tell_owners(
-    db: Db,
-    wiring: Wiring,
-    *,
-    account: AccountId,
-    template: str,
-    key: str,
-    context: Mapping[str, object],
-    closed_too: bool = False,
-) -> int:
-    """One mail to each owner; the same key again writes nothing. Returns how many were written. No mail to an owner
-    names a participant: mailboxes outlive erasures. Once the account is closed there is nothing they could act on, so
-    they hear of its end only (closed_too)."""
-    row = await db.get_one(Account, account)
-    if row.closed_at is not None and not closed_too:
-        return 0
-    owners = select(Member).where(Member.role == Role.OWNER, Member.removed_at.is_(None)).order_by(Member.created_at)
-    told = 0
-    for owner in (await db.scalars(owners)).all():
-        person = PersonId(owner.id)
-        mail = await queue(
-            db,
-            wiring.columns,
-            settings=wiring.settings,
-            account=account,
-            person=person,
-            template=template,
-            key=f"{key}-{owner.id}",
-            optional=False,
-            context={"account_name": row.name, "address": wiring.settings.public_url.rstrip("/"), **context},
-            to_name=wiring.columns.open(account, person, "member.name", owner.name),
-            to_email=wiring.columns.open(account, person, "member.email", owner.email),
-        )
-        told += mail is not None
-    return told
+__all__ = ["study_of", "tell_operator", "tell_owners", "tell_participant"]
 
 
 OPERATOR = PersonId(UUID(int=1))

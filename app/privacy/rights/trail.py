@@ -116,6 +116,10 @@ WORDS: dict[Action, str] = {
     Action.REQUEST_REMINDED: N_("reminded the owners of a request"),
     Action.REQUEST_ESCALATED: N_("told the platform's contact of an unanswered request"),
     Action.REQUEST_FORGOTTEN: N_("took a request off the register, three years after its answer"),
+    Action.DISCLOSURE_NOTED: N_("noted who outside was given something"),
+    Action.DISCLOSURE_FORGOTTEN: N_("took a disclosure off the register, three years after the person's erasure"),
+    Action.RECIPIENT_TOLD: N_("told a recipient what became of the data"),
+    Action.RECIPIENT_NOT_TOLD: N_("noted why a recipient was not told"),
     Action.CONTACTS_EXPORTED: N_("took along a name and an address"),
     Action.DATA_EXPORTED: N_("took along a copy of everything held"),
     Action.ERASURE_ASKED: N_("asked for an erasure"),
@@ -216,6 +220,7 @@ async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -
     names |= {
         f"request:{one}": (_("request"), f"/requests/{one}" if one in listed else "") for one in ids.get("request", ())
     }
+    names |= {f"disclosure:{one}": (_("disclosure"), "/disclosures") for one in ids.get("disclosure", ())}
     names |= {f"support:{one}": (_("request for support"), "/support-access") for one in ids.get("support", ())}
     names |= {
         f"operator:{one}": (_("an operator of the platform"), "/support-access") for one in ids.get("operator", ())
