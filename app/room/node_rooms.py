@@ -297,6 +297,8 @@ class Rooms:
         self._ended_totals = totals([self._ended_totals, stream.totals])
         for view in list(stream.views.values()):
             self._later(view.viewing.close())
+        if any(one.ask.take == stream.ask.take for one in self._takes_of(stream.ask.recording)):
+            return  # its answer never reached the web process, so that the number was given once more: that take lives
         self._on_take_end(
             TakeEnd(
                 account=stream.ask.account,

@@ -116,6 +116,26 @@ async def test_publishing_again_ends_the_first_and_records_once(tmp_path: Path) 
         await second_pc.close()
 
 
+async def test_a_publication_of_which_no_row_was_written_does_not_end_the_one_that_got_its_number(
+    tmp_path: Path,
+) -> None:
+    """The answer came too late for the web process, whose next try begins anew."""
+    async with rooms(tmp_path) as scene:
+        (lost_pc, _, _, lost_offer), (pc, _, _, offer) = await offering(), await offering()
+        lost = scene.ask(lost_offer)
+        await scene.rooms.publish(lost)
+        again = msgspec.structs.replace(scene.ask(offer, like=lost), resource="s" * 43)
+        await accept(pc, (await scene.rooms.publish(again)).sdp)
+        scene.rooms.permit(again.session, allow(again))
+        await until(lambda: scene.kept(again, TrackKind.CAMERA), "frames of the second")
+        assert len(scene.rooms.streams) == 1
+        assert scene.ended == [], "the take that is being recorded"
+        await scene.rooms.end(again.resource)
+        assert [take.number for take in scene.ended] == [1]
+        await lost_pc.close()
+        await pc.close()
+
+
 async def test_a_session_that_is_over_or_forsaken_ends_its_streams(tmp_path: Path) -> None:
     async with rooms(tmp_path) as scene:
         for is_live in (False, True):
