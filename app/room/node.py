@@ -88,7 +88,8 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
             without_room=sum(stream.recorder.health().state is CaptureState.FULL for stream in rooms.streams),
         )
 
-    metrics.REGISTRY.register(MediaNumbers(rooms, spool, uploader))
+    numbers = MediaNumbers(rooms, spool, uploader)
+    metrics.REGISTRY.register(numbers)
     server = _Server(_server(NodeApi(rooms, node_secret(settings), health), settings.node_url))
     loops = [
         asyncio.create_task(loop)
@@ -117,6 +118,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
         for loop in loops:
             loop.cancel()
         await asyncio.gather(announcing, *loops, return_exceptions=True)
+        metrics.REGISTRY.unregister(numbers)
         os.close(held)
 
 

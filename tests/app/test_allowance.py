@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,8 @@ async def test_who_sends_too_much_is_ended_and_kept_out_with_the_reason_while_ot
         for one in (anna, ben):
             await admit(db, session=scene.session, participant=one)
     flooding: set[int] = set()
-    monkeypatch.setattr(node_rooms, "Meter", lambda limit: Said(flooding))
+    numbers = count()
+    monkeypatch.setattr(node_rooms, "Meter", lambda limit: Said(next(numbers), flooding))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(media(scene.wiring))
         http = await stack.enter_async_context(web(scene))
@@ -149,13 +151,10 @@ async def test_who_sends_too_much_is_ended_and_kept_out_with_the_reason_while_ot
 
 
 class Said:
-    """A meter that says when, instead of ten seconds of flood; the nth that was made."""
+    """A meter that says when, instead of ten seconds of flood; number: the nth that was made."""
 
-    made = 0
-
-    def __init__(self, ended: set[int]) -> None:
-        self._ended, self._number = ended, Said.made
-        Said.made += 1
+    def __init__(self, number: int, ended: set[int]) -> None:
+        self._number, self._ended = number, ended
 
     def is_exceeded(self, traffic: Traffic, now: float) -> bool:
         return self._number in self._ended

@@ -28,7 +28,7 @@ async def backend(database: Database) -> int:
 
 async def end(superuser_url: str, pid: int) -> None:
     async with await psycopg.AsyncConnection.connect(superuser_url) as connection:
-        ended = await connection.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])  # waits until it is gone
+        ended = await connection.execute("SELECT pg_terminate_backend(%s, 60000)", [pid])  # waits until it is gone
         assert await ended.fetchone() == (True,)
 
 

@@ -23,7 +23,7 @@ import psycopg
 import pytest
 import trustme
 
-from app import doctor, doctor_running
+from app import doctor, doctor_running, public_address
 from app.database import Database
 from app.doctor_running import (
     check_clock,
@@ -46,6 +46,13 @@ PRODUCTION = Settings(
     mail_from="a@b.example",
     smtp_host="localhost",
 )
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What answers late on a busy machine is not what these tests are about."""
+    for module in (doctor_running, public_address):
+        monkeypatch.setattr(module, "LIMIT_S", 60.0)
 
 
 def found(kind: type[Broken], check, *arguments) -> Broken:
@@ -185,8 +192,9 @@ def test_a_clock_that_goes_wrong(
 
 def test_the_object_stores_clock_is_asked_too(weed) -> None:
     settings = Settings(object_store="s3", s3_endpoint=weed.endpoint, s3_region="local", s3_bucket="b")
+    asked = time.time()
     ahead = doctor_running._store_ahead(settings)
-    assert ahead is not None and abs(ahead) < 2
+    assert ahead is not None and asked - time.time() - 1 < ahead < 1
 
 
 # --- the work that is due -------------------------------------------------------------------------------------------
@@ -244,7 +252,7 @@ def test_programs_get_json_and_an_exit_status(data_dir: Path) -> None:
     def asked(**more: str) -> tuple[int, dict]:
         command = [sys.executable, "-m", "app", "doctor", "--json"]
         environment = {"PATH": "/usr/bin:/bin", "JUNIER_DATA_DIR": str(data_dir / "var"), **more}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=80, check=False)
         return done.returncode, json.loads(done.stdout)
 
     status, well = asked()

@@ -30,7 +30,7 @@ from tests.fixtures.web import Cast
 
 __all__ = ["served", "wiring"]  # fixtures used here
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 PIECE_S = 0.02
 Change = Callable[[Cast], Awaitable[None]]
 

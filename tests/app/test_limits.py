@@ -74,10 +74,12 @@ async def test_askings_at_the_same_moment_are_all_counted(wiring: Wiring) -> Non
 async def test_the_wait_that_is_told_is_enough(wiring: Wiring) -> None:
     for _ in range(5):
         await ask(wiring)
-    with pytest.raises(Limited, match="Please try again in 60 seconds") as refused:
+    with pytest.raises(Limited) as refused:
         async with wiring.database.transaction() as db:
             await spend(db, wiring.columns, FIVE, "anna")
-    await leak(wiring, timedelta(seconds=refused.value.retry_after_s))
+    wait = refused.value.retry_after_s
+    assert 0 < wait <= 60 and f"Please try again in {wait} seconds" in str(refused.value)
+    await leak(wiring, timedelta(seconds=wait))
     assert await ask(wiring)
 
 
@@ -240,8 +242,9 @@ async def test_a_forged_address_counts_only_when_a_proxy_of_ours_says_it(
         )
     )
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not server.started:
+            await asyncio.sleep(0.01)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={"origin": wiring.settings.origin}) as me:
         answers = [await sign_in(me, **{"x-forwarded-for": f"198.51.100.{number}"}) for number in range(5)]
     server.should_exit = True

@@ -230,7 +230,8 @@ async def test_only_an_owner_who_came_in_by_passkey_asks_for_them(cast: Cast) ->
     entries = [line.entry for line in ledger_of(cast.wiring.settings).lines()]
     said = [entry.needed for entry in entries if isinstance(entry, PasskeysNeeded)]
     assert said == [True, False]
-    events = [e.action for e in await rows(cast, AuditEvent) if e.action.startswith("accounts:passkeys:")]
+    log = sorted(await rows(cast, AuditEvent), key=lambda event: event.number)
+    events = [e.action for e in log if e.action.startswith("accounts:passkeys:")]
     assert events == ["accounts:passkeys:needed", "accounts:passkeys:not_needed"]
 
 
