@@ -58,6 +58,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "av": ("recordings/samples.py", "app/demo/", "bench/"),
     "faster_whisper": ("workers/whisper.py",),
     "mailtrap": ("workers/mailtrap.py",),
+    "icalendar": ("app/invitations/calendar_file.py",),
     "aiosmtplib": ("workers/smtp.py",),
     "procrastinate": ("app/jobs.py", "workers/__main__.py", "workers/reap.py"),
     "alembic": ("app/migrations/",),

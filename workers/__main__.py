@@ -21,6 +21,7 @@ from procrastinate.retry import RetryDecision
 from app import metrics
 from app.audit_heads import heads_of, keep_verdicts, note_heads, verify_all
 from app.database import now_in
+from app.invitations.reminding import remind_due
 from app.jobs import TASKS, JobFailure, Queue, note_done
 from app.privacy.erasing.epochs import renew_keys
 from app.privacy.erasing.orphans import reap
@@ -229,7 +230,10 @@ def _register_periodic(engine: procrastinate.App, wiring: Wiring) -> None:
             try:
                 await sweep(wiring, await _now(wiring))
             finally:
-                await take_up_closings(wiring, await _now(wiring))
+                try:
+                    await take_up_closings(wiring, await _now(wiring))
+                finally:
+                    await remind_due(wiring, await _now(wiring))
             await note_heads(wiring.database, heads_of(wiring.settings))
         async with wiring.database.transaction() as db:
             await note_done(db, "sweep")

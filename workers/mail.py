@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import select
 
 from app.database import Db
+from app.invitations.session_mails import still_wanted
 from app.mail.models import MailState, OutgoingMail, Suppression
 from app.mail.service import LAST_WORDS, forget_receiver
 from app.sealed_columns import ERASED
@@ -78,6 +79,9 @@ async def _claim(db: Db, wiring: Wiring, mail_id: UUID) -> Mail | None:
         row.state = MailState.SUPPRESSED
         return None
     content = msgspec.json.decode(sealed)
+    if not await still_wanted(db, row):  # the session was moved, cancelled or begun, or its participant left
+        row.state = MailState.SUPPRESSED
+        return None
     if row.optional and await _suppressed(db, wiring.columns.blind_index(account, content["to"])):
         row.state = MailState.SUPPRESSED
         return None
@@ -96,6 +100,7 @@ async def _claim(db: Db, wiring: Wiring, mail_id: UUID) -> Mail | None:
         message_id=f"<{row.id}@{domain}>",
         at=row.created_at,
         headers=content.get("headers", {}),
+        calendar=content.get("calendar", ""),
     )
 
 

@@ -10,6 +10,8 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Protocol
 
+from app.invitations.calendar_file import NAME, method_of
+
 FORBIDDEN_IN_HEADERS = "\r\n\0\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
@@ -23,7 +25,8 @@ class MailError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mail:
-    """One mail as it leaves. message_id is stable over tries, so that a repeated one can be recognised."""
+    """One mail as it leaves. message_id is stable over tries, so that a repeated one can be recognised; calendar: a
+    calendar file that goes with it."""
 
     from_name: str
     from_address: str
@@ -35,6 +38,7 @@ class Mail:
     message_id: str
     at: datetime
     headers: Mapping[str, str] = field(default_factory=dict)
+    calendar: str = ""
 
     def __post_init__(self) -> None:
         for value in (self.from_name, self.to_name, self.to_address, self.subject, *self.headers.values()):
@@ -57,7 +61,7 @@ class Outbox:
 
 
 def as_message(mail: Mail) -> EmailMessage:
-    """The canonical form (RFC 5322), text first, HTML as the alternative."""
+    """The canonical form (RFC 5322), text first, HTML as the alternative; then the calendar file (RFC 6047 §2.4)."""
     message = EmailMessage()
     message["From"] = Address(mail.from_name, addr_spec=mail.from_address)
     message["To"] = Address(mail.to_name, addr_spec=mail.to_address)
@@ -68,4 +72,8 @@ def as_message(mail: Mail) -> EmailMessage:
         message[name] = value
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
+    if mail.calendar:
+        params = {"charset": "utf-8", "method": method_of(mail.calendar)}
+        file = mail.calendar.encode()
+        message.add_attachment(file, maintype="text", subtype="calendar", filename=NAME, params=params)
     return message

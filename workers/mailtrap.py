@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 
 import mailtrap
 import requests
 
+from app.invitations.calendar_file import NAME, media_type
 from workers.mailer import Mail, MailError
 
 CATEGORY = "junier"
@@ -39,4 +41,12 @@ def _as_mailtrap(mail: Mail) -> mailtrap.Mail:
         html=mail.html,
         category=CATEGORY,
         headers={"Message-ID": mail.message_id, **mail.headers},
+        attachments=_attached(mail),
     )
+
+
+def _attached(mail: Mail) -> list[mailtrap.Attachment] | None:
+    if not mail.calendar:
+        return None
+    content = b64encode(mail.calendar.encode())
+    return [mailtrap.Attachment(content=content, filename=NAME, mimetype=media_type(mail.calendar))]

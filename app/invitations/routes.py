@@ -13,10 +13,10 @@ from app.accounts.assignments import team_of
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
 from app.accounts.service import member_names
-from app.database import Db
+from app.database import Db, now_in
 from app.errors import Conflict
 from app.forms import Form, read_form
-from app.invitations import list_routes, team_routes
+from app.invitations import list_routes, moment_routes, stop_routes, team_routes
 from app.invitations.forms import read_invitation
 from app.invitations.guests import guests_of
 from app.invitations.service import (
@@ -33,6 +33,7 @@ from app.security import ANY_ORIGIN
 from app.sessions.listing import recordings_of_session
 from app.sessions.models import SessionState
 from app.sessions.next_step import next_step
+from app.sessions.reminder import reminder_line
 from app.sessions.service import find_session, session_with_study
 from app.studies.service import find_study
 from app.wiring import Wiring
@@ -123,6 +124,7 @@ async def _session_page(
         may_change=member.role in (Role.OWNER, Role.RESEARCHER),
         agreed=row.state == SessionState.ENDED or await agreement_stands(db),
         team=await team_of(db, wiring.columns, session) if study.assigned_only else [],
+        reminder=reminder_line(row, study.reminder, await now_in(db)),
     )
 
 
@@ -156,5 +158,7 @@ router = Router(
         act_unsubscribe,
         *list_routes.handlers,
         *team_routes.handlers,
+        *moment_routes.handlers,
+        *stop_routes.handlers,
     ],
 )

@@ -193,7 +193,7 @@ async def revoke(db: Db, *, session: UUID, invitation: UUID, by: str = SYSTEM) -
 async def close_link(db: Db, row: Invitation) -> None:
     """Nobody comes in by this invitation any more."""
     row.revoked_at = await now_in(db)
-    await stop_waiting(db, person=PersonId(row.participant_id), key=_mail_key(row))
+    await stop_waiting(db, person=PersonId(row.participant_id), key=mail_key(row))
     await end_logins_of(db, person=PersonId(row.participant_id))
 
 
@@ -256,8 +256,8 @@ async def _count_others(db: Db, session: UUID, participant: Participant | None) 
     return await db.scalar(others) or 0
 
 
-def _mail_key(invitation: Invitation) -> str:
-    """One mail per link: inviting again after revoking has a new link and so a new mail."""
+def mail_key(invitation: Invitation) -> str:
+    """Of the mail that brought the link. One per link: inviting again after revoking has a new link and a new mail."""
     return f"invitation-{invitation.token_hash.hex()[:32]}"
 
 
@@ -285,7 +285,7 @@ async def _mail(
         account=account,
         person=PersonId(invitation.participant_id),
         template="invitation",
-        key=_mail_key(invitation),
+        key=mail_key(invitation),
         optional=True,
         language=language,
         context={

@@ -31,6 +31,7 @@ class MailContent(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     html: str
     headers: dict[str, str] = {}
+    calendar: str = ""  # a calendar file that goes with it
 
 
 async def queue(
@@ -48,10 +49,12 @@ async def queue(
     to_email: str,
     headers: Mapping[str, str] | None = None,
     language: Language = Language.EN,
+    calendar: str = "",
 ) -> UUID | None:
     """Write one mail and its sending job; the same `key` again writes nothing and answers None.
 
-    optional: an invitation kind, which unsubscribing stops even when already queued; language: its reader's.
+    optional: an invitation kind, which unsubscribing stops even when already queued; language: its reader's;
+    calendar: a file that goes with it.
     Templates know `settings` and `to_name` besides `context`. Raises UnsafeHeader.
     """
     with speaking(language):
@@ -63,6 +66,7 @@ async def queue(
         text=rendered.text,
         html=rendered.html,
         headers={name: header_safe(value) for name, value in (headers or {}).items()},
+        calendar=calendar,
     )
     mail_id = uuid4()
     made = await db.execute(

@@ -244,6 +244,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     WHERE soon.state = 'scheduled' AND soon.reminded_at IS NULL AND soon.reminding
       AND soon.starts_at > now_ AND soon.starts_at <= now_ + interval '26 hours'
       AND (owning.reminder = 'day' OR owning.reminder = 'hour' AND soon.starts_at <= now_ + interval '1 hour')
+      AND NOT EXISTS (  -- what is about to be closed begins no session any more
+          SELECT FROM public.account AS its WHERE its.account_id = soon.account_id AND its.closes_at IS NOT NULL)
     ORDER BY row_number() OVER (PARTITION BY soon.account_id ORDER BY soon.starts_at), soon.starts_at
     LIMIT limit_
 $door$;

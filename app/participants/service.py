@@ -131,6 +131,22 @@ async def keep_language(db: Db, *, participant: PersonId, language: Language) ->
         row.language = language
 
 
+async def wants_session_mails(db: Db, *, participant: PersonId) -> bool:
+    mine = select(Participant.no_session_mails_at).where(Participant.id == participant)
+    return await db.scalar(mine) is None
+
+
+async def want_session_mails(db: Db, *, participant: PersonId, wanted: bool) -> None:
+    """Whether this participant is written to about the sessions they accepted. Safe to run twice. Raises NotThere."""
+    row = await db.get(Participant, participant, with_for_update=True)
+    if row is None or row.erased_at is not None:
+        raise NotThere
+    if (row.no_session_mails_at is None) != wanted:
+        row.no_session_mails_at = None if wanted else await now_in(db)
+        actor, action = f"participant:{participant}", Action.SESSION_MAILS_SWITCHED
+        await record(db, account=row.account_id, actor=actor, action=action, subject=actor, facts={"wanted": wanted})
+
+
 def mail_language(participant: Participant, study: Study) -> Language:
     """What they chose or registered in, else the study's language."""
     return choose(None, None, participant.language, study.language)

@@ -13,6 +13,7 @@ from app.privacy.rights import (
     my_address,
     my_data,
     my_requests,
+    my_session,
     my_supplements,
     my_words,
     noting_routes,
@@ -28,6 +29,7 @@ routers = (
     my_requests.router,
     my_words.router,
     my_supplements.router,
+    my_session.router,
     my_address.router,
     copy_routes.router,
     data_map.router,
@@ -42,6 +44,6 @@ routers = (
     asked_routes.router,
     noting_routes.router,
     request_routes.router,
+    disclosure_routes.router,
     trail_routes.router,
 )
-    disclosure_routes.router,

@@ -18,6 +18,8 @@ from app.errors import BadInput, Forbidden, NotThere
 from app.forms import read_form
 from app.invitations import service as invitations
 from app.invitations.models import Invitation
+from app.invitations.session_mail_policy import SessionMail
+from app.invitations.session_mails import tell_participants
 from app.language import N_, gettext
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.service import study_notice
@@ -144,6 +146,7 @@ async def lead(
         await STEPS[step](db, session=session, by=seat.actor)
         if step == "end":
             await db.execute(delete(Presence).where(Presence.session_id == session))
+            await tell_participants(db, wiring, session=session, mail=SessionMail.CANCELLED)  # if it never was opened
     elif step in SELF:
         require_host(seat)
         await recorded_members.switch_self(db, session=session, member=seat.person.person, recorded=SELF[step])

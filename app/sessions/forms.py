@@ -49,11 +49,40 @@ def time_zones() -> tuple[str, ...]:
 def read_session(form: Form) -> SessionInput | None:
     """None when something does not fit; the form then says what."""
     zone = form.choice("time_zone", time_zones())
-    starts_at = None
-    if text := form.values.get("starts_at", "").strip():
-        try:
-            starts_at = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-        except (ValueError, OverflowError, KeyError):
-            form.errors["starts_at"] = "Please enter a date and time such as 2027-05-03T14:30."
+    starts_at = _moment(form, zone)
     read = SessionInput(title=form.line("title"), starts_at=starts_at, time_zone=zone, group=form.ticked("group"))
     return read if form.fine else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentInput:
+    starts_at: datetime
+    time_zone: str
+
+
+def read_moment(form: Form) -> MomentInput | None:
+    """None when something does not fit; the form then says what."""
+    zone = form.choice("time_zone", time_zones())
+    starts_at = _moment(form, zone)
+    if starts_at is None:
+        form.errors.setdefault("starts_at", "Please fill this in.")
+    return MomentInput(starts_at=starts_at, time_zone=zone) if form.fine and starts_at is not None else None
+
+
+def _moment(form: Form, zone: str) -> datetime | None:
+    """The time on the clocks of `zone`; of the hour that comes twice when they are put back, the first. None: not
+    filled in, or wrong."""
+    text = form.values.get("starts_at", "").strip()
+    if not text or "time_zone" in form.errors:
+        return None
+    try:
+        local = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=0)
+        moment = local.astimezone(UTC)
+        shown = moment.astimezone(local.tzinfo)
+    except (ValueError, OverflowError, KeyError):
+        form.errors["starts_at"] = "Please enter a date and time such as 2027-05-03T14:30."
+        return None
+    if shown.replace(tzinfo=None) != local.replace(tzinfo=None):
+        form.errors["starts_at"] = "This time does not exist there: clocks are put forward on that day."
+        return None
+    return moment

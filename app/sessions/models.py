@@ -76,9 +76,7 @@ class Session(Row):
     __table_args__ = (
         Index("session_of_study", "study_id", "created_at"),
         Index("session_in_order", "account_id", "created_at"),
-        Index(
-            "session_to_remind", "starts_at", postgresql_where=text("state = 'scheduled' AND reminded_at IS NULL")
-        ),
+        Index("session_to_remind", "starts_at", postgresql_where=text("state = 'scheduled' AND reminded_at IS NULL")),
     )
 
 

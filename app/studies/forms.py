@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.forms import Form
 from app.language import N_, _
-from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind
+from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, Reminder
 from app.studies.retention import exceeds, too_long
 
 LANGUAGES = {
@@ -20,13 +20,18 @@ LANGUAGES = {
 """Languages a transcript can be written in."""
 RETENTION = {"days": N_("Erase after a number of days"), "asked": N_("Keep until you or the participant ask")}
 SEEN_BY = {"team": N_("Everybody of your team"), "assigned": N_("Owners, and only those assigned to each session")}
+REMINDERS = {
+    Reminder.DAY: N_("The day before, at the same time"),
+    Reminder.HOUR: N_("One hour before"),
+    Reminder.NONE: N_("No reminder"),
+}
 LONGEST_DAYS = 10958  # thirty years
 WORDS_LENGTH = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyInput:
-    """retention_days None: until asked. assigned_only None: as it is."""
+    """retention_days None: until asked. assigned_only, reminder None: as it is."""
 
     title: str
     contact_name: str
@@ -37,6 +42,7 @@ class StudyInput:
     retention_days: int | None
     questions_words: str = ""
     assigned_only: bool | None = None
+    reminder: Reminder | None = None
 
 
 def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
@@ -52,6 +58,7 @@ def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
     if exceeds(days, longest):
         form.errors.setdefault("retention" if days is None else "retention_days", too_long(longest))
     seen_by = form.choice("seen_by", SEEN_BY) if "seen_by" in form.values else None
+    reminder = form.choice("reminder", REMINDERS) if "reminder" in form.values else None
     read = StudyInput(
         title=form.line("title"),
         contact_name=form.line("contact_name"),
@@ -62,6 +69,7 @@ def read_study(form: Form, *, longest: int | None = None) -> StudyInput | None:
         retention_days=days,
         questions_words=form.text("questions_words", required=False, length=WORDS_LENGTH),
         assigned_only=None if seen_by is None else seen_by == "assigned",
+        reminder=Reminder(reminder) if reminder in set(Reminder) else None,
     )
     return read if form.fine else None
 
@@ -77,6 +85,7 @@ def shown_study(
     retention_days: int | None = DEFAULT_RETENTION_DAYS,
     questions_words: str = "",
     assigned_only: bool = False,
+    reminder: str = Reminder.DAY,
 ) -> Form:
     """The form as first shown."""
     return Form(
@@ -90,6 +99,7 @@ def shown_study(
             "retention_days": str(retention_days or DEFAULT_RETENTION_DAYS),
             "questions_words": questions_words,
             "seen_by": "assigned" if assigned_only else "team",
+            "reminder": reminder,
         },
         lists={"kinds": list(ConsentKind) if kinds is None else kinds},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Request, Router, get, post
+from litestar import Request, Response, Router, get, post
 from litestar.params import Parameter
 from litestar.response import Redirect, Template
 
@@ -19,8 +19,8 @@ from app.language import N_
 from app.pages import page
 from app.studies import question_routes
 from app.studies.clocks import idle_days
-from app.studies.forms import LANGUAGES, RETENTION, SEEN_BY, read_study, shown_study
-from app.studies.models import ConsentKind
+from app.studies.forms import LANGUAGES, REMINDERS, RETENTION, SEEN_BY, read_study, shown_study
+from app.studies.models import ConsentKind, Reminder
 from app.studies.retention import limits_of, shortens
 from app.studies.service import (
     change_study,
@@ -33,6 +33,7 @@ from app.studies.service import (
     newest_consent_text,
     reopen_study,
 )
+from app.studies.tallies import tallies_of_study, tallies_table
 from app.wiring import Wiring
 
 PAGE_ROWS = 50
@@ -106,6 +107,7 @@ async def create(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login:
         retention_days=typed.retention_days,
         questions_words=typed.questions_words,
         assigned_only=bool(typed.assigned_only),
+        reminder=typed.reminder or Reminder.DAY,
         by=member.actor,
     )
     return Redirect(f"/studies/{study}", status_code=303)
@@ -126,6 +128,7 @@ async def show_edit(request: Request[Any, Any, Any], db: Db, wiring: Wiring, log
         retention_days=row.retention_days,
         questions_words=row.questions_words,
         assigned_only=row.assigned_only,
+        reminder=row.reminder,
     )
     return _form_page(request, form, study=study, owner=member.role is Role.OWNER, idle=idle_days(row.periods))
 
@@ -159,6 +162,7 @@ async def update(
         retention_days=row.retention_days if shorter else typed.retention_days,
         questions_words=typed.questions_words,
         assigned_only=typed.assigned_only,
+        reminder=typed.reminder,
         by=member.actor,
     )
     if shorter:
@@ -175,6 +179,18 @@ async def show_consent_texts(
     row = await find_study(db, study)
     texts = await consent_texts(db, wiring.columns, study)
     return page("studies/consent_texts.html", request, study=row, texts=texts)
+
+
+@get("/studies/{study:uuid}/tallies.csv")
+async def download_tallies(db: Db, login: Login, study: UUID) -> Response[bytes]:
+    """For whoever may see them on the study's page. Nothing in it leads to a person, so no purpose is asked for."""
+    require_member(login)
+    await find_study(db, study)
+    return Response(
+        tallies_table(await tallies_of_study(db, study)),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="tallies-{study}.csv"', "cache-control": "no-store"},
+    )
 
 
 @get("/studies/{study:uuid}/close")
@@ -219,6 +235,7 @@ def _form_page(
         languages=LANGUAGES,
         retention=RETENTION,
         seen_by=SEEN_BY,
+        reminders=REMINDERS,
         kinds=KIND_HINTS,
     )
 
@@ -232,6 +249,7 @@ router = Router(
         show_edit,
         update,
         show_consent_texts,
+        download_tallies,
         confirm_close,
         close,
         reopen,

@@ -15,7 +15,7 @@ from app.database import Db, note, now_in
 from app.errors import NotThere
 from app.ledger import KeptFor, StudyIs, StudySeenBy
 from app.sealed_columns import SealedColumns
-from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Question, Study
+from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Question, Reminder, Study
 from app.studies.retention import limit_of_kinds, require_within_limit, shortens
 from recordings.model import AccountId
 
@@ -52,6 +52,7 @@ async def create_study(
     retention_days: int | None = DEFAULT_RETENTION_DAYS,
     questions_words: str = "",
     assigned_only: bool = False,
+    reminder: Reminder = Reminder.DAY,
     by: str = SYSTEM,
 ) -> UUID:
     """A new study with version 1 of its consent text. by: as audit names whoever does it. Raises KeptTooLong."""
@@ -68,6 +69,7 @@ async def create_study(
         periods=await limit_of_kinds(db, account),
         questions_words=questions_words,
         assigned_only=assigned_only,
+        reminder=reminder,
     )
     db.add(study)
     await db.flush()
@@ -91,14 +93,17 @@ async def change_study(
     retention_days: int | None,
     questions_words: str = "",
     assigned_only: bool | None = None,
+    reminder: Reminder | None = None,
     by: str = SYSTEM,
 ) -> None:
     """Change a study. A changed consent text becomes a new version; a changed retention raises its version,
-    which erasures name as the instruction they follow. assigned_only None: as it is. Raises KeptTooLong."""
+    which erasures name as the instruction they follow. assigned_only, reminder None: as they are. Raises
+    KeptTooLong."""
     row = await find_study(db, study)
     account = AccountId(row.account_id)
     row.title, row.language, row.kinds = title, language, _in_order(kinds)
     row.questions_words = questions_words
+    row.reminder = reminder or row.reminder
     row.contact_name = columns.seal(account, None, "study.contact_name", contact_name)
     row.contact_email = columns.seal(account, None, "study.contact_email", contact_email)
     subject = f"study:{study}"

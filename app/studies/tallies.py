@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.database import Db
+from app.spreadsheets import as_csv
 from app.studies.models import Question, QuestionKind, Tally
 from recordings.model import AccountId
 
@@ -69,6 +70,18 @@ async def tallies_of_study(db: Db, study: UUID) -> list[Shown]:
         .order_by(Question.position, Question.created_at)
     )
     return [shown(question, tally.answers, tally.counts) for question, tally in found.tuples()]
+
+
+def tallies_table(tallies: Sequence[Shown]) -> bytes:
+    """What the study's page shows of them, one row a choice, for spreadsheets (app.spreadsheets)."""
+    few = f"fewer than {FEWEST}"
+    rows = [["Question", "Choice", "How often"]]
+    for one in tallies:
+        prompt = one.question.prompt
+        rows += [[prompt, choice, few if n is None else str(n)] for choice, n in one.lines]
+        if not one.lines:
+            rows.append([prompt, "", f"{few} answers"])
+    return as_csv(rows)
 
 
 async def forget_tallies(db: Db, study: UUID) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -69,6 +70,10 @@ class _Sink:
                 "text": body.get_content(),
                 "html": html.get_content(),
                 "headers": {k: str(v) for k, v in message.items()},
+                "attached": [
+                    (part.get_filename(), str(part["Content-Type"]).replace('"', ""), part.get_content())
+                    for part in message.iter_attachments()
+                ],
             }
         )
         return "250 accepted"
@@ -107,6 +112,10 @@ def mailtrap(tmp_path, monkeypatch) -> Iterator[Carrier]:
                         "text": sent["text"],
                         "html": sent["html"],
                         "headers": sent["headers"],
+                        "attached": [
+                            (one["filename"], one["type"], b64decode(one["content"]).decode())
+                            for one in sent.get("attachments", [])
+                        ],
                         "payload": sent,
                     }
                 )
@@ -149,6 +158,17 @@ async def test_a_mail_arrives_whole(carrier: Carrier) -> None:
     assert mail["headers"]["List-Unsubscribe"] == "<https://sessions.example/u/abc>"
     assert mail["headers"]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert mail["headers"]["Message-ID"] == MAIL.message_id
+
+
+@pytest.mark.parametrize("method", ["PUBLISH", "CANCEL"])
+async def test_a_calendar_file_goes_with_it_and_its_type_names_the_method(carrier: Carrier, method: str) -> None:
+    file = f"BEGIN:VCALENDAR\r\nMETHOD:{method}\r\nSUMMARY:Zoë\r\nEND:VCALENDAR\r\n"
+    await carrier.mailer.send(replace(MAIL, calendar=file))
+    [mail] = carrier.arrived
+    [(name, kind, text)] = mail["attached"]
+    assert (name, text.splitlines()) == ("session.ics", file.splitlines())
+    assert kind == f"text/calendar; charset=utf-8; method={method}"
+    assert "Dear Zoë" in mail["text"]
 
 
 async def test_a_busy_carrier_is_worth_another_try(carrier: Carrier) -> None:

@@ -21,6 +21,8 @@ from app.errors import NotThere, SignInNeeded
 from app.forms import Form, read_form
 from app.invitations.models import Invitation
 from app.invitations.service import LinkUnknown, accept, find_by_token, invitation_behind, invitation_of
+from app.invitations.session_mail_policy import SessionMail
+from app.invitations.session_mails import tell
 from app.language import read_language, reader
 from app.pages import FOR_PARTICIPANTS, AnyRequest, page, reads_pages
 from app.participants.consents import entries, give_consent, standing_consents
@@ -28,7 +30,7 @@ from app.participants.forms import read_change, read_registration, read_switches
 from app.participants.models import Participant
 from app.participants.notice import Notice, StudyFacts, hashes, kind_words
 from app.participants.policy import current, outdated
-from app.participants.service import OtherAddress, keep_language, register, study_notice
+from app.participants.service import OtherAddress, keep_language, register, study_notice, wants_session_mails
 from app.privacy.erasing.withdrawal import withdraw
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
@@ -102,7 +104,9 @@ async def take_up_invitation(
         except OtherAddress as error:
             form.errors["email"] = error.message
             return await _invitation_page(request, db, wiring, invitation, token, form, status=422)
-    await accept(db, invitation=invitation)
+    if invitation.accepted_at is None:
+        await accept(db, invitation=invitation)
+        await tell(db, wiring, invitation=invitation, mail=SessionMail.CONFIRMED)
     return await _come_in(db, wiring, login, invitation, f"/take-part/{invitation.session_id}")
 
 
@@ -128,6 +132,7 @@ async def show_consent(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         decided=bool(log),
         changed=changed,
         changed_words=[kind_words(kind)[0] for kind in ConsentKind if kind in changed],
+        mails_wanted=await wants_session_mails(db, participant=invited.participant),
         **invited.context,
     )
 
