@@ -54,7 +54,7 @@ async def frames(node: NodeClient, scene: Stage) -> dict[str, int]:
 
 
 async def kept(node: NodeClient, scene: Stage, enough: Callable[[dict[str, int]], bool]) -> dict[str, int]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not enough(found := await frames(node, scene)):
             await asyncio.sleep(0.05)
         return found
@@ -91,7 +91,7 @@ async def listed(scene: Stage) -> list[str]:
 
 async def ended(scene: Stage) -> Recording:
     """Every take has ended and the only recording is made ready."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with scene.wiring.database.transaction(scene.account) as db:
                 if not (await db.scalars(select(Take.id).where(Take.ended_at.is_(None)))).all():

@@ -106,7 +106,7 @@ async def recording_apart(database: Database, app_url: str, folder: Path) -> Asy
             facts = await client.facts(settings.node_url, ask.session)
             return min(track.frames for track in facts.streams[0].tracks)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await frames() < 60:
                 await asyncio.sleep(0.1)
         yield Apart(scene=scene, process=process, client=client, ask=ask)
@@ -140,7 +140,7 @@ async def test_after_kill_9_what_was_sealed_is_stored_and_the_take_is_closed_as_
         with pytest.raises(NodeUnreachable):
             await apart.client.facts(url, apart.ask.session)
         async with media(apart.scene.wiring):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not (await take_of(apart.scene)).ended_at:
                     await asyncio.sleep(0.1)
             with pytest.raises(NodeRefused):
@@ -152,7 +152,7 @@ async def test_after_kill_9_what_was_sealed_is_stored_and_the_take_is_closed_as_
 async def test_asked_to_stop_it_stores_everything_first(database: Database, app_url: str, tmp_path: Path) -> None:
     async with recording_apart(database, app_url, tmp_path) as apart:
         apart.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             assert await apart.process.wait() == 0
         take = await take_of(apart.scene)
         assert take.ended_at is not None
@@ -167,7 +167,7 @@ async def take_of(scene: Stage) -> Take:
 
 async def answering(client: NodeClient, url: str) -> None:
     """The process is up."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await client.facts(url, UUID(int=0))

@@ -94,7 +94,7 @@ async def test_a_note_keeps_when_its_writing_began_but_stays_inside_the_session(
     before = datetime.now(UTC)
     assert (await write(live, writing_ms="60000")).status_code == 201
     [note] = await notes(live)
-    assert abs(note.at - (before - timedelta(minutes=1))) < timedelta(seconds=20)
+    assert before <= note.at + timedelta(minutes=1) <= datetime.now(UTC)
     await write(live, writing_ms="600000")
     async with live.wiring.database.transaction(live.account) as db:
         assert (await notes(live))[0].at == (await find_session(db, live.session)).started_at

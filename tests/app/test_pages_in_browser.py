@@ -58,7 +58,7 @@ async def served(wiring: Wiring) -> AsyncIterator[str]:
         )
     )
     running = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.02)
     yield wiring.settings.public_url
@@ -69,7 +69,9 @@ async def served(wiring: Wiring) -> AsyncIterator[str]:
 @pytest.fixture
 async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"], timeout=120_000
+        )
         yield browser
         await browser.close()
 
@@ -91,7 +93,9 @@ SQUEEZED = """() => [...document.querySelectorAll('main *')].filter(element => {
 
 
 async def problems(page: Page) -> list[str]:
-    """axe's findings on the page as it stands, and words that nobody can read for want of room."""
+    """axe's findings on the page as it stands, and words that nobody can read for want of room. A click has its answer
+    when the next page begins to come in: it is looked at when it is there, with its styles and scripts."""
+    await page.wait_for_load_state()
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(AXE.read_text())
     found = await page.evaluate(

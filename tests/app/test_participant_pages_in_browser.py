@@ -55,6 +55,7 @@ class Look:
         page.on("request", self._asked)
 
     async def at(self, name: str) -> None:
+        await self.page.wait_for_load_state()
         known = {f"keeps {one}" for one in self.stored}
         if found := [one for one in await self.page.evaluate(LEFT_BEHIND) if one not in known]:
             self.wrong[f"{name} and others"] = found

@@ -323,7 +323,7 @@ async def test_a_media_process_that_does_not_answer_holds_up_no_other_room(datab
         async with database.transaction(one.account) as db:
             await db.merge(Node(name="media-1", url="http://127.0.0.1:1", capacity=9, started_at=NOW, heartbeat_at=NOW))
             (await db.get_one(Session, one.session)).node = "media-1"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while other.session not in told:  # in the first round, unless this machine is very busy
             await push_all(scene.wiring, cast(NodeClient, Media()))
     assert scene.session not in told
@@ -354,7 +354,7 @@ async def test_what_keeps_permission_from_a_session_is_told_once_and_again_when_
         caplog.clear()
         for _ in range(3):
             troubles.tell(await push_all(scene.wiring, cast(NodeClient, media)))
-        return [record.getMessage() for record in caplog.records]
+        return [one[2] for one in caplog.record_tuples if one[0] == "junier.room"]
 
     assert await rounds() == [f"no permission for session {scene.session}: NodeUnreachable"]
     assert await rounds() == []

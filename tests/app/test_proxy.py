@@ -26,7 +26,7 @@ from app.settings import Settings, SettingsError
 from tests.fixtures.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
-LIMIT_SECONDS = 30
+LIMIT_SECONDS = 60
 needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="Caddy is not installed (apt install caddy)")
 
 
@@ -79,9 +79,10 @@ async def serving(app: Any, port: int, proxies: tuple[str, ...]) -> AsyncIterato
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
     try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not server.started:
+                await asyncio.sleep(0.01)
         yield
     finally:
         server.should_exit = True
@@ -98,7 +99,10 @@ async def serving(app: Any, port: int, proxies: tuple[str, ...]) -> AsyncIterato
 )
 async def test_only_the_named_proxy_says_who_somebody_is(proxies: tuple[str, ...], seen: str) -> None:
     [port] = free_ports(1)
-    async with serving(Upstream(), port, proxies), httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        serving(Upstream(), port, proxies),
+        httpx.AsyncClient(trust_env=False, timeout=LIMIT_SECONDS) as client,
+    ):
         forged = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
         told = (await client.get(f"http://127.0.0.1:{port}/", headers=forged)).json()
     assert told["client"] == seen
@@ -209,7 +213,7 @@ async def test_browsers_get_http_2_and_are_told_of_http_3(proxy: Proxy) -> None:
     writer.close()
     async with (
         serving(Upstream(), proxy.upstream, Settings().proxies),
-        httpx.AsyncClient(verify=proxy.authority, trust_env=False) as client,
+        httpx.AsyncClient(verify=proxy.authority, trust_env=False, timeout=LIMIT_SECONDS) as client,
     ):
         assert "h3=" in (await client.get(proxy.origin)).headers["alt-svc"]
 

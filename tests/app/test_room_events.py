@@ -212,7 +212,7 @@ async def test_whoever_is_not_assigned_any_more_is_told_no_more(database: Databa
             async with database.transaction(scene.account) as db:
                 await unassign(db, account=scene.account, session=scene.session, member=rita, by="system")
             with pytest.raises(ConnectionClosed):
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     await heard(followed, recording="never")
         await scene.open("open_room")
         await heard(ada, session="live")
@@ -226,17 +226,20 @@ async def test_a_room_that_cannot_be_seen_is_not_told_as_it_was(
     scene = await stage(database, tmp_path)
     watch = Watch(scene.wiring, cast(NodeClient, None), scene.account, scene.session)
     monkeypatch.setattr("app.room.events.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("app.room.events.LOOK_WITHIN_SECONDS", 60)  # a busy machine is no trouble to tell
     running = asyncio.create_task(watch.run())
     try:
-        look = await watch.changed(None, 10)
+        look = await watch.changed(None, 60)
         assert look is not None
         with monkeypatch.context() as broken:
             broken.setattr(watch, "_look", AsyncMock(side_effect=RuntimeError))
             while look is not None:
-                look = await watch.changed(look, 10)
+                look = await watch.changed(look, 60)
             assert await watch.changed(None, 0.05) is None
-        assert [record.getMessage() for record in caplog.records] == ["a room cannot be seen: RuntimeError"]
-        assert await watch.changed(None, 10) is not None, "and it comes back by itself"
+        assert [one[2] for one in caplog.record_tuples if one[0] == "junier.room"] == [
+            "a room cannot be seen: RuntimeError"
+        ]
+        assert await watch.changed(None, 60) is not None, "and it comes back by itself"
     finally:
         running.cancel()
 
@@ -254,13 +257,13 @@ async def test_a_look_that_never_ends_is_left_for_another(
     async def hangs() -> None:
         looked.set()
         monkeypatch.setattr(watch, "_look", really)
-        monkeypatch.setattr("app.room.events.LOOK_WITHIN_SECONDS", 10)
+        monkeypatch.setattr("app.room.events.LOOK_WITHIN_SECONDS", 60)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(watch, "_look", hangs)
     running = asyncio.create_task(watch.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await looked.wait()
             while await watch.changed(None, 1) is None:
                 pass
@@ -293,7 +296,7 @@ async def test_a_person_has_some_pages_and_is_here_until_the_last_one_is_closed(
             async with following(scene, participant) as second:
                 await heard(second)
             assert gone == []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while gone != [anna]:
                 await asyncio.sleep(0.01)
 

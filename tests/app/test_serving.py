@@ -159,7 +159,7 @@ async def test_a_process_ends_when_another_database_has_taken_over(
     monkeypatch.setattr(serving, "EVERY", timedelta())
     monkeypatch.setattr(os, "kill", lambda pid, number: told.set() if number == signal.SIGTERM else None)
     running = asyncio.create_task(go_on(cast.wiring))
-    await asyncio.wait_for(told.wait(), 20)
+    await asyncio.wait_for(told.wait(), 60)
     running.cancel()
 
 

@@ -90,7 +90,7 @@ def test_of_many_writers_exactly_one_wins(store: ObjectStore, prefix: str) -> No
     together = threading.Barrier(4)
 
     def write(number: int) -> bool:
-        together.wait(timeout=20)
+        together.wait(timeout=60)
         try:
             store.put(f"{prefix}deep/x", bytes([number]) * 1000)
         except ObjectExists:

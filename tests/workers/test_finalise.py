@@ -93,7 +93,7 @@ async def test_a_run_that_was_overtaken_does_not_replace_the_newer_index(cast: C
     loop, wiring = asyncio.get_running_loop(), cast.wiring
 
     def meanwhile() -> None:
-        asyncio.run_coroutine_threadsafe(finalise(wiring, cast.account, recording), loop).result(20)
+        asyncio.run_coroutine_threadsafe(finalise(wiring, cast.account, recording), loop).result(60)
 
     before = await row_of(cast, recording)
     at_the_index(cast, meanwhile)

@@ -45,7 +45,7 @@ class Ear:
     def hear(self, samples: Samples, *, start_ms: int, language: str, heard_until: HeardUntil = nothing) -> Heard:
         self.stretches.append((start_ms, len(samples) * 1000 // SAMPLE_RATE))
         if self.meanwhile:
-            asyncio.run_coroutine_threadsafe(self.meanwhile(), self.loop).result(20)  # type: ignore[arg-type]
+            asyncio.run_coroutine_threadsafe(self.meanwhile(), self.loop).result(60)  # type: ignore[arg-type]
         if self.fails:
             raise self.fails
         word = Word(start_ms=start_ms + 100, end_ms=start_ms + 400, text=HEARD)
