@@ -32,7 +32,7 @@ from tests.fixtures.erasing import SpyNodes, ask
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]  # a walk through every page
+pytestmark = pytest.mark.browser
 __all__ = ["chromium", "served", "wiring"]  # fixtures used here
 
 LONG = "The participant's lawyer has announced a claim about the picture at minute 12; see our file 12/27."

@@ -27,7 +27,7 @@ from tests.fixtures.ports import free_port
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]  # a walk through every page
+pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
