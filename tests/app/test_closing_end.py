@@ -36,17 +36,20 @@ from app.privacy.erasing.receipts import receipt_token
 from app.privacy.keeping.closing_job import run_closing
 from app.privacy.records.models import AccountCertificate, Certificate, Erasure, ErasureState
 from app.sessions.models import Recording
-from app.studies.models import ConsentText
+from app.studies.models import ConsentText, QuestionKind, Tally
+from app.studies.questions import QuestionInput, add_question
+from app.studies.tallies import add_answer
 from recordings.encryption.keystore import KeyPath, KeyStoreUnavailable
 from recordings.model import PersonId
 from tests.app.test_closing_grace import NAME, TODAY, account
 from tests.promises.conftest import world
 from tests.promises.drill import backed_up, restored
-from tests.promises.world import World
+from tests.promises.world import Lab, World
 
 __all__ = ["world"]
 
 WORDS = ("Kitchen Lab", "Kitchens of the north")
+CHOICE = "By gas, never by wood"
 NAMES = (
     *("Olga Ostrowska", "olga@lab.example", "Rufus Gone", "rufus@lab.example", "researcher@lab.example"),
     *("anna@people.example", "ben@people.example", "Hesitates"),
@@ -88,6 +91,15 @@ async def lived_in(world: World) -> UUID:
     await world.post(owner, f"/sessions/{world.lab.session}/notes", {"text": "Hesitates", "writing_ms": "0"})
     await world.post(world.browser(), world.ben.unsubscribe)
     return row.id  # type: ignore[no-any-return]
+
+
+async def counted(world: World, lab: Lab, choice: str) -> None:
+    """Of answers long gone it stays how often this was chosen."""
+    options = (choice, "Not at all")
+    asked = QuestionInput(kind=QuestionKind.CHOICE, prompt="How do you cook?", required=False, options=options)
+    async with world.wiring.database.transaction(lab.account) as db:
+        question = await add_question(db, study=lab.study, asked=asked, by="system")
+        await add_answer(db, account=lab.account, question=question, chosen=[choice])
 
 
 async def test_the_last_mail_arrives_before_the_key_goes_and_its_link_outlives_the_account(world: World) -> None:
@@ -164,11 +176,15 @@ async def test_one_certificate_names_those_of_the_persons_by_digest_and_is_check
 async def test_no_name_and_no_word_of_it_stays_but_ids_and_the_ledger_do(world: World, owner_url: str) -> None:
     """Names lie sealed before: what would open them is destroyed, and the rows that held them are gone."""
     rufus = await lived_in(world)
-    assert {hit.canary for hit in scan_tables(owner_url, WORDS).hits} == {0, 1}  # the scan sees what is there
+    await counted(world, world.lab, CHOICE)
+    await counted(world, world.other, "By wood")
+    seen = {hit.canary for hit in scan_tables(owner_url, (*WORDS, CHOICE)).hits}
+    assert seen == {0, 1, 2}  # the scan sees what is there
     people = [row.id for row in await world.rows(world.lab, Member)] + [world.anna.person, world.ben.person]
     assert all(world.wiring.keys.exists(KeyPath(world.lab.account, PersonId(one))) for one in people)
     await gone(world)
-    assert scan_tables(owner_url, (*WORDS, *NAMES)).hits == ()
+    assert scan_tables(owner_url, (*WORDS, *NAMES, CHOICE)).hits == ()
+    assert await world.rows(world.lab, Tally) == [] and len(await world.rows(world.other, Tally)) == 1
     assert {row.text for row in await world.rows(world.lab, ConsentText)} == {""}
     for model in (Member, OutgoingMail, Suppression, Login):
         assert await world.rows(world.lab, model) == []
