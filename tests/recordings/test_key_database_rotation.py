@@ -38,6 +38,7 @@ def keys(keys_url: str, master: Path) -> PostgresKeyStore:
 def test_an_epoch_key_is_in_no_log_and_leaves_the_disk_when_it_ends(
     keys: PostgresKeyStore, keys_url: str, keys_server: KeysServer
 ) -> None:
+    keys_server.execute("SELECT pg_switch_wal()")  # a file of the log that a checkpoint leaves where it is
     made = tree(keys)
     [[first]] = sql(keys_url, "SELECT sealed FROM junier_keys.epoch")
     for _ in range(3):  # being read leaves no trace either
@@ -46,7 +47,6 @@ def test_an_epoch_key_is_in_no_log_and_leaves_the_disk_when_it_ends(
     keys_server.execute("CHECKPOINT")
     assert places(keys_server.cluster, first) == {"base"}
     rows = [row for *_, row in wrapped(keys_url)]
-    [[row]] = sql(keys_url, "SELECT wrapped FROM junier_keys.wrapped WHERE name = 'account'")
     # of several rows: one alone may lie across two pages of the log, with a page's head in its middle
     assert any("pg_wal" in places(keys_server.cluster, row) for row in rows), "the search finds what is in the log"
     keys.rotate()
@@ -54,7 +54,9 @@ def test_an_epoch_key_is_in_no_log_and_leaves_the_disk_when_it_ends(
     keys_server.execute("CHECKPOINT")
     [[second]] = sql(keys_url, "SELECT sealed FROM junier_keys.epoch")
     assert places(keys_server.cluster, second) == {"base"}
-    assert places(keys_server.cluster, row), "the old row stays for a while; the key that opened it does not"
+    assert any(places(keys_server.cluster, row) for row in rows), (
+        "an old row stays for a while; the key that opened it does not"
+    )
 
 
 @pytest.mark.parametrize("what", ["person", "track"])

@@ -150,7 +150,7 @@ def test_a_process_that_rotates_is_killed_for_real(place: Path) -> None:
             other.join(0.01)
         other.join(wait)
         other.kill()
-        other.join(10)
+        other.join(60)
         assert {path: keys.unwrap(path) for path in made if path != account} == {
             path: key for path, key in made.items() if path != account
         }

@@ -179,7 +179,7 @@ def test_directory_out_of_disk_may_be_tried_again(folder: Path, monkeypatch: pyt
 def _in_another_process(folder: Path, verb: str, path: KeyPath) -> None:
     started = multiprocessing.get_context("spawn").Process(target=_call, args=(folder, verb, path))
     started.start()
-    started.join(30)
+    started.join(120)
     assert started.exitcode == 0
 
 
@@ -224,7 +224,7 @@ def test_directory_two_processes_and_a_rotation_do_not_lose_keys(folder: Path) -
         keys.rotate()
         others[0].join(0.02)
     for other in others:
-        other.join(30)
+        other.join(120)
     assert [other.exitcode for other in others] == [0, 0]
     path = KeyPath(account, person)
     assert all(keys.exists(below(path, f"track-{number}-{turn}")) for number in range(2) for turn in range(10))

@@ -129,13 +129,13 @@ async def test_of_failures_nothing_is_remembered_of_what_was_erased(scene, error
 
     def slow(verb: str, key: str) -> None:
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         fault(verb, key)
 
     scene.store.fault = slow
     scene.now += 31
     uploading = asyncio.create_task(uploader.round())
-    assert await asyncio.to_thread(entered.wait, 10)
+    assert await asyncio.to_thread(entered.wait, 60)
     discarding = asyncio.create_task(uploader.discard(prefix))
     await asyncio.sleep(0)
     go_on.set()
@@ -153,12 +153,12 @@ async def test_what_is_discarded_on_its_way_is_taken_back(scene):
 
     def slow(key: str, data: bytes) -> None:
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         put(key, data)
 
     scene.store.put = slow
     uploading = asyncio.create_task(scene.uploader.round())
-    assert await asyncio.to_thread(entered.wait, 10)
+    assert await asyncio.to_thread(entered.wait, 60)
     discarding = asyncio.create_task(scene.uploader.discard(recording_prefix(scene.ref)))
     await asyncio.sleep(0)
     assert not discarding.done(), "nothing may be on its way once discarding has returned"
@@ -175,7 +175,7 @@ async def test_it_runs_until_cancelled(scene):
     done = asyncio.Event()
     scene.uploader._on_stored = lambda piece: done.set() if scene.spool.waiting().ready == 0 else None
     running = asyncio.create_task(scene.uploader.run())
-    await asyncio.wait_for(done.wait(), 10)
+    await asyncio.wait_for(done.wait(), 60)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
