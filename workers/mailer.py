@@ -73,7 +73,7 @@ def as_message(mail: Mail) -> EmailMessage:
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     if mail.calendar:
-        params = {"charset": "utf-8", "method": method_of(mail.calendar)}
+        params = {"method": method_of(mail.calendar), "charset": "utf-8"}
         file = mail.calendar.encode()
         message.add_attachment(file, maintype="text", subtype="calendar", filename=NAME, params=params)
     return message

@@ -58,4 +58,4 @@ def method_of(text: str) -> str:
 
 
 def media_type(text: str) -> str:
-    return f"text/calendar; charset=utf-8; method={method_of(text)}"
+    return f"text/calendar; method={method_of(text)}; charset=utf-8"

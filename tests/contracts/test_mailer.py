@@ -167,7 +167,7 @@ async def test_a_calendar_file_goes_with_it_and_its_type_names_the_method(carrie
     [mail] = carrier.arrived
     [(name, kind, text)] = mail["attached"]
     assert (name, text.splitlines()) == ("session.ics", file.splitlines())
-    assert kind == f"text/calendar; charset=utf-8; method={method}"
+    assert kind == f"text/calendar; method={method}; charset=utf-8"
     assert "Dear Zoë" in mail["text"]
 
 

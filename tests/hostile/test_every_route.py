@@ -23,7 +23,18 @@ from tests.promises.conftest import world  # noqa: F401
 from tests.promises.test_j4_access import UUIDS
 from tests.promises.world import World
 
-ENDING = ("/erase", "/remove", "/revoke", "/delete", "/end", "/withdraw", "/unsubscribe", "/sign-out", "/role")
+ENDING = (
+    "/erase",
+    "/remove",
+    "/cancel",
+    "/revoke",
+    "/delete",
+    "/end",
+    "/withdraw",
+    "/unsubscribe",
+    "/sign-out",
+    "/role",
+)
 """Steps after which a page has less to try; they come last."""
 
 

@@ -23,6 +23,7 @@ from app.privacy.erasing.certificate import signing_key
 from app.privacy.erasing.receipts import REQUEST, receipt_token
 from app.privacy.records.models import DataRequest, RequestKind, RequestState
 from app.privacy.rights.requests import UNANSWERED
+from app.sessions.disclosure_models import Disclosure, RecipientNotice
 from app.sessions.models import Note, Recording, RecordingState, Transcript
 from app.sessions.response_models import Supplement
 from app.studies.models import Question
@@ -126,6 +127,7 @@ async def test_j4_09_every_change_leaves_a_line(world: World) -> None:
         afterwards,
         corrected,
         support,
+        given_to_others,
         erased_by_the_owner,
         requests,
         erasing,
@@ -218,6 +220,11 @@ async def sessions(story: Story) -> None:
     seen = re.search(r'name="seen" value="(\w+)"', shown)
     assert seen is not None
     await story.call(owner, "POST /sessions/{session}/invitations/list", people | {"step": "invite", "seen": seen[1]})
+    year = datetime.now(UTC).year + 1
+    moment = {"starts_at": f"{year}-05-03T14:30", "time_zone": "Europe/Berlin"}
+    await story.call(owner, "POST /sessions/{session}/moment", moment)
+    await story.call(owner, "POST /sessions/{session}/reminder", {"on": "no"})
+    await story.call(owner, "POST /sessions/{session}/cancel")
 
 
 async def taking_part(story: Story) -> None:
@@ -231,11 +238,13 @@ async def taking_part(story: Story) -> None:
     kinds = ["video", "audio", "screen", "transcript"]
     await story.call(guest, "POST /take-part/{session}", {"consent": kinds})
     await story.call(guest, "POST /take-part/{session}/consent", {"kind": "screen", "given": "no"})
+    await story.call(guest, "POST /take-part/{session}/mails", {"wanted": "no"})
     await story.call(guest, "POST /my-data/code")
     [code] = await world.rows(anna.lab, DataCode)
     await world.change(anna.lab, DataCode, code.id, code_hash=token_hash("123456", f"data-code:{anna.person}"))
     await story.call(guest, "POST /my-data/open", {"code": "123456"})
     story.ids["token"] = world.ben.unsubscribe.rpartition("/")[2]
+    await story.call(world.browser(), "POST /unsubscribe/{token}/sessions")
     await story.call(world.browser(), "POST /unsubscribe/{token}")
 
 
@@ -323,6 +332,21 @@ async def support(story: Story) -> None:
         story.ids["support"] = await story.newest(SupportRequest, order=SupportRequest.asked_at)
         for step in steps:
             await story.call(omar if step.endswith("/end") else browser, step, {"minutes": "15"})
+
+
+async def given_to_others(story: Story) -> None:
+    owner = await story.world.member(story.world.lab)
+    given = {
+        "people": [str(story.world.anna.person)], "recipient": "District Court", "contact": "Room 7",
+        "kinds": ["contact"], "ground": "law", "words": "Order 4", "given_on": f"{datetime.now(UTC):%Y-%m-%d}", "told": "yes",
+    }  # fmt: skip
+    await story.call(owner, "POST /sessions/{session}/disclosures", given)
+    story.ids["disclosure"] = await story.newest(Disclosure, order=Disclosure.at)
+    await story.call(owner, "POST /disclosures/{disclosure}/correct", given | {"recipient": "Regional Court"})
+    await story.call(await story.world.guest(story.world.anna), "POST /my-data/name", {"name": "Anke"})
+    story.ids["notice"] = await story.newest(RecipientNotice, order=RecipientNotice.made_at)
+    told = {"told_on": given["given_on"]}
+    await story.call(owner, "POST /disclosures/notices/{notice}", told)
 
 
 async def erased_by_the_owner(story: Story) -> None:
