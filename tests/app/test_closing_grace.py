@@ -107,7 +107,11 @@ async def test_announced_everybody_is_told_and_sees_it_and_nothing_new_begins(wo
     await second_owner(world)
     researcher, owner = await world.member(world.lab, Role.RESEARCHER), await world.member(world.lab)
     assert "Kitchen Lab” closes on" not in (await owner.open(CLOSE)).words
+    assert {await offered(researcher, path, form) for path, form in beginnings(world)} == {True}
     await announced(world, owner)
+    for browser in (owner, researcher):
+        for path, form in beginnings(world):
+            assert not await offered(browser, path, form), path
     day = (await account(world)).closes_at
     assert day is not None and timedelta(days=14) <= day - datetime.now(UTC) <= timedelta(days=15)
     mails = [mail for mail in await world.mails(world.lab) if "will be closed on" in mail.subject]
@@ -136,6 +140,28 @@ async def test_announced_everybody_is_told_and_sees_it_and_nothing_new_begins(wo
     assert (await guest.http.get("/my-data/export.zip")).status_code == 200
     assert await sweep(world) == 0 and (await account(world)).closed_at is None
     assert await world.rows(world.lab, Erasure) == []
+
+
+def beginnings(world: World) -> list[tuple[str, str]]:
+    """Pages on which something new begins, and what they offer for it."""
+    session, study = f"/sessions/{world.lab.session}", f"/studies/{world.lab.study}"
+    return [
+        (study, f'href="{study}/sessions/new"'),
+        (f"{study}/sessions/new", f'action="{study}/sessions"'),
+        (session, f'action="{session}/invitations"'),
+        (f"{session}/invitations/list", f'action="{session}/invitations/list"'),
+        ("/", 'href="/studies/new"'),
+    ]
+
+
+async def offered(browser: Browser, path: str, form: str) -> bool:
+    """Where it is not, the page says why, and nothing is refused."""
+    page = await browser.open(path)
+    assert page.status == 200, path
+    if form in page.html:
+        return True
+    assert "closes on" in page.words and (path == "/" or "about to be closed" in page.words), path
+    return False
 
 
 async def test_recording_does_not_begin_any_more(world: World) -> None:

@@ -371,6 +371,14 @@ async def test_t0_23_small_numbers_are_not_told_and_no_total_gives_them_away(cas
     page = (await owner.get(f"/studies/{cast.study}")).text
     assert "<dt>Mouse</dt><dd>7</dd>" in page and page.count("fewer than five") == 2 and ">8<" not in page
     assert page.count("Fewer than five answers so far") == 1
+    file = (await owner.get(f"/studies/{cast.study}/tallies.csv")).content.decode("utf-8-sig")
+    assert [line.split(",")[1:] for line in file.splitlines()] == [
+        ["Choice", "How often"],
+        ["Mouse", "7"],
+        ["Touch", "fewer than 5"],
+        ["Voice", "fewer than 5"],
+        ["", "fewer than 5 answers"],
+    ]
 
 
 async def test_t0_23_words_of_ones_own_are_no_choice(cast: Cast):
@@ -387,5 +395,7 @@ async def test_t0_23_the_counts_are_of_the_account_alone(cast: Cast):
     for who in EVERYONE:
         answer = await (await cast.browser(who)).get(f"/studies/{cast.study}")
         assert ("What is left of answers" in answer.text) is (who in ("owner", "researcher", "observer")), who
+        file = await (await cast.browser(who)).get(f"/studies/{cast.study}/tallies.csv", headers={"accept": "*/*"})
+        assert (file.status_code, "Which did you use?" in file.text) == (answer.status_code, answer.is_success), who
     async with cast.wiring.database.transaction(cast.other_account) as db:
         assert await db.scalar(select(func.count(Tally.id))) == 0

@@ -17,6 +17,7 @@ const page = box("room");
 const session = page.dataset["session"] ?? "";
 const NAMES = { camera: _("video"), voice: _("voice"), screen: _("screen"), screen_sound: _("sound of the screen") };
 const hosts = page.dataset["role"] !== "observer";
+const closes = "closes" in page.dataset; // the account does: nothing new begins, and the page says so
 const indicator = new Indicator(box("recording"));
 const viewing = new Viewing(session, box("tiles"));
 const trouble = box("trouble");
@@ -45,8 +46,8 @@ function show(now) {
   box("ended").hidden = now.session !== "ended";
   if (now.session === "ended") hangUp();
   if (!hosts) return;
-  offer("open", now.session === "scheduled");
-  offer("start", now.session === "live" && now.recording === "off");
+  offer("open", now.session === "scheduled" && !closes);
+  offer("start", now.session === "live" && now.recording === "off" && !closes);
   offer("pause", now.session === "live" && now.recording === "on");
   offer("resume", now.session === "live" && now.recording === "paused");
   box("ending").hidden = now.session !== "live";
@@ -60,6 +61,7 @@ function show(now) {
 function aloneWords(now) {
   if (now.session === "ended") return "";
   if (now.session === "live") return _("Nobody shows a picture.");
+  if (hosts && closes) return "";
   return hosts ? _("The room is still closed. Open it, then let people in one by one.") : _("The room is still closed. You can watch as soon as it is open.");
 }
 
