@@ -1,17 +1,23 @@
 """The synthetic participant against the room's real peer: everything that is counted as sent arrives."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from app.demo import clips
 from app.demo.clips import Clip
-from app.demo.publisher import PublishFailed, publish
+from app.demo.publisher import ClipTrack, PublishFailed, publish
 from app.room import peer
 from recordings.model import Frame, StreamKind, TrackKind
 from tests.app.loopback import BOTH, HERE, Collected, until
+
+if TYPE_CHECKING:
+    from av import Packet
+    from av.stream import Stream
 
 WHIP = "http://127.0.0.1:8000/whip"
 
@@ -48,7 +54,23 @@ def ticks_from_first(frames: list[Frame]) -> list[int]:
     return [frame.ticks - frames[0].ticks for frame in frames]
 
 
-async def test_a_clip_arrives_whole_unchanged_and_in_step():
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How many seconds after its time each packet was handed over: on a busy machine, many."""
+    found: list[float] = []
+    recv = ClipTrack.recv
+
+    async def noted(track: ClipTrack) -> "Packet[Stream]":
+        packet = await recv(track)
+        due = track._starts_at.result() + float(packet.pts * packet.time_base)
+        found.append(asyncio.get_running_loop().time() - due)
+        return packet
+
+    monkeypatch.setattr(ClipTrack, "recv", noted)
+    return found
+
+
+async def test_a_clip_arrives_whole_unchanged_and_in_step(late: list[float]):
     endpoint = WhipEndpoint()
     video, audio = first_seconds(clips.camera(1), 2.5), first_seconds(clips.speech(1), 2.5)
     publication = await publish(endpoint.client(), WHIP, "token", video, audio)
@@ -66,10 +88,10 @@ async def test_a_clip_arrives_whole_unchanged_and_in_step():
     assert ticks_from_first(voice) == [packet.ticks + 312 for packet in audio.packets]
     assert answered > 0
 
-    # where each track's clip time 0 lies on the sender's clock; a report can only be late, never early
+    # where each track's clip time 0 lies on the sender's clock; a report is as late as the packet it speaks of
     zero_of_video = min(r.ntp - (r.ticks - pictures[0].ticks) / 90_000 for r in reports(endpoint, TrackKind.CAMERA))
     zero_of_audio = min(r.ntp - (r.ticks - voice[0].ticks - 312) / 48_000 for r in reports(endpoint, TrackKind.VOICE))
-    assert zero_of_video == pytest.approx(zero_of_audio, abs=0.1)
+    assert zero_of_video == pytest.approx(zero_of_audio, abs=0.1 + max(late))
 
 
 def reports(endpoint: WhipEndpoint, kind: TrackKind):

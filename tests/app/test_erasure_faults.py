@@ -150,11 +150,11 @@ async def test_an_index_that_arrives_after_the_last_look_does_not_stay(
     def fault(verb: str, key: str) -> None:
         if verb == "put" and key.endswith("index-00002"):
             on_its_way.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
 
     store.fault = fault
     late = asyncio.create_task(finalise(cast.wiring, cast.account, anna[0]))
-    assert await asyncio.to_thread(on_its_way.wait, 20)
+    assert await asyncio.to_thread(on_its_way.wait, 60)
     erasure = await ask(cast, cast.participant.participant, recordings=[anna[0]], kinds=kinds)
     assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
     if kinds:

@@ -201,6 +201,7 @@ async def test_the_choice_in_the_foot_is_kept_and_beats_the_browser(cast: Cast, 
     assert [cookie["name"] for cookie in await context.cookies()] == ["login"], "no cookie for the language"
     await page.goto(f"{served}/my-data")
     await _button(page, "Code schicken")
+    await expect(page.get_by_label("Die sechs Ziffern")).to_be_visible()
     sent = next(mail for row, mail in await mails(cast.wiring) if mail and row.template == "data_code")
     assert sent.subject == "Ihr Code für Junier" and "Guten Tag Anna," in sent.text and 'lang="de"' in sent.html
     assert "Datenschutzhinweise vom" in sent.text
