@@ -13,7 +13,7 @@ import pytest
 from aioice import ice
 
 from app.room import peer
-from recordings.capture import aiortc_internals
+from recordings.capture import aiortc_internals, incoming_track
 from recordings.capture.aiortc_internals import LAST_ROUND_S
 from recordings.capture.faults import faults
 from recordings.model import TrackKind
@@ -55,7 +55,9 @@ async def test_a_published_stream_arrives_whole() -> None:
     assert scene.ends == [peer.Ended.LEFT]
 
 
-async def test_what_the_network_loses_is_sent_again_sound_included() -> None:
+async def test_what_the_network_loses_is_sent_again_sound_included(monkeypatch: pytest.MonkeyPatch) -> None:
+    for patience in ("VIDEO_PATIENCE_S", "AUDIO_PATIENCE_S"):  # a machine that stands still for a second loses nothing
+        monkeypatch.setattr(incoming_track, patience, 60.0)
     async with published() as scene:
         network = Network(scene.pc, share=0.10)
         await until(lambda: camera(scene) >= 60 and voice(scene) >= 90, "2 seconds")
