@@ -34,7 +34,9 @@ from tests.fixtures.ports import free_port
 from tests.recordings.scene import play
 from workers.finalise import finalise
 
-LIMIT_SECONDS = 40
+pytestmark = pytest.mark.timeout(400)
+
+LIMIT_SECONDS = 90
 
 
 class Nodes:
