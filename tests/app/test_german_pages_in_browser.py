@@ -20,7 +20,7 @@ from tests.fixtures.answering import ask_three, took_part
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]  # a walk through every page
+pytestmark = pytest.mark.browser
 __all__ = ["chromium", "served", "wiring"]  # fixtures used here
 
 ENGLISH = [
