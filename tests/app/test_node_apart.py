@@ -28,6 +28,12 @@ from tests.app.loopback import BOTH, accept, offering
 from tests.app.room_stage import Stage, allow, media, stage
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine another process answers later."""
+    monkeypatch.setattr("app.room.node_client.TIMEOUT_SECONDS", 60.0)
+
+
 async def published(scene: Stage, person: PersonId, offer: str, url: str, name: str) -> tuple[StreamAsk, str]:
     """Rows, keys and the media process's answer, as whip.py does it."""
     resource = uuid4().hex + "0" * 11
