@@ -169,6 +169,28 @@ class Verdict:
     broken_at: int | None = None
 
 
+@dataclass
+class Walk:
+    """A chain on the way from its first event, as far as it holds."""
+
+    previous: bytes = FIRST
+    count: int = 0
+    broken: bool = False
+
+    def follow(self, link: AuditEvent) -> bool:
+        """The next event; False where it does not fit, and then the walk is over."""
+        fits = link.number == self.count + 1 and link.previous_hash == self.previous and link.hash == event_hash(link)
+        if fits:
+            self.previous, self.count = link.hash, link.number
+        self.broken = not fits
+        return fits
+
+    @property
+    def verdict(self) -> Verdict:
+        broken_at = self.count + 1 if self.broken else None
+        return Verdict(intact=not self.broken, events=self.count, last=self.previous, broken_at=broken_at)
+
+
 async def record(
     db: Db,
     *,
@@ -196,7 +218,7 @@ async def record(
 
 async def verify(db: Db, account: AccountId | UUID) -> Verdict:
     """Walk the whole chain of an account."""
-    previous, count = FIRST, 0
+    walk = Walk()
     events = await db.stream_scalars(
         select(AuditEvent)
         .where(AuditEvent.account_id == account)
@@ -204,11 +226,9 @@ async def verify(db: Db, account: AccountId | UUID) -> Verdict:
         .execution_options(yield_per=500)
     )
     async for link in events:
-        fits = link.number == count + 1 and link.previous_hash == previous and link.hash == event_hash(link)
-        if not fits:
-            return Verdict(intact=False, events=count, last=previous, broken_at=count + 1)
-        previous, count = link.hash, count + 1
-    return Verdict(intact=True, events=count, last=previous)
+        if not walk.follow(link):
+            break
+    return walk.verdict
 
 
 def event_hash(link: AuditEvent) -> bytes:

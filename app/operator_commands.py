@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -101,8 +101,14 @@ def audit() -> None:
 
 
 @audit.command("verify")
-def verify_audit() -> None:
-    """Walk every account's chain, and compare it with the hashes beside the keys. Exit status 1 if one is broken."""
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def verify_audit(files: tuple[Path, ...]) -> None:
+    """Walk every account's chain, and compare it with the hashes beside the keys. Exit status 1 if one is broken.
+
+    FILES: instead, those of the folder audit/ of one account's export, all of them; no database is needed.
+    """
+    if files:
+        _tell_files(files)
     from app.audit_heads import heads_of, keep_verdicts, verify_all
     from app.database import Database
     from app.embedded import database_urls
@@ -128,6 +134,20 @@ def verify_audit() -> None:
     else:
         click.echo(f"Unbroken: {events} events of {len(verdicts)} accounts.")
     sys.exit(1 if broken else 0)
+
+
+def _tell_files(files: tuple[Path, ...]) -> NoReturn:
+    from app.audit_file import NotAnAuditLog, check
+
+    try:
+        found = check(line for file in sorted(files) for line in file.read_bytes().splitlines())
+    except NotAnAuditLog as error:
+        raise click.ClickException(error.message) from error
+    if found.intact:
+        click.echo(f"Unbroken: {found.events} events, the last of hash {found.last.hex()}.")
+    else:
+        click.echo(f"Broken at event {found.broken_at}.")
+    sys.exit(not found.intact)
 
 
 @click.group()

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import update
 
 from app.accounts.models import Member, Role, Scope
-from app.audit import Action, AuditEvent
+from app.audit import Action, AuditEvent, verify
+from app.audit_file import check
 from app.demo.browser import Browser
 from app.errors import Forbidden
 from app.privacy.erasing.service import ask_erasure
@@ -95,6 +96,11 @@ async def test_everything_is_in_it_and_nothing_of_it_lies_on_a_disk(world: World
         assert hashlib.sha256(archive.read(name)).hexdigest() == digest
     words = archive.read("README.txt").decode()
     assert "Nobody, as it stood" in words and "audit log" in words
+    logged = [name for name in archive.namelist() if name.startswith("audit/")]
+    verdict = check(line for name in logged for line in archive.read(name).splitlines())
+    assert logged == ["audit/000000001.jsonl"] and verdict.intact
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        assert verdict == await verify(db, world.lab.account)
     everything = b"".join(archive.read(name) for name in names)
     assert b"otto@other.example" not in everything and b"Gardens of the south" not in everything
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from app.accounts.models import Account, Member, Role
 from app.audit import Action, Fact, record
+from app.audit_file import events_after, written
 from app.database import Db, now_in
 from app.errors import Forbidden, NotThere
 from app.language import Language, speaking
@@ -90,6 +91,9 @@ async def send_export(wiring: Wiring, export: Export) -> AsyncIterator[bytes]:
             yield piece
     async for piece in _in_threads(archive.add(await _certificates(wiring, export))):
         yield piece
+    async for file in _audit_log(wiring, export):
+        async for piece in _in_threads(archive.add([file])):
+            yield piece
     told = [{"person": str(one.person), "why": one.why} for one in left_out]
     async for piece in _in_threads(archive.add([json_file("left-out.json", told)])):
         yield piece
@@ -156,6 +160,19 @@ async def _certificates(wiring: Wiring, export: Export) -> list[File]:
     async with wiring.database.transaction(export.account) as db:
         await _still_owner(db, export)
         return await all_certificates(db)
+
+
+async def _audit_log(wiring: Wiring, export: Export) -> AsyncIterator[File]:
+    """In portions, each a file, up to the newest event."""
+    number = 0
+    while True:
+        async with wiring.database.transaction(export.account) as db:
+            await _still_owner(db, export)
+            events = await events_after(db, number)
+        if not events:
+            return
+        yield text_file(f"audit/{number + 1:09}.jsonl", written(events))
+        number = events[-1].number
 
 
 async def all_certificates(db: Db) -> list[File]:

@@ -35,6 +35,8 @@ def readme(
         "themselves: README.txt, data.json, consents.json, answers.json, history.json, recordings, transcripts",
         "members/: what was recorded of members, in a folder named by their id, with transcripts",
         "certificates/: the certificate of each erasure, by its receipt",
+        "audit/: the audit log, who did what to which thing, in ids; each line holds its hash and the one before it, "
+        "and junier audit verify checks these files",
         "left-out.json: who is not in it, by id, and why; written last, so it also names who was erased meanwhile",
         f"{CHECKSUMS}: fingerprints that show whether a file has changed; sha256sum --check reads them",
         "",
@@ -43,8 +45,8 @@ def readme(
         "",
         "What is not in it at all",
         "What was erased, or is past its date; what a participant asked you not to use, and notes of the sessions "
-        "they took part in; recordings that are still being made ready (the participant's README.txt says so); the "
-        "audit log, which stands on the page Audit; secret links, codes and keys; ids that only our programs need.",
+        "they took part in; recordings that are still being made ready (the participant's README.txt says so); secret "
+        "links, codes and keys; ids that only our programs need.",
         "",
         "What it means to have it",
         "From here on these copies are yours to protect, and to erase when participants ask you or their date comes. "
