@@ -89,7 +89,7 @@ def fits(given: Given, today: date, *, correcting: bool) -> tuple[str, Decision]
     if given.ground in NEEDS_WORDS and not given.words:
         return "words", refused(N_("Please say which law, order or reason: the entry is the proof."))
     if given.given_on > today:
-        return "given_on", refused(N_("This day has not come yet."))
+        return "given_on", refused(N_("Please choose a day that has come."))
     if not given.told_before and not given.untold:
         return "untold", refused(N_("Please say why they were not told first."))
     if (given.hidden_until is None) is not (given.hidden_ground is None):

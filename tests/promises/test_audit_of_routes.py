@@ -338,7 +338,8 @@ async def given_to_others(story: Story) -> None:
     owner = await story.world.member(story.world.lab)
     given = {
         "people": [str(story.world.anna.person)], "recipient": "District Court", "contact": "Room 7",
-        "kinds": ["contact"], "ground": "law", "words": "Order 4", "given_on": f"{datetime.now(UTC):%Y-%m-%d}", "told": "yes",
+        "kinds": ["contact"], "ground": "law", "words": "Order 4", "told": "yes",
+        "given_on": f"{datetime.now(UTC):%Y-%m-%d}",
     }  # fmt: skip
     await story.call(owner, "POST /sessions/{session}/disclosures", given)
     story.ids["disclosure"] = await story.newest(Disclosure, order=Disclosure.at)

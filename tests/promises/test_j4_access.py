@@ -20,6 +20,8 @@ from app.participants.models import Participant
 from app.privacy.erasing.service import ask_erasure
 from app.privacy.records.models import ErasureReason, RequestKind
 from app.privacy.rights.requests import ask as ask_request
+from app.sessions.disclosure_models import Change, Disclosed, DisclosureGround, RecipientNotice
+from app.sessions.disclosures import Given, note_disclosure
 from app.sessions.models import Recording
 from app.sessions.notes import write_note
 from app.sessions.supplements import add_supplement
@@ -55,6 +57,12 @@ def pages(app: Litestar) -> list[tuple[str, str]]:
             if isinstance(handler, HTTPRouteHandler):
                 found += [(method, route.path) for method in sorted(handler.http_methods) if method != "OPTIONS"]
     return found
+
+
+GIVEN = Given(
+    recipient="District Court", contact="Room 7, file 12", kinds=frozenset({Disclosed.VIDEO}), words="Order 4 of May",
+    ground=DisclosureGround.LAW, given_on=date(2026, 11, 2), told_before=True,
+)  # fmt: skip
 
 
 async def recorded(world: World) -> RecordingRef:
@@ -101,6 +109,14 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         supplement = await add_supplement(
             db, columns, account=world.lab.account, participant=world.anna.person, about=ref.recording, words="More."
         )
+        given = await note_disclosure(
+            db, columns, account=world.lab.account, session=world.lab.session, participant=world.anna.person,
+            by=owner, given=GIVEN,
+        )  # fmt: skip
+        notice = RecipientNotice(
+            account_id=world.lab.account, disclosure_id=given.id, change=Change.ERASED, cause_id=uuid4(), receipt="E-1"
+        )
+        db.add(notice)
     await world.member_cookie(world.lab)
     [login, *_] = await world.rows(world.lab, Login)
     ids = {
@@ -122,6 +138,8 @@ async def addresses(world: World) -> list[tuple[str, str]]:
         "note": note.id,
         "question": question.id,
         "supplement": supplement.id,
+        "disclosure": given.id,
+        "notice": notice.id,
         "passkey": passkey.id,
         "other": login.id,
         "support": support.id,
@@ -161,7 +179,7 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
     wrong = {}
     for method, path in await addresses(world):
         ours = [str(i) for i in (world.lab.study, world.lab.session)] + re.findall(r"/recordings/([0-9a-f-]{36})", path)
-        by_id = ("/erasures/", "/requests/", "/passkeys/", "/logins/", "/support-access/")
+        by_id = ("/erasures/", "/requests/", "/disclosures/", "/passkeys/", "/logins/", "/support-access/")
         by_their_id = any(part in path for part in by_id)
         named = [one for one in UUIDS.findall(path) if one in ours or by_their_id]
         if not named:
@@ -175,7 +193,16 @@ async def test_j4_08_another_account_meets_what_is_ours_as_not_there(world: Worl
 
 async def test_j4_08_participants_reach_no_page_of_the_account(world: World):
     for_members = ("/studies", "/sessions", "/recordings", "/erasures", "/requests", "/retention", "/holds")
-    for_members += ("/members", "/agreement", "/passkeys", "/logins", "/support-access", "/support/", "/account/")
+    for_members += (
+        "/members",
+        "/agreement",
+        "/passkeys",
+        "/logins",
+        "/support-access",
+        "/support/",
+        "/account/",
+        "/disclosures",
+    )
     found = [(m, p) for m, p in await addresses(world) if p.startswith(for_members)]
     assert len(found) > 12
     for browser in (await world.guest(world.anna), await world.guest(world.anna, Scope.ROOM)):

@@ -20,7 +20,9 @@ from app.errors import JunierError
 from app.invitations.models import Invitation
 from app.library.service import Media, find_media, written
 from app.library.written import FORMATS
+from app.privacy.rights.disclosing import lines_of
 from app.privacy.rights.zipped import File, text_file
+from app.sessions.disclosures import disclosures_of
 from app.sessions.models import Recording, Session
 from app.sessions.notes import notes_of_session
 from app.studies.models import ConsentText, Question, Study
@@ -30,9 +32,12 @@ from recordings.model import AccountId, PersonId
 
 
 async def account_files(db: Db, wiring: Wiring, *, account: AccountId, restricted: Collection[UUID]) -> list[File]:
-    """members.json, and studies/<id>.json with all sessions. Notes of a session in which somebody restricted took part
+    """members.json, disclosures.json, and studies/<id>.json. Notes of a session in which somebody restricted took part
     are left out: they are about everybody in it."""
-    files = [json_file("members.json", await _members(db, wiring, account))]
+    files = [
+        json_file("members.json", await _members(db, wiring, account)),
+        json_file("disclosures.json", await _disclosures(db, wiring)),
+    ]
     silent = await _sessions_of(db, restricted)
     sessions: dict[UUID, list[Session]] = defaultdict(list)
     for session in await db.scalars(select(Session).order_by(Session.created_at, Session.id)):
@@ -83,6 +88,42 @@ async def _members(db: Db, wiring: Wiring, account: AccountId) -> list[dict[str,
             "since": row.created_at.isoformat(),
         }
         for row in rows
+    ]
+
+
+async def _disclosures(db: Db, wiring: Wiring) -> list[dict[str, Any]]:
+    """The register as it stands: every entry, corrected ones too, and what recipients were told since."""
+    return [
+        {
+            "id": line.row.id,
+            "corrects": line.row.corrects,
+            "at": line.row.at.isoformat(),
+            "by": line.row.by,
+            "participant": line.row.participant_id,
+            "session": line.row.session_id,
+            "recipient": line.recipient,
+            "contact": line.contact,
+            "kinds": line.row.kinds,
+            "ground": line.row.ground,
+            "words": line.words,
+            "given_on": line.row.given_on,
+            "told_before": line.row.told_before,
+            "not_told_because": line.untold,
+            "hidden_until": line.row.hidden_until,
+            "hidden_because": line.row.hidden_ground,
+            "notices": [
+                {
+                    "change": one.row.change,
+                    "receipt": one.row.receipt,
+                    "since": one.row.made_at.isoformat(),
+                    "told_on": one.row.told_on,
+                    "not_told": one.row.ground,
+                    "because": one.words,
+                }
+                for one in line.notices
+            ],
+        }
+        for line in await lines_of(db, wiring.columns, await disclosures_of(db))
     ]
 
 

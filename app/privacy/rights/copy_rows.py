@@ -104,8 +104,8 @@ async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -
         *(f"disclosure:{one}" for one in given),
     ]
     of_session = AuditEvent.subject.in_([f"session:{one}" for one in sessions])
-    hidden = await db.scalars(select(Disclosure.ground).where(Disclosure.participant_id == person, ~told))
-    secret = [purpose for purpose, ground in LEAVES_FOR.items() if ground in set(hidden)]
+    hidden = set(await db.scalars(select(Disclosure.ground).where(Disclosure.participant_id == person, ~told)))
+    secret = [purpose for purpose, ground in LEAVES_FOR.items() if ground in hidden]
     await take(
         AuditEvent,
         or_(
