@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Protocol
@@ -110,21 +110,31 @@ def measure(folder: Path, media: Media, *, crowds: Sequence[int] = CROWDS, look:
 async def _measure(folder: Path, media: Media, crowds: Sequence[int], look: Look) -> list[Figure]:
     figures: list[Figure] = []
     version, most = installed(), max(crowds)
-    ours, theirs = {}, {}
-    for people in crowds:
-        ours[people] = await capture_alone(folder / f"plain-{people}", media, people, look)
-        figures += _of_ours(ours[people], most)
-        if version:
-            theirs[people] = await of_janus(folder / f"janus-{people}", media, people, look)
-            figures.append(_of_janus(theirs[people], version))
-    if version:
-        figures.append(_ratio_to_janus(ours[most], theirs[most], version))
-    else:
+    for people in sorted(crowds):  # the last is the largest
+        ours, theirs = await in_turn(folder / f"{people}", media, people, look, with_janus=bool(version))
+        figures += _of_ours(ours, most)
+        if theirs and version:
+            figures.append(_of_janus(theirs, version))
+            figures.append(_ratio_to_janus(ours, theirs, version, most))
+    if not version:
         figures.append(Figure(name="Janus VideoRoom", unit="", runs=(0.0,), note="not installed: not measured"))
     stock = [await media_recorder(folder, media, look.window_s) for _ in range(look.windows)]
-    figures += _of_media_recorder(stock, ours[most], look)
+    figures += _of_media_recorder(stock, ours, look)
     figures.append(await forwarding(folder / "views", media, look))
     return figures
+
+
+async def in_turn(folder: Path, media: Media, people: int, look: Look, *, with_janus: bool) -> tuple[Seen, Seen | None]:
+    """A window of ours, one of Janus's, and again, each of a server of its own: what else the machine does in these
+    minutes meets both alike."""
+    folder.mkdir()
+    short = replace(look, windows=1)
+    ours, theirs = [], []
+    for turn in range(look.windows):
+        ours.append(await capture_alone(folder / f"plain-{turn}", media, people, short))
+        if with_janus:
+            theirs.append(await of_janus(folder / f"janus-{turn}", media, people, short))
+    return _together(ours), _together(theirs) if theirs else None
 
 
 async def capture_alone(folder: Path, media: Media, people: int, look: Look) -> Seen:
@@ -206,6 +216,15 @@ async def _seen(
     return Seen(people=len(sent), percent=percent, sent=found.total(sent), kept=found.total(kept))
 
 
+def _together(turns: Sequence[Seen]) -> Seen:
+    return Seen(
+        people=turns[0].people,
+        percent=tuple(value for one in turns for value in one.percent),
+        sent=found.total([one.sent for one in turns]),
+        kept=found.total([one.kept for one in turns]),
+    )
+
+
 def _of_ours(seen: Seen, most: int) -> list[Figure]:
     return [
         Figure(
@@ -236,13 +255,13 @@ def _of_janus(seen: Seen, version: str) -> Figure:
     )
 
 
-def _ratio_to_janus(ours: Seen, theirs: Seen, version: str) -> Figure:
+def _ratio_to_janus(ours: Seen, theirs: Seen, version: str, most: int) -> Figure:
     return Figure(
         name=f"capture alone, of Janus, N = {ours.people}",
         unit="x",
-        runs=(median(ours.percent) / median(theirs.percent),),
-        at_most=OF_JANUS,
-        note=f"janus {version}, medians of this run",
+        runs=tuple(one / other for one, other in zip(ours.percent, theirs.percent, strict=True)),
+        at_most=OF_JANUS if ours.people == most else None,
+        note=f"janus {version}, window by window in turn",
     )
 
 

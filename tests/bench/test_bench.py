@@ -185,11 +185,12 @@ def media_of(folder: Path) -> Media:
 
 
 async def test_capture_alone_keeps_what_all_its_publishers_sent(tmp_path):
-    look = Look(windows=1, window_s=0.2, lead_s=0.8, trail_s=0.2)
-    seen = await compare.capture_alone(tmp_path / "plain", media_of(tmp_path), 2, look)
+    look = Look(windows=2, window_s=0.2, lead_s=0.8, trail_s=0.2)
+    seen, nobody = await compare.in_turn(tmp_path / "turns", media_of(tmp_path), 2, look, with_janus=False)
+    assert nobody is None
     assert seen.sent == seen.kept
-    assert seen.facts["frames_sent"] == 2 * 36
-    assert seen.percent[0] > 0
+    assert seen.facts["frames_sent"] == 2 * 2 * 36  # each window is a server and publishers of its own
+    assert len(seen.percent) == 2 and min(seen.percent) > 0
 
 
 async def test_a_media_process_of_the_bench_seals_and_stores_what_all_its_publishers_sent(tmp_path):
