@@ -52,6 +52,7 @@ MEMBERS_ONLY = (
     "app/privacy/rights/extending.py",
     "app/privacy/replaying.py",
     "app/privacy/serving.py",
+    "app/privacy/erasing/recipients.py",
     "app/privacy/rights/disclosing.py",
     "app/privacy/rights/disclosure_routes.py",
     "app/privacy/rights/request_routes.py",
