@@ -26,6 +26,12 @@ from tests.fixtures.ports import free_ports
 from tests.fixtures.web import Cast
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine looks for longer."""
+    monkeypatch.setattr("app.readiness.LOOK_LIMIT_S", 60.0)
+
+
 @pytest.fixture
 async def private(wiring: Wiring) -> AsyncIterator[httpx.AsyncClient]:
     async with client(wiring) as opened:
