@@ -104,6 +104,9 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     page = look.page
     await page.goto(f"{served}/i/unknown")
     await look.at("unknown-link")
+    await page.goto(f"{served}/my-data")
+    await expect(page.get_by_text("your browser refuses cookies")).to_be_visible()
+    await look.at("cookies-refused")
     await expires(cast, timedelta(days=-1))
     await page.goto(link)
     await look.at("closed-link")

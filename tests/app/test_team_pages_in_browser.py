@@ -111,6 +111,11 @@ async def test_every_page_is_readable_for_everyone(cast: Cast, served: str, chro
         await db.execute(update(Session).values(state=SessionState.ENDED))
     await page.goto(f"{served}/sessions/{cast.session}/erase")
     await look.at("erase-with-notes")
+    await context.clear_cookies()
+    await sign_in(page, cast, served, who=cast.observer)
+    await look.at("observer-studies")
+    await page.goto(f"{served}/studies/{cast.study}/edit")
+    await look.at("observer-not-allowed")
     await context.close()
     assert look.wrong == {}
 
