@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def fields() -> Iterator[Field]:
         yield Field(form="study", name=name, path="/studies", rest=STUDY)
         yield Field(form="study changed", name=name, path="/studies/{study}/edit", rest=STUDY)
     yield Field(form="study", name="consent_text", path="/studies", rest=STUDY, may_be=MANY)
-    session = {"title": "First", "starts_at": "2027-05-03T14:30", "time_zone": "Europe/Berlin"}
+    session = {"title": "First", "starts_at": f"{datetime.now(UTC).year + 1}-05-03T14:30", "time_zone": "Europe/Berlin"}
     yield Field(form="session", name="title", path="/studies/{study}/sessions", rest=session)
     yield Field(form="note", name="text", path="/sessions/{session}/notes", rest={}, may_be=MANY)
     yield Field(form="code", name="code", path="/my-data/open", rest={}, who="participant")

@@ -102,7 +102,7 @@ async def behind(caddy: Proxy, scene: Stage) -> AsyncIterator[None]:
 
 async def captured(scene: Stage) -> RecordingId:
     """The one recording, once all of it is stored."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(90):
         while True:
             async with scene.wiring.database.transaction(scene.account) as db:
                 [row] = await db.scalars(select(Recording))
