@@ -172,7 +172,7 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
 
 async def until(page: Page, expression: str) -> None:
     """wait_for_function would evaluate a string inside the page, which our policy forbids."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while not await page.evaluate(expression):
             await asyncio.sleep(0.05)
 

@@ -30,7 +30,7 @@ class OperatorsLook(Look):
 
 async def mailed_link(cast: Cast) -> str:
     """The mail is written after the page was answered."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while True:
             for _, mail in await mails(cast.wiring):
                 if mail and (link := re.search(r"\S+/support/sign-in/\S+", mail.text)):
