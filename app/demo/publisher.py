@@ -5,6 +5,7 @@ both place flash and beep at the same moment. What was sent is counted here, for
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from av import Packet
     from av.stream import Stream
 
-CONNECT_SECONDS = 15.0
+CONNECT_SECONDS = 30.0
 SETTLE_SECONDS = 0.5
 """Between our end of DTLS being connected and the first packet. The other end becomes connected when our last handshake
 message reaches it, and what overtakes that moment cannot be decrypted there: a call loses it, a proof must not."""
@@ -125,8 +126,9 @@ class Publication:
         """How many packets the receiver has sent back since the connection stood (RTCP: reports, requests)."""
         return await self._received() - self._received_before
 
-    async def open(self, whip_url: str) -> None:
-        """Offer, connect, and start to play; raises PublishFailed."""
+    async def open(self, whip_url: str, ready: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Offer, connect, and start to play; raises PublishFailed. ready: comes back once the other end is connected
+        too, where that can be known."""
         address = LOOPBACK.get(urlsplit(whip_url).hostname or "")
         aiortc_internals.guard()
         with aiortc_internals.gather_on([address]) if address else nullcontext():
@@ -137,6 +139,8 @@ class Publication:
             await asyncio.wait_for(self._settled.wait(), CONNECT_SECONDS)
         if not self.is_connected:
             raise PublishFailed(f"No connection within {CONNECT_SECONDS:.0f} s.")
+        if ready is not None:
+            await ready()
         self._received_before = await self._received()
         self._starts_at.set_result(asyncio.get_running_loop().time() + SETTLE_SECONDS)
         self._watching = asyncio.create_task(self._watch())
@@ -187,12 +191,19 @@ class Publication:
 
 
 async def publish(
-    client: httpx.AsyncClient, whip_url: str, token: str, video: Clip, audio: Clip | None = None
+    client: httpx.AsyncClient,
+    whip_url: str,
+    token: str,
+    video: Clip,
+    audio: Clip | None = None,
+    *,
+    ready: Callable[[], Awaitable[object]] | None = None,
 ) -> Publication:
-    """Publish a clip. Returns when the connection stands and the clip begins to play; raises PublishFailed."""
+    """Publish a clip. Returns when the connection stands (and it is `ready`) and the clip begins to play; raises
+    PublishFailed."""
     publication = Publication(client, token, video, audio)
     try:
-        await publication.open(whip_url)
+        await publication.open(whip_url, ready)
     except BaseException:
         await publication.close()
         raise

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -27,10 +28,13 @@ from app.demo.story import until
 from app.embedded import EmbeddedPostgres, end_leftover
 from app.embedded_place import find_place
 from app.room.node_client import NodeClient, NodeUnreachable
+from app.room.node_messages import StreamFacts
 from app.settings import Settings, child_environment
+from recordings.capture.chunks import CHUNK_S
+from recordings.model import TrackKind
 from tests.fixtures.ports import free_ports
 
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 120
 
 
 @dataclass
@@ -142,7 +146,7 @@ class Sending:
     """One publication, and how much of it had been sent at each moment."""
 
     publication: Publication
-    number: int  # of the clip in the picture
+    picture: Clip
     moments: list[tuple[float, int, int]] = field(default_factory=list)
 
     async def lasts(self, seconds: float) -> None:
@@ -184,13 +188,15 @@ class Room:
         async with asyncio.timeout(LIMIT_SECONDS):
             while True:
                 try:
-                    publication = await publish(self.guest.browser.http, whip, token, picture, voice)
+                    publication = await publish(
+                        self.guest.browser.http, whip, token, picture, voice, ready=self.is_connected
+                    )
                     break
                 except (PublishFailed, httpx.TransportError) as failed:
                     if isinstance(failed, PublishFailed) and not failed.retry:
                         raise
                     await asyncio.sleep(0.2)
-        sending = Sending(publication, clip)
+        sending = Sending(publication, picture)
         watching = asyncio.create_task(sending.watch())
         try:
             yield sending
@@ -198,16 +204,41 @@ class Room:
             await publication.close()
             watching.cancel()
 
-    async def frames_kept(self) -> int:
-        """Frames the media process has kept of the live take, as it says itself; 0 without one."""
+    async def live(self) -> StreamFacts | None:
+        """The live take, as the media process says itself; None without one."""
         client = NodeClient(self.platform.settings)
         try:
             facts = await client.facts(self.platform.settings.node_url, UUID(self.owner.session))
         except NodeUnreachable:
-            return 0
+            return None
         finally:
             await client.close()
-        return sum(track.frames for stream in facts.streams for track in stream.tracks)
+        return max(facts.streams, key=lambda stream: stream.take, default=None)
+
+    async def is_connected(self) -> None:
+        """Until the media process takes in what is sent: what comes sooner is lost, as in a call."""
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not ((take := await self.live()) and take.connected):
+                await asyncio.sleep(0.05)
+
+    async def acknowledged(self, sending: Sending) -> tuple[int, int]:
+        """(pictures, packets of sound) of the live take that no kill takes any more: all that the media process has
+        but the chunk being filled, which is half a second of the stream at most, however slow the machine is. Waits
+        until there are some of both."""
+        filled = CHUNK_S * len(sending.picture.packets) / sending.picture.seconds
+        unsealed = {TrackKind.CAMERA: ceil(filled) + 1, TrackKind.VOICE: ceil(CHUNK_S * 50) + 1}
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while True:
+                take = await self.live()
+                kept = {track.kind: track.frames - unsealed[track.kind] for track in take.tracks} if take else {}
+                if kept and min(kept.values()) > 0:
+                    return kept[TrackKind.CAMERA], kept[TrackKind.VOICE]
+                await asyncio.sleep(0.05)
+
+    async def frames_kept(self) -> int:
+        """Of the live take, by all its tracks; 0 without one."""
+        take = await self.live()
+        return sum(track.frames for track in take.tracks) if take else 0
 
     async def goes_on(self, more: int = 90) -> None:
         """Capture adds frames, for longer than a permission lasts: one has come since."""
@@ -221,7 +252,9 @@ class Room:
 
     async def recordings(self) -> str:
         """The words of the list of recordings."""
-        return (await self.owner.browser.open(f"/sessions/{self.owner.session}")).words
+        page = await self.owner.browser.open(f"/sessions/{self.owner.session}")
+        assert page.status == 200, page.status
+        return page.words
 
     async def played(self) -> Inspection:
         """The recording as the researcher gets it, once all of it is there: fetched before, it may lack a take."""

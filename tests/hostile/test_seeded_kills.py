@@ -1,6 +1,7 @@
 """kill -9 of the media process at moments drawn by a seed: two in the suite, twenty in `make trials` (KILLS=20).
 
-Every run is one take of the same recording. What was on the wire a second before its kill is in the file.
+Every run is one take of the same recording. What the media process had sealed when it was killed is in the file; in the
+trials, on a machine that does nothing else, so is what was on the wire a second before.
 """
 
 from __future__ import annotations
@@ -8,9 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+
 from app.demo.clips import SCREEN_CLIP_OFFSET
 from tests.hostile import trial
 from tests.hostile.platform import LIMIT_SECONDS, Platform, Room, room
+
+pytestmark = pytest.mark.timeout(600)  # a minute where nothing else runs
 
 ACKNOWLEDGED_SECONDS = 1.0
 FIRST_AFTER_S, LATEST_AFTER_S = 1.2, 6.0
@@ -32,8 +37,12 @@ async def test_whenever_the_media_process_is_killed_all_but_the_last_second_is_k
                 if number:
                     away.append(clock() - killed_at)
                 await sending.lasts(chance.uniform(FIRST_AFTER_S, LATEST_AFTER_S))
+                frames, packets = await here.acknowledged(sending)
                 killed_at = running.kill("media")
-            frames, packets = sending.sent_at(killed_at - ACKNOWLEDGED_SECONDS)
+            if trial.is_measured():
+                frames, packets = map(
+                    max, (frames, packets), sending.sent_at(killed_at - ACKNOWLEDGED_SECONDS), strict=True
+                )
             sent.append((clip, frames, packets))
         clip = CLIPS[runs % len(CLIPS)]
         async with here.sending(clip, seconds=2) as last:

@@ -22,6 +22,11 @@ def seed() -> int:
     return drawn
 
 
+def is_measured() -> bool:
+    """Whether this is a trial on a machine that does nothing else, so that seconds mean something."""
+    return "TRIAL_FIGURES" in os.environ
+
+
 def times(name: str, short: int) -> int:
     """How often, by the environment variable `name`."""
     return int(os.environ.get(name, short))
