@@ -24,8 +24,8 @@ FLAGS = (
 )
 FAKE_SCREEN = "--use-fake-ui-for-media-stream"
 """getDisplayMedia gives a drawn screen; leave it out and name a tab to have real pixels."""
-PATIENCE_MS = 30_000
-LONG_SECONDS = 90.0
+PATIENCE_MS = 60_000
+LONG_SECONDS = 180.0
 SIZES = {1280: 800, 360: 740}
 _Found = TypeVar("_Found")
 

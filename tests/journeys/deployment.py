@@ -24,7 +24,7 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 120
 
 
 class NotSet(Exception):

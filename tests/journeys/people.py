@@ -100,6 +100,7 @@ class Owner(Window):
         await self.page.get_by_role("link", name="Schedule the first session").click()
         await self.page.get_by_label("Title").fill("Pilot 1")
         await self.press("Schedule the session")
+        await self.page.wait_for_url(re.compile("/sessions/[0-9a-f-]{36}"))
         self.session = urlsplit(self.page.url).path.rpartition("/")[2]
 
     async def invite(self, name: str, address: str) -> None:

@@ -77,7 +77,7 @@ class Mailbox:
 def mailbox() -> Iterator[tuple[Mailbox, int]]:
     [port] = free_ports(1)
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = Controller(box, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     yield box, port
     controller.stop()

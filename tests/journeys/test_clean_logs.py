@@ -8,6 +8,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from app.demo.browser import Browser
 from app.demo.people import Guest, Owner
@@ -15,6 +16,8 @@ from app.demo.story import until
 from app.logs import ALLOWED
 from tests.journeys.deployment import Deployment
 from tests.journeys.stage import OWNER, PARTS, Mailbox
+
+pytestmark = pytest.mark.timeout(600)
 
 CANARY = "Xanthippe"
 ADDRESS = "xanthippe@quokka.example"

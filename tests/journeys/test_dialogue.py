@@ -14,7 +14,7 @@ from tests.journeys.people import Guest, Owner, platform
 from tests.journeys.speech import SPOKEN, Speech, real_speech
 from tests.journeys.test_whole_story import recorded_for, written
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 OWNER_NAME = "Ada Owner"
 LEAST_WORDS_HEARD = 0.8  # of one voice that is cut where the recording begins and ends

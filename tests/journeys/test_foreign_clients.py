@@ -13,6 +13,8 @@ import pytest
 from tests.journeys.browser import Window, chromium, until
 from tests.journeys.quick import recording_room, served, stored
 
+pytestmark = pytest.mark.timeout(600)
+
 HERE = Path(__file__).parent
 NODE_MODULES = HERE.parents[1] / "node_modules"
 FFMPEG_OFFER = HERE / "material" / "ffmpeg-9-h264.sdp"
@@ -20,7 +22,7 @@ FFMPEG_OFFER = HERE / "material" / "ffmpeg-9-h264.sdp"
 
 async def line(process: asyncio.subprocess.Process) -> dict[str, object]:
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         text = await process.stdout.readline()
     assert text, "the client ended by itself"
     answer: dict[str, object] = json.loads(text)

@@ -21,7 +21,7 @@ from tests.app.room_stage import serving, stage
 from tests.journeys.browser import chromium
 from tests.journeys.rows import all_of, sent_to, window
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 async def test_a_scanner_and_whoever_the_mail_was_forwarded_to_change_and_see_nothing(

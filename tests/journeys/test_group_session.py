@@ -17,7 +17,7 @@ from tests.app.room_stage import Stage, media, serving, stage
 from tests.journeys.browser import FAKE_SCREEN, PATIENCE_MS, Window, chromium, until
 from tests.journeys.rows import all_of, stored_up_to, window
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 TOLD = "This is a group session: the other participants see and hear you, and you see and hear them."
 MOVES = "(player) => player.videoWidth > 0 && player.currentTime > 0.3"

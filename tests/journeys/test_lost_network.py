@@ -19,7 +19,7 @@ from tests.journeys.network import network
 from tests.journeys.rows import all_of, stored_up_to, window
 from workers.finalise import finalise
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 LOST = "The connection was lost. Trying again by itself; you need not do anything."
 RETURN_MS = 40_000

@@ -28,6 +28,8 @@ from tests.fixtures.weed import Weed
 from tests.journeys.deployment import Deployment, NotSet, compose
 from tests.journeys.stage import FILLED_IN, OWNER, PARTS, Mailbox, first_seconds, playable
 
+pytestmark = pytest.mark.timeout(600)
+
 OURS = ("migrate", "web", "media", "worker", "transcriber", "transcriber-2")
 SECONDS = 8.0
 

@@ -14,7 +14,7 @@ from app.demo.people import LINK
 from tests.journeys.browser import FAKE_SCREEN, LONG_SECONDS, PATIENCE_MS, chromium, until
 from tests.journeys.people import OWNER, Guest, Owner, Platform, platform
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 OFFER_EVERYTHING = """async (session) => {
   const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });

@@ -15,7 +15,7 @@ from app.studies.models import ConsentKind
 from tests.app.room_stage import media, serving, stage
 from tests.journeys.browser import CHROMIUM, FLAGS, Window
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 FAKE_DEVICES = "--use-fake-device-for-media-stream"
 ALLOW = "The browser was not allowed to use the camera. Allow it at the address bar, then press “Try again”."

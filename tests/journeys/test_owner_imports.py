@@ -17,7 +17,7 @@ from tests.app.room_stage import serving, stage
 from tests.journeys.browser import chromium
 from tests.journeys.rows import all_of, sent_to, window
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 FAULTY = (
     "First name;E-mail\n"

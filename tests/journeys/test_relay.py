@@ -22,6 +22,7 @@ from tests.journeys.quick import recording_room, served, stored
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(shutil.which("turnserver") is None, reason="turnserver (Debian: coturn) is not installed"),
 ]
 
@@ -119,7 +120,7 @@ async def relay(port: int, folder: Path) -> AsyncIterator[None]:
         "turnserver", *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        await until(lambda: accepts(port), "the relay's port", seconds=15)
+        await until(lambda: accepts(port), "the relay's port")
         yield
     finally:
         process.terminate()

@@ -17,7 +17,7 @@ from tests.journeys.browser import LONG_SECONDS, chromium, until
 from tests.journeys.people import Guest, Owner, Platform, platform
 from tests.journeys.speech import Speech, real_speech
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 SHARED_TAB = Path(__file__).parent / "material" / "shared_tab.html"
 TAB_TITLE = "Junier shared tab"

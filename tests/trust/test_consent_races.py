@@ -20,6 +20,8 @@ from recordings.model import PersonId, TrackKind
 from tests.hostile import trial
 from tests.trust.arena import BOTH, CAMERA, VOICE, Arena, arena
 
+pytestmark = pytest.mark.timeout(600)
+
 VIDEO, AUDIO = ConsentKind.VIDEO, ConsentKind.AUDIO
 CLICKS = ("let in", "agree", "withdraw", "pause", "mine", "connect", "connect", "lose", "rare")
 

@@ -25,6 +25,8 @@ from tests.promises import sources
 from tests.promises.world import make_world
 from tests.trust.watched import CannotWatch, Peer, Watched, watched
 
+pytestmark = pytest.mark.timeout(600)
+
 ELSEWHERE = "192.0.2.1"  # TEST-NET-1 (RFC 5737): nobody
 NAMES = Peer(where="/var/run/nscd/socket")  # glibc asks there for names of users first, on this machine
 SECONDS = 12
@@ -32,7 +34,7 @@ SECONDS = 12
 
 def watch(command: list[str], *, allowed: Callable[[Peer], bool], env: dict[str, str] | None = None) -> Watched:
     try:
-        return watched(command, allowed=allowed, env=env, limit_s=150)
+        return watched(command, allowed=allowed, env=env, limit_s=400)
     except CannotWatch as error:
         pytest.skip(f"this kernel lets nobody watch connections: {error}")
 
