@@ -49,4 +49,5 @@ def _attached(mail: Mail) -> list[mailtrap.Attachment] | None:
     if not mail.calendar:
         return None
     content = b64encode(mail.calendar.encode())
-    return [mailtrap.Attachment(content=content, filename=NAME, mimetype=media_type(mail.calendar))]
+    kind = f"{media_type(mail.calendar)}; charset=utf-8"
+    return [mailtrap.Attachment(content=content, filename=NAME, mimetype=kind)]

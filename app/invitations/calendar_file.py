@@ -58,4 +58,5 @@ def method_of(text: str) -> str:
 
 
 def media_type(text: str) -> str:
-    return f"text/calendar; method={method_of(text)}; charset=utf-8"
+    """Without the charset, UTF-8, which whoever carries it adds."""
+    return f"text/calendar; method={method_of(text)}"

@@ -128,6 +128,7 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
         "session-new": f"/studies/{cast.study}/sessions/new",
         "session": f"/sessions/{cast.session}",
         "session-empty": f"/sessions/{cast.other_session}",
+        "session-moment": f"/sessions/{cast.session}/moment",
         "review": f"/sessions/{cast.session}/review",
         "audit": "/audit",
         "outbox": "/outbox",
@@ -135,6 +136,7 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
         "promises": "/promises?status=kept",
         "data-map": "/data-map",
         "unsubscribe": unsubscribe,
+        "unsubscribe-sessions": f"{unsubscribe}/sessions",
         "not-here": "/no-such-page",
     }
     wrong: dict[str, list[str]] = {}
