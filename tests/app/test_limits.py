@@ -141,8 +141,8 @@ def tight(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, tuple[Rule, ...]]:
     """Small numbers, so that a test reaches them."""
     rules = {
         "POST /sign-in": (at_most(3, By.ADDRESS, minutes=10),),
-        "POST /rooms/{session}/token": (at_most(2, By.LOGIN),),
-        "POST /i/{token}": (at_most(2, By.PATH), at_most(5, By.ADDRESS)),
+        "POST /rooms/{session}/token": (at_most(2, By.LOGIN, minutes=10),),
+        "POST /i/{token}": (at_most(2, By.PATH, minutes=10), at_most(5, By.ADDRESS, minutes=10)),
     }
     for route, found in rules.items():
         monkeypatch.setitem(RULES, route, found)  # type: ignore[arg-type]
