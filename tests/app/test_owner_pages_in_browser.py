@@ -195,6 +195,28 @@ async def test_noting_a_request_is_readable_for_everyone(cast: Cast, served: str
     await page.get_by_label("On which day?").fill(f"{datetime.now(UTC):%Y-%m-%d}")
     await page.get_by_role("button", name="Note the request").click()
     await look.at("owner-request-noted")
+    await page.goto(f"{served}/disclosures")
+    await look.at("owner-disclosures-empty")
+    await page.goto(f"{served}/sessions/{cast.session}/disclosures")
+    await page.get_by_label("Anna").check()
+    await page.get_by_role("button", name="Note it").click()
+    await look.at("session-disclosures-wrong")
+    await page.get_by_label("Who got it").fill("District Court of Neukirchen")
+    await page.get_by_label("How they can be told").fill("Room 7, file 12 C 7/26")
+    await page.get_by_label("name and address").check()
+    await page.get_by_label("Which law, order or agreement").fill("Order of 2 November")
+    await page.get_by_label("Yes, before it was given").check()
+    await page.get_by_role("button", name="Note it").click()
+    await look.at("session-disclosures")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        anna = cast.participant.participant
+        await ask_request(db, cast.wiring, account=cast.account, participant=anna, kind=RequestKind.RESTRICTION)
+    await page.goto(f"{served}/disclosures")
+    await page.get_by_role("button", name="Note it").click()
+    await look.at("owner-disclosures")
+    await page.get_by_label("Told on").fill(f"{datetime.now(UTC):%Y-%m-%d}")
+    await page.get_by_role("button", name="Note it").click()
+    await expect(page.get_by_text("Tell these recipients")).to_have_count(0)
     await context.close()
     assert look.wrong == {}
 
