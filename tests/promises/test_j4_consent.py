@@ -1,4 +1,4 @@
-"""J4-07, J4-19e and J4-15: nothing is recorded or written down without a consent that stands at that moment."""
+"""J4-07 and J4-19e: nothing is recorded or written down without a consent that stands at that moment."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ from datetime import UTC, datetime, timedelta
 import numpy
 import pytest
 from aiortc import RTCPeerConnection
-from sqlalchemy import JSON, LargeBinary, String, select
+from sqlalchemy import JSON, LargeBinary, String
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.accounts.models import Scope
 from app.models import metadata
-from app.participants.consents import give_consent, standing_consents
-from app.participants.models import Consent, ConsentPurpose
-from app.participants.service import study_notice
+from app.participants.consents import standing_consents
+from app.participants.models import Consent
 from app.privacy.records.inventory import INVENTORY
 from app.room.peer import KindRefused, publish
-from app.sessions.models import Node, Recording, Session, SessionState, Track, Transcript, TranscriptState
+from app.sessions.models import Node, Recording, SessionState, Track, TranscriptState
 from app.sessions.policy import CONSENT_TRACKS, Switch, allowed_kinds
-from app.settings import Settings
-from app.studies.models import ConsentKind, Study
+from app.studies.models import ConsentKind
 from recordings.model import StreamKind, TrackKind
 from tests.promises.sources import Listener
 from tests.promises.world import ALL_KINDS, Guest, World
 from tests.recordings.scene import BOTH, CAMERA, VOICE, Scene, play
 from workers.speech import Samples
-from workers.transcribe import EngineOutsideEu, transcribe
+from workers.transcribe import transcribe
 
 SEALED = {
     "address_change.address", "line_correction.text", "data_request.extension",
@@ -353,59 +351,3 @@ async def test_j4_19e_nobody_takes_back_the_consent_of_somebody_else(world: Worl
         path = f"/take-part/{world.lab.session}/consent"
         assert (await world.post(browser, path, {"kind": "video", "given": "yes"})).status_code in (401, 303, 403, 404)
     assert len(await world.rows(world.lab, Consent)) == 2 * len(ALL_KINDS) + 1
-
-
-async def test_j4_15_speech_becomes_text_on_our_own_computers_and_the_notice_says_so(world: World):
-    words = (await (await world.guest(world.anna)).open(f"/take-part/{world.lab.session}/notice")).words
-    assert "we use our own computers, never an outside service" in words
-    texts = {name: field.metadata["text"] for name, field in Settings.__dataclass_fields__.items() if "speech" in name}
-    assert texts and all("http" not in text and "API" not in text for text in texts.values())
-
-
-async def test_j4_15_without_consent_the_model_hears_nothing_even_when_tried_again(world: World):
-    """Sound without transcript, and a transcript of sound that was not allowed."""
-    consents = ([ConsentKind.AUDIO], [ConsentKind.TRANSCRIPT, ConsentKind.VIDEO])
-    refs = [
-        await world.record(await world.registered(guest, consents=given))
-        for guest, given in zip((world.anna, world.ben), consents, strict=True)
-    ]
-    await world.end(world.lab)
-    assert await world.transcripts(world.lab) == []
-    heard: list[Samples] = []
-    for ref in refs:
-        async with world.wiring.database.transaction(world.lab.account) as db:  # a job that should not be there
-            track = await db.scalar(select(Track).where(Track.recording_id == ref.recording))
-            row = Transcript(account_id=world.lab.account, recording_id=ref.recording, track_id=track.id, language="en")
-            db.add(row)
-        for _ in range(2):
-            await transcribe(world.wiring, lambda: Listener(heard), world.lab.account, row.id)
-    assert heard == []
-
-
-async def test_j4_15_an_engine_outside_the_eu_hears_nothing_without_its_own_consent(world: World):
-    """Not when tried again either; with it, and in the EU, it does."""
-    transcript = await world.waiting_transcript(world.anna)
-    heard: list[Samples] = []
-    elsewhere = Listener(heard)
-    elsewhere.name, elsewhere.country = "Words Inc.", "US"
-    for _ in range(2):
-        with pytest.raises(EngineOutsideEu):
-            await transcribe(world.wiring, lambda: elsewhere, world.lab.account, transcript.id)
-    [row] = await world.rows(world.lab, Transcript)
-    assert (heard, row.state) == ([], TranscriptState.FAILED) and "outside the European Union" in row.failure_reason
-    async with world.wiring.database.transaction(world.lab.account) as db:
-        session = await db.get_one(Session, world.lab.session)
-        study = await db.get_one(Study, session.study_id)
-        columns, settings = world.wiring.columns, world.settings
-        _, shown = await study_notice(db, columns, settings, account=world.lab.account, study=study)
-        await give_consent(
-            db,
-            account=world.lab.account,
-            participant=world.anna.person,
-            session=world.lab.session,
-            kind=ConsentKind.TRANSCRIPT,
-            shown=shown,
-            purpose=ConsentPurpose.ENGINE_OUTSIDE_EU,
-        )
-    await transcribe(world.wiring, lambda: elsewhere, world.lab.account, transcript.id)
-    assert heard != [] and (await world.rows(world.lab, Transcript))[0].state == TranscriptState.READY

@@ -15,7 +15,13 @@ from tests.long_form import ROOT, Part, run_parts
 
 ERASING = "tests/promises/test_j4_erasing.py::test_j4_19c"
 PARTS = {
-    "who gets in": Part(tests=("tests/promises/test_j4_access.py", "tests/app/test_row_level_security.py")),
+    "who gets in": Part(
+        tests=(
+            "tests/promises/test_j4_access.py",
+            "tests/promises/test_j4_support.py",
+            "tests/app/test_row_level_security.py",
+        )
+    ),
     "retention clocks": Part(
         tests=("tests/trust/test_retention_model.py",), long={"MODEL_ITEMS": "100000"}, short={"MODEL_ITEMS": "4000"}
     ),
