@@ -152,6 +152,7 @@ def beginnings(world: World) -> list[tuple[str, str]]:
         (f"{study}/sessions/new", f'action="{study}/sessions"'),
         (session, f'action="{session}/invitations"'),
         (f"{session}/invitations/list", f'action="{session}/invitations/list"'),
+        (f"{session}/moment", f'action="{session}/moment"'),
         ("/", 'href="/studies/new"'),
     ]
 
