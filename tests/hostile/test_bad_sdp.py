@@ -205,7 +205,7 @@ async def test_publishing_again_ends_the_first_and_nothing_is_recorded_twice(
         await until(lambda: second.connectionState == "connected", "the second")
         await until(lambda: first.connectionState == "closed", "the end of the first")
         await second.close()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(90):
             while not all(take.ended_at for take in await room.rows(Take)):
                 await asyncio.sleep(0.05)
         one, two = sorted(await room.rows(Take), key=lambda take: take.number)
