@@ -189,7 +189,7 @@ INVENTORY: Mapping[str, Kept] = {
         about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
         what_for="to tell recipients what was erased, corrected or restricted (Art. 19)", until="as its disclosure",
         goes="with its disclosure", copied="disclosure_id change receipt made_at told_on ground",
-        inner="id account_id cause_id", others="words answered_by answered_at",
+        opened="words", inner="id account_id cause_id", others="answered_by answered_at",
     ),
     "erasure": Kept(
         about=About.PARTICIPANT, purpose=Purpose.PROOF, what_for="to erase, and to prove it", until=_PROOF, goes=_NEVER,

@@ -23,6 +23,7 @@ from app.mail.models import OutgoingMail, Suppression
 from app.mail.service import open_mail
 from app.participants.models import AddressChange, Consent, DataCode, Participant
 from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD, NAME_FIELD
+from app.privacy.erasing.recipients import WORDS_FIELD as NOTICE_WORDS_FIELD
 from app.privacy.records.inventory import INVENTORY
 from app.privacy.records.models import Certificate, DataRequest, Erasure, RequestItem
 from app.privacy.rights.disclosing import known_on
@@ -204,6 +205,7 @@ OPENERS: Mapping[tuple[str, str], Callable[[SealedColumns, Found, Any], Any]] = 
     ("disclosure", "contact"): _of_account(CONTACT_FIELD, "contact"),
     ("disclosure", "words"): _of_person(GIVEN_WORDS_FIELD, "words"),
     ("disclosure", "untold"): _of_person(UNTOLD_FIELD, "untold"),
+    ("recipient_notice", "words"): _of_account(NOTICE_WORDS_FIELD, "words"),
     ("study", "contact_name"): lambda columns, found, row: contact_of(columns, row).name,
     ("study", "contact_email"): lambda columns, found, row: contact_of(columns, row).email,
 }
