@@ -360,6 +360,7 @@ async def test_t0_18_the_file_is_offered_on_the_page_to_whoever_takes_part_alone
         assert (await somebody.http.get(f"{path}/calendar")).status_code in (401, 403, 404)
     assert (await (await world.guest(world.ben)).http.get(f"{path}/calendar")).status_code == 200  # invited too
     await withdraw_invitation(world)
+    guest = await world.guest(world.anna, Scope.ROOM)
     assert (await guest.http.get(f"{path}/calendar")).status_code == 404
 
 
