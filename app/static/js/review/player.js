@@ -11,6 +11,7 @@ export class Player {
   /** @type {((playing: boolean) => void)[]} */ #onPlaying = [];
   #atS = 0;
   #playing = false;
+  #waiting = false;
   #wallMs = 0;
   #speed = 1;
 
@@ -77,12 +78,9 @@ export class Player {
   /** Time goes on only while no player that should be heard is waiting for data. @param {number} nowMs */
   #tick = (nowMs) => {
     if (!this.#playing) return;
-    const waiting = this.streams.some(({ media, offsetS, lengthS }) => {
-      const own = this.#atS - offsetS;
-      return own >= 0 && own < lengthS - 0.5 && (media.readyState < ENOUGH || media.seeking);
-    });
+    this.#waiting = this.streams.some((stream) => this.#waits(stream));
     const passed = Math.max(0, nowMs - this.#wallMs) / 1000;
-    if (!waiting) this.#atS = Math.min(this.#atS + passed * this.#speed, this.durationMs / 1000);
+    if (!this.#waiting) this.#atS = Math.min(this.#atS + passed * this.#speed, this.durationMs / 1000);
     this.#wallMs = nowMs;
     if (this.atMs >= this.durationMs) this.play(false);
     this.#follow();
@@ -90,8 +88,16 @@ export class Player {
     requestAnimationFrame(this.#tick);
   };
 
+  /** Whether this one should be heard and waits for data. @param {Player["streams"][number]} stream */
+  #waits({ media, offsetS, lengthS }) {
+    const own = this.#atS - offsetS;
+    return own >= 0 && own < lengthS - 0.5 && (media.readyState < ENOUGH || media.seeking);
+  }
+
+  /** While one waits, those that are ready stand still: set back each time, they would keep it waiting in turn. */
   #follow() {
-    for (const { media, offsetS, lengthS } of this.streams) {
+    for (const stream of this.streams) {
+      const { media, offsetS, lengthS } = stream;
       const own = this.#atS - offsetS;
       if (own < 0 || own >= lengthS) {
         if (!media.paused) media.pause();
@@ -101,8 +107,9 @@ export class Player {
       if (Math.abs(away) > JUMP_S * this.#speed && !media.seeking) media.currentTime = own;
       const nudge = Math.abs(away) < CLOSE_S ? 0 : away > 0 ? -NUDGE : NUDGE;
       media.playbackRate = this.#speed * (1 + nudge);
-      if (this.#playing && media.paused) media.play().catch(() => {});
-      if (!this.#playing && !media.paused) media.pause();
+      const on = this.#playing && (!this.#waiting || this.#waits(stream));
+      if (on && media.paused) media.play().catch(() => {});
+      if (!on && !media.paused) media.pause();
     }
   }
 
