@@ -176,6 +176,8 @@ async def answer_notice(
 
 async def notices_of(db: Db, disclosures: Collection[UUID]) -> Mapping[UUID, list[RecipientNotice]]:
     """By disclosure, oldest first."""
+    if not disclosures:
+        return {}
     rows = await db.scalars(
         select(RecipientNotice)
         .where(RecipientNotice.disclosure_id.in_(disclosures))
