@@ -20,7 +20,7 @@ from app.embedded import EmbeddedPostgres, Urls
 from app.embedded_place import EmbeddedError
 from app.settings import Settings, child_environment
 
-READY_LIMIT_S = 60.0
+READY_LIMIT_S = 120.0
 STOP_LIMIT_S = 15.0  # the media process stores what it holds for up to 8 s
 LOOK_EVERY_S = 0.1
 AGAIN_AFTER_S = 0.5  # a child that falls at once must not eat a core

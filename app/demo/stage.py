@@ -19,7 +19,7 @@ from app.settings import Settings, child_environment
 
 FOLDER = Path("var/demo")
 FIRST_PORT = 8000
-READY_SECONDS = 60
+READY_SECONDS = 150
 STOP_SECONDS = 20
 LOG_LINES = 20
 
@@ -38,18 +38,24 @@ class Stage:
 
     @classmethod
     async def open(
-        cls, folder: Path = FOLDER, *, port: int = FIRST_PORT, media: str = "127.0.0.1", **others: object
+        cls,
+        folder: Path = FOLDER,
+        *,
+        port: int = FIRST_PORT,
+        node_port: int = 0,
+        media: str = "127.0.0.1",
+        **others: object,
     ) -> Stage:
         """Start from nothing and wait until people could open it. Raises StageFailed with the end of its log.
 
-        port: where people open it, or any free one when it is taken; media: the address streams come to; others:
-        further settings."""
+        port: where people open it, or any free one when it is taken; node_port: the same of the media process's own;
+        media: the address streams come to; others: further settings."""
         lock = _only_one(folder)
         if running(folder):
             raise StageFailed(f"A demo is already running in {folder}; stop it there with Ctrl-C, then start again.")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o755)
-        web, node = _free_port(port), _free_port(0)
+        web, node = _free_port(port), _free_port(node_port)
         settings = Settings.from_env(
             {},
             public_url=f"http://localhost:{web}",

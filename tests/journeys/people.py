@@ -13,6 +13,7 @@ from app.demo import people as by_http
 from app.demo.browser import Browser as PlainBrowser
 from app.demo.browser import DeadEnd
 from app.demo.stage import Stage
+from tests.fixtures.ports import free_ports
 from tests.journeys.browser import Window, until
 
 OWNER = "ada@studio.example"
@@ -47,7 +48,8 @@ async def _found(asked) -> str | None:
 @asynccontextmanager
 async def platform(folder: Path, **settings: object) -> AsyncIterator[Platform]:
     """Started from nothing with its first owner; stopped afterwards."""
-    stage = await Stage.open(folder / "platform", port=0, **settings)
+    web, node = free_ports(2)
+    stage = await Stage.open(folder / "platform", port=web, node_port=node, **settings)
     browser = PlainBrowser(stage.settings.origin)
     try:
         await stage.command(
