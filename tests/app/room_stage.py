@@ -190,10 +190,17 @@ async def media(on: Wiring, *, capacity: int = 20) -> AsyncIterator[None]:
         await asyncio.gather(running, return_exceptions=True)
 
 
+def patient(settings: Settings) -> NodeClient:
+    """On a busy machine a media process that is there may answer late."""
+    client = NodeClient(settings)
+    client._http.timeout = httpx.Timeout(60)
+    return client
+
+
 @asynccontextmanager
 async def web(stage: Stage, *, push: bool = True) -> AsyncIterator[httpx.AsyncClient]:
     """The web application without a socket; requests come from our own origin."""
-    client = NodeClient(stage.wiring.settings)
+    client = patient(stage.wiring.settings)
     app = create_app(stage.wiring, background=[push_loop(client)] if push else [], node_client=client)
     origin = stage.wiring.settings.origin
     async with (
@@ -210,7 +217,7 @@ async def web(stage: Stage, *, push: bool = True) -> AsyncIterator[httpx.AsyncCl
 async def serving(stage: Stage) -> AsyncIterator[None]:
     """The web process at its public address."""
     settings = stage.wiring.settings
-    client = NodeClient(settings)
+    client = patient(settings)
     app = create_app(stage.wiring, background=[push_loop(client)], node_client=client)
     port = int(settings.public_url.rpartition(":")[2])
     server = uvicorn.Server(
