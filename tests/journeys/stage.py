@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -17,9 +19,10 @@ from aiosmtpd.controller import Controller
 from app.demo.browser import DeadEnd
 from app.demo.clips import Clip
 from app.demo.people import CODE, LINK, Owner
+from app.room.node_client import NodeClient
 from tests.fixtures.ports import free_ports
 from tests.fixtures.weed import Weed
-from tests.journeys.deployment import Deployment, compose, postgres
+from tests.journeys.deployment import LIMIT_SECONDS, Deployment, compose, postgres
 
 PARTS = ("web", "media", "worker", "transcriber")
 OWNER = "ada@studio.example"
@@ -114,6 +117,21 @@ def deployment(data_dir: Path, weed: Weed, mailbox: tuple[Mailbox, int]) -> Iter
         cleanup.enter_context(postgres(services["postgres"], data_dir, database))
         cleanup.callback(made.stop)
         yield made
+
+
+async def taken_in(deployment: Deployment, session: str) -> None:
+    """Until the media process is connected with the newest take: what is sent to it sooner is lost, as in a call."""
+    settings = deployment.settings()
+    client = NodeClient(settings)
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while True:
+                streams = (await client.facts(settings.node_url, UUID(session))).streams
+                if streams and max(streams, key=lambda stream: stream.take).connected:
+                    return
+                await asyncio.sleep(0.05)
+    finally:
+        await client.close()
 
 
 async def playable(owner: Owner) -> str | None:

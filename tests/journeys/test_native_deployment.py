@@ -26,7 +26,7 @@ from app.settings import Settings, SettingsError
 from recordings.storage.layout import checked_prefix
 from tests.fixtures.weed import Weed
 from tests.journeys.deployment import Deployment, NotSet, compose
-from tests.journeys.stage import FILLED_IN, OWNER, PARTS, Mailbox, first_seconds, playable
+from tests.journeys.stage import FILLED_IN, OWNER, PARTS, Mailbox, first_seconds, playable, taken_in
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -90,7 +90,8 @@ async def test_a_short_session_goes_through_and_is_erased_to_the_last_version(
     await owner.lead("start")
     whip, token = await guest.room_token(owner.session, "camera")
     camera, voice = (first_seconds(clip, SECONDS) for clip in (clips.camera(1), clips.speech(1)))
-    publication = await publish(guest.browser.http, whip, token, camera, voice)
+    ready = partial(taken_in, deployment, owner.session)
+    publication = await publish(guest.browser.http, whip, token, camera, voice, ready=ready)
     await publication.done.wait()
     await publication.close()
     await owner.lead("end")

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,21 +29,20 @@ from app.demo.people import Guest, Owner
 from app.demo.publisher import Publication, PublishFailed, publish
 from app.demo.story import until
 from tests.journeys.deployment import ROOT, Deployment
-from tests.journeys.stage import OWNER, PARTS, Mailbox, playable
+from tests.journeys.stage import OWNER, PARTS, Mailbox, playable, taken_in
 
-LIMIT_SECONDS = 40
-ROUND_TRIP_FRAMES = 6
-"""Of each track: sent while the goodbye of media was on its way to the publisher (a fifth of a second)."""
+LIMIT_SECONDS = 90
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_an_upgrade_leaves_one_recording_with_everything_but_the_cut(
     deployment: Deployment, mailbox: tuple[Mailbox, int]
 ) -> None:
     box = mailbox[0]
     owner, guest = await session_that_records(deployment, box)
     whip, token = await guest.room_token(owner.session, "camera")
-    before = await publish(guest.browser.http, whip, token, clips.camera(1), clips.speech(1))
+    ready = partial(taken_in, deployment, owner.session)
+    before = await publish(guest.browser.http, whip, token, clips.camera(1), clips.speech(1), ready=ready)
     room = await listening(owner)
     following = asyncio.create_task(status_followed(owner))
     await kept(deployment, 60)
@@ -56,10 +56,11 @@ async def test_an_upgrade_leaves_one_recording_with_everything_but_the_cut(
     assert before.is_connected
     await kept(deployment, await frames_kept(deployment) + 60)  # nobody's stream noticed
 
+    pictures, sounds = before.frames_sent, before.audio_packets_sent
     ended = asyncio.create_task(deployment.restart("media"))
     await asyncio.wait_for(before.done.wait(), LIMIT_SECONDS)  # media said goodbye
     await before.close()
-    after = await published_again(owner, guest)
+    after = await published_again(owner, guest, ready)
     assert await ended == 0
     await kept(deployment, 60)
     await after.close()
@@ -69,8 +70,8 @@ async def test_an_upgrade_leaves_one_recording_with_everything_but_the_cut(
     assert len(await owner.media_links()) == 1
     assert takes(deployment) == [(2, 2)]
     cut = lost_in_the_cut(seen, before, after)
-    assert len(cut) <= ROUND_TRIP_FRAMES, cut
-    assert before.audio_packets_sent + after.audio_packets_sent - seen.audio_packets <= 2 * ROUND_TRIP_FRAMES
+    assert all(frame >= pictures for frame in cut), "what was sent before media was asked to go"
+    assert seen.audio_packets >= sounds + after.audio_packets_sent
     assert await until(partial(owner.transcript, guest.name))
     for browser in (owner.browser, guest.browser):
         await browser.close()
@@ -105,13 +106,13 @@ async def session_that_records(deployment: Deployment, box: Mailbox) -> tuple[Ow
     return owner, guest
 
 
-async def published_again(owner: Owner, guest: Guest) -> Publication:
+async def published_again(owner: Owner, guest: Guest, ready: Callable[[], Awaitable[None]]) -> Publication:
     """As the page does: again until media is back."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
             try:
                 whip, token = await guest.room_token(owner.session, "camera")
-                return await publish(guest.browser.http, whip, token, clips.camera(1), clips.speech(1))
+                return await publish(guest.browser.http, whip, token, clips.camera(1), clips.speech(1), ready=ready)
             except PublishFailed as failed:
                 if not failed.retry:
                     raise
