@@ -1,83 +1,33 @@
-"""T0-25, T0-26, T0-27 and C1-28: what an owner gives to somebody outside is noted with its ground, the participant is
-told of it, no copy leaves for anybody outside before, and whoever got something hears that it was erased."""
+"""T0-25, T0-26, T0-27: what an owner gives to somebody outside is noted with its ground, the participant is told of it,
+and no copy leaves for anybody outside before."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
-from io import BytesIO
+from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
-from zipfile import ZipFile
+from uuid import uuid4
 
-import httpx
 import psycopg
 
 from app.accounts.models import Role, Scope
 from app.audit import Action, AuditEvent
 from app.demo.browser import Browser
-from app.participants.models import Participant
-from app.privacy.keeping.retention import sweep
-from app.privacy.records.models import Certificate
-from app.sessions.disclosure_models import Disclosure, RecipientNotice
-from app.sessions.models import Recording
-from tests.promises.test_audit_of_routes import HOLD
+from app.sessions.disclosure_models import Disclosure
+from tests.promises.acts.story import HOLD
+from tests.promises.disclosures import court, entries, given, noted, today
 from tests.promises.test_j4_access import an_operator, ask, granted
 from tests.promises.test_j4_copies import MINE, unpacked
-from tests.promises.test_j4_rights import ask_to_be_erased
 from tests.promises.test_t0_assigned import browser_of, give, limit, member
-from tests.promises.world import Guest, World, answer_after_the_session
+from tests.promises.world import World, answer_after_the_session
 
 DAY = timedelta(days=1)
 COPIES_LEFT = ("downloaded", "transcript:read")
 
 
-def today() -> date:
-    return datetime.now(UTC).date()
-
-
-def given(*people: Guest, **more: Any) -> dict[str, Any]:
-    """What an owner fills in: a GP who was told because of a severe risk, without time to ask."""
-    return {
-        "people": [str(one.person) for one in people],
-        "recipient": "Dr Meier",
-        "contact": "practice@meier.example, phone 030 1234",
-        "kinds": ["contact", "video", "audio"],
-        "ground": "vital",
-        "words": "They said that they would harm themselves.",
-        "given_on": f"{today()}",
-        "told": "no",
-        "untold": "Phoned twice, nobody answered.",
-        **more,
-    }
-
-
-def court(*people: Guest, **more: Any) -> dict[str, Any]:
-    words = {"recipient": "District Court", "contact": "file 12 C 7/26", "words": "Order of 2 November, 12 C 7/26"}
-    return given(*people, ground="law", **words) | more
-
-
-async def noted(world: World, form: dict[str, Any], browser: Browser | None = None) -> httpx.Response:
-    path = f"/sessions/{world.lab.session}/disclosures"
-    return await world.post(browser or await world.member(world.lab), path, form)
-
-
-async def entries(world: World) -> list[Disclosure]:
-    return await world.rows(world.lab, Disclosure, order=Disclosure.at)
-
-
-async def notices(world: World) -> list[RecipientNotice]:
-    return await world.rows(world.lab, RecipientNotice, order=RecipientNotice.made_at)
-
-
 async def copies(world: World) -> int:
     """How many lines of the log say that a copy left."""
     return len([e for e in await world.rows(world.lab, AuditEvent) if e.action.endswith(COPIES_LEFT)])
-
-
-async def told(world: World, template: str = "recipients_to_tell") -> list[str]:
-    rows = [row for row in await world.mail_rows(world.lab, person=world.lab.owner) if row.template == template]
-    return [row.key for row in rows]
 
 
 async def test_t0_25_the_entry_says_who_what_why_and_whether_they_were_told_first(world: World, superuser_url: str):
@@ -306,101 +256,3 @@ async def test_t0_27_what_a_complaint_needs_is_held_shared_and_told(world: World
     words = (await guest.open("/my-data")).words
     assert "Ethics board" in words and "to look into a complaint" in words and "You were told before." in words
     assert "That is looked at again by" in words
-
-
-async def test_c1_28_recipients_are_told_of_an_erasure_and_it_is_acknowledged(world: World):
-    await world.record(await world.registered(world.anna))
-    await world.end(world.lab)
-    await noted(world, given(world.anna))
-    await noted(world, court(world.anna, told="yes", untold=""))
-    await noted(world, court(world.ben, recipient="Somebody else's court", told="yes", untold=""))
-    warned = (await (await world.guest(world.anna)).open("/my-data/erase")).words
-    assert "Dr Meier" in warned and "District Court" in warned
-    receipt = await ask_to_be_erased(world, world.anna)
-    assert await notices(world) == [] and await told(world) == []
-    await world.work()
-    waiting, owner = await notices(world), await world.member(world.lab)
-    assert [(one.change, one.answered_at) for one in waiting] == [("erased", None)] * 2
-    assert len(await told(world)) == 1
-    [mail] = [m for m in await world.mails(world.lab, person=world.lab.owner) if "has to be told" in m.subject]
-    assert "Anna" not in mail.text and "Meier" not in mail.text and "/disclosures" in mail.text
-    [paper] = await world.rows(world.lab, Certificate)
-    assert paper.document["recipients_to_tell"] == 2 and "Meier" not in json.dumps(paper.document)
-    shown = (await world.browser().open(receipt)).words
-    assert "Others who had been given some of it" in shown and "Meier" not in shown
-    page = (await owner.open("/disclosures")).words
-    assert "Dr Meier" in page and "file 12 C 7/26" in page and "Anna" not in page
-    assert "harm themselves" not in page and "Phoned twice" not in page, "words about them went with them"
-    assert "2 recipients have to be told" in (await owner.open("/requests")).words
-    first, second = (f"/disclosures/notices/{one.id}" for one in waiting)
-    for wrong in (
-        {},
-        {"told_on": "2999-01-01"},
-        {"told_on": "2020-01-01"},
-        {"ground": "impossible"},
-        {"ground": "lazy"},
-        {"told_on": f"{today()}", "ground": "impossible", "words": "Both"},
-    ):
-        assert (await world.post(owner, first, wrong)).status_code == 422, wrong
-    assert (await world.post(owner, first, {"told_on": f"{today()}"})).status_code == 303
-    assert (await world.post(owner, first, {"told_on": f"{today()}"})).status_code == 409, "the answer is the proof"
-    why = {"ground": "impossible", "words": "The practice is closed."}
-    assert (await world.post(owner, second, why)).status_code == 303
-    assert [(one.told_on, one.ground) for one in await notices(world)] == [(today(), None), (None, "impossible")]
-    page = (await owner.open("/disclosures")).words
-    assert "Tell these recipients" not in page and "The practice is closed." in page
-    actions = [event.action for event in await world.rows(world.lab, AuditEvent, order=AuditEvent.number)]
-    assert actions.count(Action.RECIPIENT_TOLD) == actions.count(Action.RECIPIENT_NOT_TOLD) == 1
-    await world.work()
-    assert len(await notices(world)) == 2 and len(await told(world)) == 1, "once"
-
-
-async def test_c1_28_only_those_hear_of_it_who_got_what_is_gone(world: World):
-    """Taking back the sound concerns who got it; a new name who got the name."""
-    await world.record(await world.registered(world.anna))
-    await world.end(world.lab)
-    for who, kinds in (("Ear", ["audio"]), ("Eye", ["video"]), ("Post", ["contact"])):
-        await noted(world, given(world.anna, recipient=who, kinds=kinds))
-    by_kind = {row.id: row.kinds[0] for row in await entries(world)}
-    guest = await world.guest(world.anna)
-    await world.post(guest, f"/my-data/{world.lab.session}/withdraw", {"kind": "audio"})
-    await world.work()
-    await world.post(guest, "/my-data/name", {"name": "Anne"})
-    await world.post(guest, "/my-data/name", {"name": "Anne"})
-    assert [(by_kind[one.disclosure_id], one.change) for one in await notices(world)] == [
-        ("audio", "erased"),
-        ("contact", "rectified"),
-    ]
-    await world.post(guest, "/my-data/restrict")
-    changes = [one.change for one in await notices(world)]
-    assert changes.count("restricted") == 3 and len(changes) == 5
-    assert "still has to tell them" in (await guest.open("/my-data")).words
-
-
-async def test_c1_28_the_register_forgets_three_years_after_the_person(world: World):
-    await world.registered(world.anna)
-    await noted(world, given(world.anna))
-    await noted(world, given(world.ben))
-    await ask_to_be_erased(world, world.anna)
-    await world.work()
-    erased = datetime(2026, 11, 22, 14, tzinfo=UTC)
-    await world.change(world.lab, Participant, world.anna.person, erased_at=erased)
-    for now, left in (
-        (datetime(2029, 11, 22, 13, 59, 59, tzinfo=UTC), 2),
-        (datetime(2029, 11, 22, 14, tzinfo=UTC), 1),
-        (datetime(2039, 11, 22, tzinfo=UTC), 1),
-    ):
-        await sweep(world.wiring, now)
-        assert len(await entries(world)) == left
-    assert [row.participant_id for row in await entries(world)] == [world.ben.person] and await notices(world) == []
-    forgotten = await world.rows(world.lab, AuditEvent, AuditEvent.action == Action.DISCLOSURE_FORGOTTEN)
-    assert len(forgotten) == 1
-
-
-async def test_c1_28_the_owner_takes_the_register_along(world: World):
-    await noted(world, court(world.anna))
-    answer = await (await world.member(world.lab)).http.get("/account/export.zip?purpose=leaving")
-    with ZipFile(BytesIO(answer.content)) as archive:
-        [line] = json.loads(archive.read("disclosures.json"))
-    assert line["recipient"] == "District Court" and UUID(line["participant"]) == world.anna.person
-    assert await world.rows(world.lab, Recording) == []
