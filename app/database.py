@@ -23,7 +23,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
-from app.ledger import Entry, Ledger
+from app.ledger import Ledger
+from app.ledger_entries import Entry
 from recordings.model import AccountId
 
 Db = AsyncSession

@@ -15,7 +15,7 @@ from app.accounts.service import NAME_FIELD
 from app.audit import Action, record
 from app.database import Db, note, now_in
 from app.errors import NotThere
-from app.ledger import Assigned
+from app.ledger_entries import Assigned
 from app.sealed_columns import SealedColumns
 from recordings.model import AccountId, PersonId
 

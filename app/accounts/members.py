@@ -15,7 +15,7 @@ from app.accounts.service import EMAIL_FIELD, NAME_FIELD, add_member
 from app.audit import SYSTEM, Action, record
 from app.database import Db, note, now_in
 from app.errors import Conflict, NotThere
-from app.ledger import Assigned, MemberIs, PasskeyRemoved
+from app.ledger_entries import Assigned, MemberIs, PasskeyRemoved
 from app.mail.service import queue
 from app.sealed_columns import SealedColumns
 from app.wiring import Wiring

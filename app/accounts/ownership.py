@@ -14,7 +14,7 @@ from app.accounts.service import add_member
 from app.audit import SYSTEM, Action, record
 from app.database import Db, note, now_in
 from app.errors import Conflict, NotThere
-from app.ledger import MemberIs
+from app.ledger_entries import MemberIs
 from app.sealed_columns import SealedColumns
 from recordings.model import AccountId, PersonId
 

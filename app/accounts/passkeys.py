@@ -22,7 +22,7 @@ from app.audit import Action, record
 from app.database import Db, door, note, now_in, set_account
 from app.decisions import Decision
 from app.errors import Conflict, NotThere, SignInNeeded
-from app.ledger import PasskeyRemoved, PasskeysNeeded
+from app.ledger_entries import PasskeyRemoved, PasskeysNeeded
 from app.sealed_columns import SealedColumns
 from app.tokens import token_hash
 from recordings.model import AccountId, PersonId

@@ -17,7 +17,7 @@ from app.errors import Conflict, NotThere
 from app.invitations.models import Invitation
 from app.invitations.policy import InviteFacts, LinkFacts, expires_at, may_invite, may_open, may_open_data
 from app.language import Language, say_moment, speaking
-from app.ledger import InvitationRevoked
+from app.ledger_entries import InvitationRevoked
 from app.limits import Limit, spend
 from app.mail.service import is_suppressed, queue, stop_waiting, unsubscribe_address
 from app.participants.models import Participant

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.database import Db, note, now_in
 from app.jobs import enqueue
 from app.language import Language, speaking
-from app.ledger import Suppressed
+from app.ledger_entries import Suppressed
 from app.mail.models import MailState, OutgoingMail, Suppression
 from app.mail.render import header_safe, render
 from app.sealed_columns import SealedColumns

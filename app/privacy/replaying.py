@@ -24,7 +24,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.accounts.ownership import ownerless
 from app.errors import JunierError
-from app.ledger import Entry, Erased, Line, RecordingHeld, ledger_of
+from app.ledger import Line, ledger_of
+from app.ledger_entries import Entry, Erased, RecordingHeld
 from app.privacy.erasing.service import Nodes, run_erasure
 from app.privacy.records.models import ErasureState, LedgerMark
 from app.privacy.replays import Found, do_again

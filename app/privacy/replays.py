@@ -19,7 +19,7 @@ from app.accounts.models import Account, Login, Member, Passkey
 from app.database import Db, now_in
 from app.invitations.models import Invitation
 from app.invitations.service import close_link
-from app.ledger import (
+from app.ledger_entries import (
     AccountClosed,
     AccountGone,
     AccountKept,

@@ -14,7 +14,7 @@ from sqlalchemy import update
 from app.accounts.models import Account
 from app.audit import SYSTEM, Action, record
 from app.database import Db
-from app.ledger import KeptFor, RecordingHeld, StudyIs
+from app.ledger_entries import KeptFor, RecordingHeld, StudyIs
 from app.participants.models import Participant
 from app.sessions.models import Recording, Session
 from app.sessions.response_models import Response

@@ -11,7 +11,7 @@ from app.accounts.assignments import add_assignment
 from app.accounts.models import Assignment, Member
 from app.audit import SYSTEM, Action, record
 from app.database import Db
-from app.ledger import Assigned, StudySeenBy
+from app.ledger_entries import Assigned, StudySeenBy
 from app.sessions.models import Session
 from app.studies.models import Study
 from recordings.model import AccountId

@@ -13,7 +13,7 @@ from app.accounts.service import member_names
 from app.audit import SYSTEM, Action, AuditEvent, record
 from app.database import Db, note, now_in
 from app.errors import NotThere
-from app.ledger import KeptFor, StudyIs, StudySeenBy
+from app.ledger_entries import KeptFor, StudyIs, StudySeenBy
 from app.sealed_columns import SealedColumns
 from app.studies.models import DEFAULT_RETENTION_DAYS, ConsentKind, ConsentText, Question, Reminder, Study
 from app.studies.retention import limit_of_kinds, require_within_limit, shortens

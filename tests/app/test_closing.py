@@ -15,7 +15,8 @@ from app.accounts.service import ask_sign_in
 from app.audit import Action, AuditEvent
 from app.demo.browser import Browser
 from app.invitations.models import Invitation
-from app.ledger import AccountClosed, ledger_of
+from app.ledger import ledger_of
+from app.ledger_entries import AccountClosed
 from app.mail.models import OutgoingMail, Suppression
 from app.participants.models import Participant
 from app.privacy.erasing.certificate import signing_key

@@ -20,7 +20,8 @@ from app.accounts.models import Account, Login, Member, Role, SignInAddress
 from app.accounts.service import ask_sign_in
 from app.audit import Action, AuditEvent, verify
 from app.byte_scan import scan_tables
-from app.ledger import AccountGone, ledger_of
+from app.ledger import ledger_of
+from app.ledger_entries import AccountGone
 from app.mail.models import MailState, OutgoingMail, Suppression
 from app.privacy.erasing.account_certificate import digest
 from app.privacy.erasing.account_papers import closed_path

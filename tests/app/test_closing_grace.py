@@ -17,7 +17,8 @@ from app.accounts.service import add_member
 from app.audit import Action, AuditEvent
 from app.demo.browser import Browser
 from app.invitations.models import Invitation
-from app.ledger import AccountKept, ClosingAnnounced, ledger_of
+from app.ledger import ledger_of
+from app.ledger_entries import AccountKept, ClosingAnnounced
 from app.participants.models import Participant
 from app.privacy.erasing.service import ask_erasure
 from app.privacy.keeping import closing_steps

@@ -32,6 +32,7 @@ MEMBERS_ONLY = (
     "app/backup.py",
     "app/key_commands.py",
     "app/ledger.py",
+    "app/ledger_entries.py",
     "app/library/",
     "app/studies/",
     "app/invitations/guests.py",

@@ -14,17 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 import app.privacy.replaying as replaying
 from app.database import note
-from app.ledger import (
-    Erased,
-    ErasureBegun,
-    ErasureComplete,
-    Ledger,
-    LedgerDamaged,
-    LedgerUnread,
-    PasskeysNeeded,
-    Suppressed,
-    ledger_of,
-)
+from app.ledger import Ledger, LedgerDamaged, ledger_of
+from app.ledger_entries import Erased, ErasureBegun, ErasureComplete, LedgerUnread, PasskeysNeeded, Suppressed
 from app.mail.service import is_suppressed, unsubscribe_address
 from app.privacy.records.models import LedgerMark
 from app.privacy.replaying import LedgerLost, Replayed, catch_up, settle

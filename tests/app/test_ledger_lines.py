@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from app.ledger import Ledger, LedgerDamaged, MemberIs, Suppressed, counts
+from app.ledger import Ledger, LedgerDamaged, counts
+from app.ledger_entries import MemberIs, Suppressed
 from app.ledger_lines import Damage, check, sealed, sum_of
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)

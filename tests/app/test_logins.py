@@ -13,7 +13,8 @@ from app.accounts.login import IDLE, NOTED, cookie_name, find_login, login_of, s
 from app.accounts.models import Account, Login, Passkey, Scope, Way
 from app.accounts.policy import FRESH, ProofFacts, may_change_passkeys, may_need_passkeys
 from app.audit import AuditEvent
-from app.ledger import PasskeysNeeded, ledger_of
+from app.ledger import ledger_of
+from app.ledger_entries import PasskeysNeeded
 from tests.app.test_passkeys import add, asked, show
 from tests.app.test_sign_in import link_for
 from tests.fixtures.authenticator import Authenticator

@@ -10,7 +10,8 @@ from sqlalchemy import select, update
 
 from app.accounts.models import Account
 from app.audit import SYSTEM, Action, AuditEvent
-from app.ledger import Entry, KeptFor, ledger_of
+from app.ledger import ledger_of
+from app.ledger_entries import Entry, KeptFor
 from app.privacy.keeping.keeping import Change, keep
 from app.privacy.replaying import last_words
 from app.privacy.replays import Found, do_again

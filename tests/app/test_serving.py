@@ -17,7 +17,8 @@ import pytest
 import app.privacy.serving as serving
 from app.backup import back_up, restore
 from app.database import Database
-from app.ledger import Suppressed, ledger_of
+from app.ledger import ledger_of
+from app.ledger_entries import Suppressed
 from app.privacy.replaying import Replayed, catch_up
 from app.privacy.serving import (
     RUNS_OUT,

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app.audit import SYSTEM, record
 from app.database import Db, note, now_in
-from app.ledger import ErasureComplete
+from app.ledger_entries import ErasureComplete
 from app.participants.models import Participant
 from app.privacy.erasing.certificate import CertificateFacts, Document, document, public_bytes, sign, signing_key
 from app.privacy.erasing.destroying import Destroyed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from app.ledger import Erased
+from app.ledger_entries import Erased
 from app.privacy.records.models import Erasure, ErasureState
 
 

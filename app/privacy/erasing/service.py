@@ -13,7 +13,8 @@ from sqlalchemy import func, select, update
 from app.audit import Action, record
 from app.database import Db, note, now_in
 from app.errors import JunierError, NotThere
-from app.ledger import ErasureAsked, ErasureBegun, ledger_of
+from app.ledger import ledger_of
+from app.ledger_entries import ErasureAsked, ErasureBegun
 from app.participants.models import Participant
 from app.privacy.erasing.certifying import Outcome, certify
 from app.privacy.erasing.destroying import destroy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 
 from app.database import Db, note
-from app.ledger import ConsentWithdrawn
+from app.ledger_entries import ConsentWithdrawn
 from app.participants.consents import withdraw_consent
 from app.participants.notice import Notice
 from app.privacy.erasing.policy import TRANSCRIPT, kinds_withdrawn

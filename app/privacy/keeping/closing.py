@@ -16,7 +16,7 @@ from app.database import Base, Db, note, now_in
 from app.decisions import Decision
 from app.errors import Conflict
 from app.jobs import enqueue
-from app.ledger import AccountClosed, AccountKept, ClosingAnnounced
+from app.ledger_entries import AccountClosed, AccountKept, ClosingAnnounced
 from app.participants.models import Participant
 from app.privacy.keeping.closing_mail import tell_of_closing
 from app.privacy.records.models import DataRequest

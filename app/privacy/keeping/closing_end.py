@@ -11,7 +11,7 @@ from sqlalchemy import delete, literal_column, select, update
 from app.accounts.models import Member
 from app.audit import SYSTEM, Action, Fact, record
 from app.database import Base, Db, note, now_in
-from app.ledger import AccountGone
+from app.ledger_entries import AccountGone
 from app.mail.models import OutgoingMail, Suppression
 from app.privacy.erasing.found import Found, key_id, look
 from app.privacy.keeping.closing import let_nobody_in

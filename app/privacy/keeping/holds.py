@@ -18,7 +18,7 @@ from app.database import Db, note, now_in
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, NotThere
 from app.forms import Form
-from app.ledger import RecordingHeld
+from app.ledger_entries import RecordingHeld
 from app.privacy.erasing.erase_job import enqueue_erasure
 from app.privacy.keeping.held_in_sql import held_at
 from app.privacy.records.models import Erasure, ErasureState

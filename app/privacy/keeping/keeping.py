@@ -17,7 +17,7 @@ from app.accounts.models import Account
 from app.audit import Action, record
 from app.database import Db, note, now_in
 from app.errors import NotThere
-from app.ledger import KeptFor
+from app.ledger_entries import KeptFor
 from app.participants.models import Participant
 from app.sessions.models import Recording, Session
 from app.sessions.response_models import Response

@@ -16,7 +16,7 @@ from app.audit import Action, record
 from app.database import Db, note, now_in
 from app.decisions import Decision, refused
 from app.errors import NotThere, TooManyTries
-from app.ledger import AddressCorrected
+from app.ledger_entries import AddressCorrected
 from app.mail.service import is_suppressed, readdress, unsubscribe_address
 from app.participants.models import AddressChange, DataCode, Participant
 from app.participants.policy import CODE_WINDOW, CodeFacts, may_ask_code, may_try_code

@@ -12,7 +12,7 @@ from app.audit import Action, record
 from app.database import Db, note, now_in
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, NotThere
-from app.ledger import Restricted
+from app.ledger_entries import Restricted
 from app.participants.models import Participant
 from app.participants.service import NAME_FIELD
 from app.privacy.erasing.recipients import tell_recipients
