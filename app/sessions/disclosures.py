@@ -13,8 +13,9 @@ from sqlalchemy import delete, select
 from app.audit import SYSTEM, Action, Fact, record
 from app.database import Db
 from app.decisions import ALLOWED, Decision, refused
-from app.errors import NotThere
+from app.errors import Gone, NotThere
 from app.language import N_
+from app.participants.models import Participant
 from app.sealed_columns import SealedColumns
 from app.sessions.disclosure_models import Disclosed, Disclosure, DisclosureGround, RecipientNotice, Silence
 from app.sessions.models import Recording, Track
@@ -131,7 +132,11 @@ async def note_disclosure(
     by: PersonId,
     corrects: UUID | None = None,
 ) -> Disclosure:
-    """A new entry of the register, and its line in the log, which names neither person nor recipient."""
+    """A new entry of the register, and its line in the log, which names neither person nor recipient. It waits while the
+    person's erasure is certified: either this recipient is told of it, or nothing is noted. Raises Gone."""
+    mine = select(Participant.erased_at).where(Participant.id == participant).with_for_update(read=True)
+    if await db.scalar(mine) is not None:
+        raise Gone
     row = Disclosure(
         id=uuid4(),
         account_id=account,
@@ -199,10 +204,11 @@ async def leaves(
     """may_leave for everybody whose data is in a copy of this session."""
     if purpose not in LEAVES_FOR:
         return ALLOWED
-    rows = counting(await disclosures_of(db, session=session))
+    noted: dict[UUID, list[tuple[str, Collection[str]]]] = {}
+    for row in counting(await disclosures_of(db, session=session)):
+        noted.setdefault(row.participant_id, []).append((row.ground, row.kinds))
     for person in people:
-        noted = [(row.ground, row.kinds) for row in rows if row.participant_id == person]
-        decision = may_leave(purpose, wanted, noted)
+        decision = may_leave(purpose, wanted, noted.get(person, ()))
         if not decision:
             return decision
     return ALLOWED

@@ -15,6 +15,9 @@ from app.sessions.disclosures import kinds_of_recording, leaves
 from app.sessions.models import Recording
 from app.sessions.purposes import DownloadPurpose
 
+TICKED = 50
+"""People that the register's form can have ticked by its address, which may not be as long as one likes."""
+
 
 async def to_note_first(
     db: Db, purpose: DownloadPurpose, recording: UUID, wanted: Collection[Disclosed] | None = None
@@ -31,6 +34,6 @@ async def note_first(
     """The same for a copy of these kinds of several people of a session."""
     if await leaves(db, purpose, session=session, people=people, wanted=wanted):
         return None
-    who = "".join(f"&person={one}" for one in people)
+    who = "".join(f"&person={one}" for one in people) if len(people) <= TICKED else ""
     what = "".join(f"&kind={one}" for one in Disclosed if one in wanted)
     return Redirect(f"/sessions/{session}/disclosures?purpose={purpose}{who}{what}", status_code=303)

@@ -52,7 +52,8 @@ class CertificateFacts:
     """All that a certificate says. recordings None: the whole person; responses: answers beside the recordings named;
     kinds None: whole recordings.
 
-    recipients: how many outside the account had been given some of it and are told (GDPR Art. 19), never who.
+    recipients: how many outside the account had been given some of it and are told (GDPR Art. 19), never who, and none
+    of whom the participant may not know yet.
     backups_until: the last day on which a backup made before can still be opened; what was erased stays sealed in it.
     verified: what was looked at again and found gone; reasons: what could not be verified, in plain
     words (then the certificate is partial)."""

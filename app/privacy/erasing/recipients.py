@@ -3,9 +3,9 @@ one notice for each recipient and change, which an owner answers with the day th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -20,7 +20,7 @@ from app.privacy.records.models import DataRequest, Erasure
 from app.privacy.records.owners import tell_owners
 from app.sealed_columns import SealedColumns
 from app.sessions.disclosure_models import Change, Disclosed, Disclosure, NotTold, RecipientNotice
-from app.sessions.disclosures import KIND_OF_TRACK, counting, disclosures_of
+from app.sessions.disclosures import KIND_OF_TRACK, counting, disclosures_of, may_know
 from app.sessions.models import Recording, Track, Transcript
 from app.sessions.response_models import Response
 from app.wiring import Wiring
@@ -84,7 +84,7 @@ async def gone_of(db: Db, plan: Plan) -> Gone | None:
 
 
 async def tell_of_erasure(db: Db, wiring: Wiring, erasure: Erasure, plan: Plan) -> int:
-    """Returns how many recipients are to be told."""
+    """Returns how many recipients are told, as far as the participant may know of them."""
     return await tell_recipients(
         db,
         wiring,
@@ -126,16 +126,16 @@ async def tell_recipients(
     kinds: Collection[Disclosed] = tuple(Disclosed),
 ) -> int:
     """A notice for each entry that counts and was touched, and one mail to each owner, which names nobody. gone: of an
-    erasure; kinds: of any other change. Safe to run twice. Returns how many notices this cause has."""
-    touched = [
-        row
-        for row in counting(await disclosures_of(db, participant=participant))
-        if touches(row.kinds, row.session_id, gone) and set(kinds) & set(row.kinds)
-    ]
-    if not touched:
-        return 0
+    erasure; kinds: of any other change. Safe to run twice. Returns how many recipients are told, as far as the
+    participant may know of them: what they are given must not break a silence."""
+    rows = await disclosures_of(db, participant=participant)
+
+    def touched(of: Iterable[Disclosure]) -> list[Disclosure]:
+        found = (row for row in counting(of) if touches(row.kinds, row.session_id, gone))
+        return [row for row in found if set(kinds) & set(row.kinds)]
+
     known = set(await db.scalars(select(RecipientNotice.disclosure_id).where(RecipientNotice.cause_id == cause)))
-    new = [row for row in touched if row.id not in known]
+    new = [row for row in touched(rows) if row.id not in known]
     for row in new:
         notice = RecipientNotice(
             account_id=account, disclosure_id=row.id, change=change, cause_id=cause, receipt=receipt
@@ -151,7 +151,9 @@ async def tell_recipients(
             key=f"recipients-{cause}",
             context={"change": str(change), "receipt": receipt, "number": len(new)},
         )
-    return len(known | {row.id for row in new})
+    today = (await now_in(db)).astimezone(UTC).date()
+    seen = [row for row in rows if may_know(row.hidden_until, today)]
+    return len({row.id for row in touched(seen)} | (known & {row.id for row in counting(seen)}))
 
 
 async def answer_notice(
@@ -189,9 +191,9 @@ async def notices_of(db: Db, disclosures: Collection[UUID]) -> Mapping[UUID, lis
     return found
 
 
-async def to_be_told(db: Db, *, cause: UUID) -> int:
-    """How many recipients hear of one erasure; those whom the participant may not know yet are counted too."""
-    return await db.scalar(select(func.count()).where(RecipientNotice.cause_id == cause)) or 0
+async def count_waiting(db: Db) -> int:
+    """How many notices an owner has to answer."""
+    return await db.scalar(select(func.count()).where(RecipientNotice.answered_at.is_(None))) or 0
 
 
 async def waiting_notices(db: Db) -> list[tuple[RecipientNotice, Disclosure]]:

@@ -207,7 +207,7 @@ async def _page(
         people=await people_of(db, wiring.columns, session),
         lines=[line for line in lines if line.row.kinds],
         kinds=KIND_WORDS,
-        grounds=[(ground.value, gettext(words)) for ground, words in GROUND_WORDS.items()],
+        grounds=[("", gettext("Please choose")), *((one.value, gettext(words)) for one, words in GROUND_WORDS.items())],
         silences=[("", gettext("They may be told")), *((one.value, gettext(w)) for one, w in SILENCE_WORDS.items())],
         owner=member.role is Role.OWNER,
     )

@@ -17,7 +17,7 @@ from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.language import gettext
 from app.pages import AnyRequest, page
-from app.privacy.erasing.recipients import waiting_notices
+from app.privacy.erasing.recipients import count_waiting
 from app.privacy.records.grounds import WORDS, Ground, grounds_for
 from app.privacy.records.models import RequestKind, RequestOutcome
 from app.privacy.rights.deciding import ANSWERS, Answer, answer, fits, lift
@@ -46,7 +46,7 @@ async def show_requests(
         "privacy/requests.html",
         request,
         requests=lines[:PAGE_ROWS],
-        to_tell=len(await waiting_notices(db)),
+        to_tell=await count_waiting(db),
         number=number,
         more=len(lines) > PAGE_ROWS,
     )
