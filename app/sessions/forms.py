@@ -20,6 +20,8 @@ class SessionInput:
 
 NOTE_LENGTH = 2000
 LONGEST_WRITING_MS = 600_000
+LAST_YEAR = 9990
+"""Of a session: what lasts for a while after it still ends on a day that can be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,10 @@ def _moment(form: Form, zone: str) -> datetime | None:
     if not text or "time_zone" in form.errors:
         return None
     try:
-        local = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=0)
+        typed = datetime.fromisoformat(text)
+        if typed.tzinfo is not None or typed.year > LAST_YEAR:
+            raise ValueError
+        local = typed.replace(tzinfo=ZoneInfo(zone), fold=0)
         moment = local.astimezone(UTC)
         shown = moment.astimezone(local.tzinfo)
     except (ValueError, OverflowError, KeyError):
