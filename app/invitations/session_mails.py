@@ -46,12 +46,14 @@ class _Links:
 
 
 async def tell_participants(db: Db, wiring: Wiring, *, session: UUID, mail: SessionMail) -> int:
-    """Write this mail to everybody who accepted the session and may be told; how many were written. Safe to run
-    twice."""
-    accepted = select(Invitation).where(Invitation.session_id == session, Invitation.accepted_at.is_not(None))
+    """Write this mail to everybody who accepted the session and may be told; how many were written. It waits for those
+    who accept at this moment. Safe to run twice."""
+    invited = select(Invitation).where(Invitation.session_id == session).order_by(Invitation.created_at, Invitation.id)
+    locked = invited.with_for_update().execution_options(populate_existing=True)
     told = 0
-    for invitation in (await db.scalars(accepted.order_by(Invitation.created_at, Invitation.id))).all():
-        told += await tell(db, wiring, invitation=invitation, mail=mail)
+    for invitation in (await db.scalars(locked)).all():
+        if invitation.accepted_at is not None:
+            told += await tell(db, wiring, invitation=invitation, mail=mail)
     return told
 
 

@@ -132,8 +132,8 @@ async def note_disclosure(
     by: PersonId,
     corrects: UUID | None = None,
 ) -> Disclosure:
-    """A new entry of the register, and its line in the log, which names neither person nor recipient. It waits while the
-    person's erasure is certified: either this recipient is told of it, or nothing is noted. Raises Gone."""
+    """A new entry of the register, and its line in the log, which names neither person nor recipient. It waits for an
+    erasure of the person that is being certified: this recipient is told of it, or nothing is noted. Raises Gone."""
     mine = select(Participant.erased_at).where(Participant.id == participant).with_for_update(read=True)
     if await db.scalar(mine) is not None:
         raise Gone

@@ -106,6 +106,8 @@ async def take_up_invitation(
             return await _invitation_page(request, db, wiring, invitation, token, form, status=422)
     if invitation.accepted_at is None:
         await accept(db, invitation=invitation)
+        await db.flush()
+        await db.refresh(session)  # whoever moves or cancels it at this moment waits for us, or is seen here
         await tell(db, wiring, invitation=invitation, mail=SessionMail.CONFIRMED)
     return await _come_in(db, wiring, login, invitation, f"/take-part/{invitation.session_id}")
 
