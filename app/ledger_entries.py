@@ -85,6 +85,14 @@ class AddressCorrected(Entry, frozen=True, kw_only=True, tag="address corrected"
     address: str
 
 
+class SessionMails(Entry, frozen=True, kw_only=True, tag="session mails"):
+    """Whether a participant is written to about the moments of their sessions from now on."""
+
+    ABOUT: ClassVar[tuple[str, ...]] = ("person", "event")
+    person: UUID
+    wanted: bool
+
+
 class ConsentWithdrawn(Entry, frozen=True, kw_only=True, tag="consent withdrawn"):
     """A participant took a consent back, whether or not anything was recorded."""
 
@@ -214,6 +222,7 @@ AnyEntry = (
     | ErasureComplete
     | Suppressed
     | AddressCorrected
+    | SessionMails
     | ConsentWithdrawn
     | Restricted
     | InvitationRevoked

@@ -10,10 +10,11 @@ from sqlalchemy import delete, func, select
 
 from app.accounts.models import Account
 from app.audit import Action, record
-from app.database import Db, now_in
+from app.database import Db, note, now_in
 from app.decisions import Decision, refused
 from app.errors import BadInput, Conflict, NotThere, TooManyTries
 from app.language import Language, choose, spoken
+from app.ledger_entries import SessionMails
 from app.mail.service import queue
 from app.participants.forms import Registration
 from app.participants.models import DataCode, Participant
@@ -142,7 +143,9 @@ async def want_session_mails(db: Db, *, participant: PersonId, wanted: bool) -> 
     if row is None or row.erased_at is not None:
         raise NotThere
     if (row.no_session_mails_at is None) != wanted:
-        row.no_session_mails_at = None if wanted else await now_in(db)
+        at = await now_in(db)
+        row.no_session_mails_at = None if wanted else at
+        note(db, SessionMails(at=at, account=row.account_id, person=participant, wanted=wanted, gives=wanted))
         actor, action = f"participant:{participant}", Action.SESSION_MAILS_SWITCHED
         await record(db, account=row.account_id, actor=actor, action=action, subject=actor, facts={"wanted": wanted})
 

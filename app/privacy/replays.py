@@ -39,6 +39,7 @@ from app.ledger_entries import (
     PasskeysNeeded,
     RecordingHeld,
     Restricted,
+    SessionMails,
     StudyIs,
     StudySeenBy,
     Suppressed,
@@ -180,6 +181,14 @@ async def _forget_address(db: Db, entry: AddressCorrected) -> Found:
     return Found.DONE
 
 
+async def _write_about_sessions(db: Db, entry: SessionMails) -> Found:
+    row = await db.get(Participant, entry.person, with_for_update=True)
+    if row is None or row.erased_at is not None or (row.no_session_mails_at is None) == entry.wanted:
+        return Found.KNOWN
+    row.no_session_mails_at = None if entry.wanted else entry.at
+    return Found.DONE
+
+
 async def _withdraw(db: Db, entry: ConsentWithdrawn) -> Found:
     """What was withdrawn is not recorded again, although the backup remembers a consent."""
     if await db.get(Participant, entry.person, with_for_update=True) is None:
@@ -311,6 +320,7 @@ REPLAYS: Mapping[type[Entry], Callable[[Db, Any], Awaitable[Found]]] = {
     ErasureComplete: _erase,
     Suppressed: _suppress,
     AddressCorrected: _forget_address,
+    SessionMails: _write_about_sessions,
     ConsentWithdrawn: _withdraw,
     Restricted: _restrict,
     InvitationRevoked: _revoke,

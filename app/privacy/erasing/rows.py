@@ -107,6 +107,7 @@ async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int
             email=None,
             email_index=None,
             language=None,
+            no_session_mails_at=None,
             erased_at=func.coalesce(Participant.erased_at, now),
         )
     )
