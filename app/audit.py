@@ -231,10 +231,9 @@ async def verify(db: Db, account: AccountId | UUID) -> Verdict:
     return walk.verdict
 
 
-def event_hash(link: AuditEvent) -> bytes:
-    """SHA-256 over the canonical JSON of everything but the hash itself."""
-    content: dict[str, Any] = {
-        "version": 1,
+def content_of(link: AuditEvent) -> dict[str, Any]:
+    """All that an event says, but its hash, as JSON has it."""
+    return {
         "account": str(link.account_id),
         "number": link.number,
         "at": link.at.astimezone(UTC).isoformat(timespec="microseconds"),
@@ -244,7 +243,11 @@ def event_hash(link: AuditEvent) -> bytes:
         "facts": link.facts,
         "previous": link.previous_hash.hex(),
     }
-    return hashlib.sha256(rfc8785.dumps(content)).digest()
+
+
+def event_hash(link: AuditEvent) -> bytes:
+    """SHA-256 over the canonical JSON (RFC 8785) of "version": 1 and everything but the hash itself."""
+    return hashlib.sha256(rfc8785.dumps({"version": 1, **content_of(link)})).digest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
-from app.audit import AuditEvent, Verdict, Walk
+from app.audit import AuditEvent, Verdict, Walk, content_of
 from app.database import Db
 from app.errors import JunierError
 
@@ -50,18 +51,8 @@ def check(lines: Iterable[bytes]) -> Verdict:
     return walk.verdict
 
 
-def _said(link: AuditEvent) -> dict[str, object]:
-    return {
-        "account": str(link.account_id),
-        "number": link.number,
-        "at": link.at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor": link.actor,
-        "action": link.action,
-        "subject": link.subject,
-        "facts": link.facts,
-        "previous": link.previous_hash.hex(),
-        "hash": link.hash.hex(),
-    }
+def _said(link: AuditEvent) -> dict[str, Any]:
+    return {**content_of(link), "hash": link.hash.hex()}
 
 
 def _read(line: bytes) -> AuditEvent:

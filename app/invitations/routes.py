@@ -1,4 +1,4 @@
-"""The page of a session with its people; inviting and revoking; unsubscribing."""
+"""The page of a session with its people; inviting and revoking."""
 
 from __future__ import annotations
 
@@ -19,25 +19,15 @@ from app.forms import Form, read_form
 from app.invitations import list_routes, moment_routes, stop_routes, team_routes
 from app.invitations.forms import read_invitation
 from app.invitations.guests import guests_of
-from app.invitations.service import (
-    count_against_limit,
-    find_unsubscribe,
-    invite,
-    revoke,
-    unsubscribe,
-)
-from app.language import reader
-from app.pages import FOR_PARTICIPANTS, page
-from app.participants.service import foot
-from app.security import ANY_ORIGIN
+from app.invitations.service import count_against_limit, invite, revoke
+from app.pages import page
 from app.sessions.listing import recordings_of_session
 from app.sessions.models import SessionState
 from app.sessions.next_step import next_step
 from app.sessions.reminder import reminder_line
 from app.sessions.service import find_session, session_with_study
-from app.studies.service import find_study
 from app.wiring import Wiring
-from recordings.model import AccountId, PersonId
+from recordings.model import PersonId
 
 
 @get("/sessions/{session:uuid}")
@@ -83,19 +73,6 @@ async def revoke_invitation(db: Db, wiring: Wiring, login: Login, session: UUID,
     return Redirect(f"/sessions/{session}#people", status_code=303)
 
 
-@get("/unsubscribe/{token:str}", opt=FOR_PARTICIPANTS)
-async def show_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
-    """Shows, and changes nothing: mail scanners open every link."""
-    return await _unsubscribe_page(request, db, wiring, token, done=False)
-
-
-@post("/unsubscribe/{token:str}", status_code=200, opt=ANY_ORIGIN | FOR_PARTICIPANTS)
-async def act_unsubscribe(request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str) -> Template:
-    """By the page's button, or one-click by the mail program (RFC 8058 §3.2): no cookie, no redirect, any body."""
-    await unsubscribe(db, token=token)
-    return await _unsubscribe_page(request, db, wiring, token, done=True)
-
-
 async def _session_page(
     request: Request[Any, Any, Any],
     db: Db,
@@ -128,34 +105,12 @@ async def _session_page(
     )
 
 
-async def _unsubscribe_page(
-    request: Request[Any, Any, Any], db: Db, wiring: Wiring, token: str, *, done: bool
-) -> Template:
-    invitation = await find_unsubscribe(db, token)
-    session = await find_session(db, invitation.session_id)
-    study = await find_study(db, session.study_id)
-    account = AccountId(invitation.account_id)
-    reader().study = study.language
-    told = await foot(db, wiring, account=account, study=study)
-    return page(
-        "invitations/unsubscribe.html",
-        request,
-        contact=told.contact,
-        notice_date=told.notice_date,
-        done=done,
-        here=f"/unsubscribe/{token}",
-        token=token,
-    )
-
-
 router = Router(
     "/",
     route_handlers=[
         show_session,
         create_invitation,
         revoke_invitation,
-        show_unsubscribe,
-        act_unsubscribe,
         *list_routes.handlers,
         *team_routes.handlers,
         *moment_routes.handlers,
