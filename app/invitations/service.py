@@ -19,7 +19,7 @@ from app.invitations.policy import InviteFacts, LinkFacts, expires_at, may_invit
 from app.language import Language, say_moment, speaking
 from app.ledger_entries import InvitationRevoked
 from app.limits import Limit, spend
-from app.mail.service import is_suppressed, queue, stop_waiting, unsubscribe_address
+from app.mail.service import ended_by, is_suppressed, queue, stop_waiting, unsubscribe_address
 from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD, mail_language, study_notice
 from app.sessions.models import Session, SessionState
@@ -301,13 +301,7 @@ async def _mail(
         },
         to_name=name,
         to_email=email,
-        headers={
-            # RFC 8058: one address that needs no cookie and no page; RFC 2369
-            "List-Unsubscribe": f"<{unsubscribe_link}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "Reply-To": facts.contact_email,
-            "Auto-Submitted": "auto-generated",  # RFC 3834 §5: no out-of-office answers
-        },
+        headers=ended_by(unsubscribe_link, reply_to=facts.contact_email),
     )
 
 

@@ -23,7 +23,7 @@ from app.invitations.service import PURPOSE, UNSUBSCRIBE_PURPOSE, mail_key
 from app.invitations.session_mail_policy import MailFacts, SessionMail, may_tell
 from app.language import Language, gettext, say_moment, speaking
 from app.mail.models import OutgoingMail
-from app.mail.service import open_mail, queue
+from app.mail.service import ended_by, open_mail, queue
 from app.participants.consents import consent_log, standing_in
 from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD, foot, mail_language
@@ -95,12 +95,7 @@ async def tell(db: Db, wiring: Wiring, *, invitation: Invitation, mail: SessionM
         },
         to_name=wiring.columns.open(account, person, NAME_FIELD, participant.name),
         to_email=wiring.columns.open(account, person, EMAIL_FIELD, participant.email),
-        headers={
-            "List-Unsubscribe": f"<{links.stop}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "Reply-To": about.contact.email,
-            "Auto-Submitted": "auto-generated",
-        },
+        headers=ended_by(links.stop, reply_to=about.contact.email),
         calendar=calendar_of(session, invitation, about.contact, language, now),
     )
     return made is not None

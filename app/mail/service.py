@@ -131,6 +131,17 @@ async def suppress(db: Db, *, account: AccountId, address_index: bytes) -> None:
     )
 
 
+def ended_by(link: str, *, reply_to: str) -> dict[str, str]:
+    """Headers of a mail that the platform sends by itself and that this link ends, with no cookie and no page (RFC
+    8058, RFC 2369); no out-of-office answers come back (RFC 3834 §5)."""
+    return {
+        "List-Unsubscribe": f"<{link}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "Reply-To": reply_to,
+        "Auto-Submitted": "auto-generated",
+    }
+
+
 async def unsubscribe_address(db: Db, *, account: AccountId, address_index: bytes) -> None:
     """As suppress(), and outlives the restore of an older backup: the ledger knows it before the click is answered."""
     if not await is_suppressed(db, address_index=address_index):
