@@ -120,7 +120,11 @@ class Ledger:
     async def _finish(self, take: TakeEnd) -> None:
         async with asyncio.timeout(WRITTEN_WITHIN_SECONDS), self._database.transaction(AccountId(take.account)) as db:
             await close_take(
-                db, recording=RecordingId(take.recording), number=take.number, interrupted=take.interrupted
+                db,
+                recording=RecordingId(take.recording),
+                number=take.number,
+                interrupted=take.interrupted,
+                resource=take.resource,
             )
 
     def _is_stored(self, take: TakeEnd) -> bool:
@@ -143,6 +147,7 @@ class Ledger:
             account=account,
             recording=recording.id,
             number=row.number,
+            resource=row.resource,
             tracks=tuple(TrackRef(of=ref, track=TrackId(t.id), kind=TrackKind(t.kind)) for t in tracks),
             interrupted=True,
         )

@@ -54,11 +54,12 @@ class StreamGone(NotThere):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TakeEnd:
-    """A take that is over; finished once nothing of it waits in the spool."""
+    """A take that is over; finished once nothing of it waits in the spool. resource: of its publication."""
 
     account: UUID
     recording: UUID
     number: int
+    resource: str
     tracks: tuple[TrackRef, ...]
     interrupted: bool
 
@@ -304,6 +305,7 @@ class Rooms:
                 account=stream.ask.account,
                 recording=stream.ask.recording,
                 number=stream.ask.take,
+                resource=stream.ask.resource,
                 tracks=tuple(stream.tracks.values()),
                 interrupted=not clean,
             )

@@ -221,11 +221,14 @@ async def open_take(
     return TakeOpened(recording=ref, tracks=tracks, number=recording.last_take)
 
 
-async def close_take(db: Db, *, recording: RecordingId, number: int, interrupted: bool) -> None:
-    """Everything of this take is stored. After the last one the recording is finalised. Safe to run twice."""
+async def close_take(
+    db: Db, *, recording: RecordingId, number: int, interrupted: bool, resource: str | None = None
+) -> None:
+    """Everything of this take is stored. After the last one the recording is finalised. Safe to run twice. resource: a
+    publication of which no row was written does not close the take that got its number."""
     row = await db.get(Recording, recording, with_for_update=True)
     take = await db.scalar(select(Take).where(Take.recording_id == recording, Take.number == number))
-    if row is None or take is None or take.ended_at is not None:
+    if row is None or take is None or take.ended_at is not None or resource not in (None, take.resource):
         return
     take.ended_at, take.interrupted = await now_in(db), interrupted
     row.interrupted = row.interrupted or interrupted
