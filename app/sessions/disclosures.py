@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from app.audit import SYSTEM, Action, Fact, record
 from app.database import Db
@@ -160,6 +160,7 @@ async def note_disclosure(
     facts: dict[str, Fact | UUID] = {"ground": str(given.ground), "told_before": given.told_before}
     if corrects is not None:
         facts["corrects"] = corrects
+        await _take_over_notices(db, row)
     await record(
         db,
         account=account,
@@ -169,6 +170,16 @@ async def note_disclosure(
         facts=facts,
     )
     return row
+
+
+async def _take_over_notices(db: Db, row: Disclosure) -> None:
+    """Whoever is still to be told is told as this entry says it, which may name another address, or that nothing was
+    given."""
+    waiting = (RecipientNotice.disclosure_id == row.corrects, RecipientNotice.answered_at.is_(None))
+    if row.kinds:
+        await db.execute(update(RecipientNotice).where(*waiting).values(disclosure_id=row.id))
+    else:
+        await db.execute(delete(RecipientNotice).where(*waiting))
 
 
 def counting(rows: Iterable[Disclosure]) -> list[Disclosure]:

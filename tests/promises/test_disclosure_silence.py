@@ -78,3 +78,19 @@ async def test_t0_25_an_address_names_no_more_people_than_fit(world: World):
             assert answer is not None
             assert str(answer.url).count("person=") == named  # type: ignore[attr-defined]
             assert len(str(answer.url)) < 4000  # type: ignore[attr-defined]
+
+
+async def test_c1_28_a_corrected_entry_says_where_they_are_told(world: World):
+    await world.registered(world.anna)
+    for who in ("Dr Meier", "Dr Mayer"):
+        await noted(world, given(world.anna, recipient=who))
+    await world.post(await world.guest(world.anna), "/my-data/restrict")
+    wrong, mistaken = await entries(world)
+    owner = await world.member(world.lab)
+    for row, change in ((wrong, {"contact": "new@meier.example"}), (mistaken, {"nothing": "yes", "kinds": []})):
+        form = given(told="yes", untold="", **change)
+        assert (await world.post(owner, f"/disclosures/{row.id}/correct", form)).status_code == 303
+    [corrected] = [row for row in await entries(world) if row.corrects == wrong.id]
+    assert [one.disclosure_id for one in await world.rows(world.lab, RecipientNotice)] == [corrected.id]
+    page = (await owner.open("/disclosures")).words
+    assert "new@meier.example" in page and "practice@meier.example" not in page and "Dr Mayer" not in page
