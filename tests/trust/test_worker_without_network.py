@@ -65,7 +65,7 @@ async def test_a_worker_that_transcribes_opens_no_connection_but_to_database_and
         env=child_environment(settings, DATABASE_URL=app_url, JUNIER_METRICS_PORT="0"),
     )
     assert ran.returncode == 0, ran.said
-    assert ran.refused == set()
+    assert ran.refused == set(), ran.said
     assert ran.opened - {NAMES} == places
 
     [row] = await world.transcripts(world.lab)
