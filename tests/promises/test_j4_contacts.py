@@ -18,6 +18,7 @@ from app.audit import Action, AuditEvent
 from app.demo.browser import Browser
 from app.errors import JunierError
 from app.invitations.models import Invitation
+from app.invitations.session_mail_policy import SessionMail
 from app.language import Language, speaking
 from app.mail.render import FOLDER, render
 from app.participants.models import Participant
@@ -55,6 +56,7 @@ MAIL_CONTEXT = {
     "settings": EVERYWHERE, "to_name": "Anna", "account_name": "Kitchen Lab", "study_title": "Kitchens",
     "contact_name": "Olga Ostrowska", "contact_email": "olga@lab.example", "notice_date": date(2026, 11, 22),
     "when": "", "words": "", "link": "https://x.example/i/1", "unsubscribe_link": "https://x.example/u/1",
+    "stop_link": "https://x.example/u/1/sessions",
     "code": "123456", "minutes": 10, "receipt": "E-1", "certificate_link": "https://x.example/c/1",
     "kind": "objection", "outcome": "refused", "due_on": date(2027, 1, 22),
     "ground": "", "items": [], "way": "phone", "came_on": date(2026, 11, 20), "receipts": "E-1", "proof": True,
@@ -279,9 +281,9 @@ async def test_j4_22_security_txt_names_the_address(world: World):
 def test_j4_23_every_mail_to_a_participant_names_the_owners_contact():
     names = {folder.name for folder in FOLDER.iterdir() if folder.is_dir()}
     assert names >= {"invitation", "data_code"}
-    for name, language in product(names - FOR_MEMBERS, Language):
+    for name, language, about in product(names - FOR_MEMBERS, Language, SessionMail):
         with speaking(language):
-            mail = render(name, MAIL_CONTEXT)
+            mail = render(name, MAIL_CONTEXT | {"mail": about})
         for part in (mail.text, mail.html):
             assert "Olga Ostrowska" in part and "olga@lab.example" in part, name
             assert "help@platform.example" in part, name
