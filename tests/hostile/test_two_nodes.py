@@ -19,6 +19,7 @@ from sqlalchemy import select, update
 from app.database import Database
 from app.room.node_client import NodeClient
 from app.room.node_messages import SessionFacts
+from app.room.node_rooms import NO_PUSH
 from app.sessions.models import Node, Recording, Session, Take, Track
 from app.sessions.service import NODE_SILENT_AFTER, recording_ref, track_ref
 from app.wiring import Wiring, open_wiring
@@ -163,7 +164,9 @@ async def test_people_of_a_dead_media_process_rejoin_on_another_in_the_same_reco
         assert (await http.post(f"/rooms/{scene.session}/end", headers=owner)).status_code == 204
         await closed(scene, 2)
         summary, played = await finalised(scene)
-    assert [gap["why"] for gap in summary.gaps] == ["interrupted"]
+    whys = [gap["why"] for gap in summary.gaps]
+    assert whys.count("interrupted") == 1
+    assert set(whys) <= {"interrupted", NO_PUSH}, "a machine that stands still may lapse beside"
     assert summary.interrupted
     assert len(played["video"]) >= 90
     assert len(played["audio"]) >= 90

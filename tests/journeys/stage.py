@@ -20,6 +20,7 @@ from app.demo.browser import DeadEnd
 from app.demo.clips import Clip
 from app.demo.people import CODE, LINK, Owner
 from app.room.node_client import NodeClient
+from recordings.storage.layout import SERVING
 from tests.fixtures.ports import free_ports
 from tests.fixtures.weed import Weed
 from tests.journeys.deployment import LIMIT_SECONDS, Deployment, compose, postgres
@@ -89,6 +90,7 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
 @pytest.fixture
 def deployment(data_dir: Path, weed: Weed, mailbox: tuple[Mailbox, int]) -> Iterator[Deployment]:
     """Database, objects and mail are there; nothing of ours runs yet. The bucket keeps versions."""
+    nobody_is_served(weed)
     web, media, database, *private = free_ports(7)
     services = compose(
         FILLED_IN
@@ -117,6 +119,14 @@ def deployment(data_dir: Path, weed: Weed, mailbox: tuple[Mailbox, int]) -> Iter
         cleanup.enter_context(postgres(services["postgres"], data_dir, database))
         cleanup.callback(made.stop)
         yield made
+
+
+def nobody_is_served(weed: Weed) -> None:
+    """The deployment of the test before has ended, and its word that it is served would hold for a while yet."""
+    client = weed.client()
+    found = client.list_object_versions(Bucket=weed.versioned, Prefix=SERVING)
+    for one in (*found.get("Versions", ()), *found.get("DeleteMarkers", ())):
+        client.delete_object(Bucket=weed.versioned, Key=one["Key"], VersionId=one["VersionId"])
 
 
 async def taken_in(deployment: Deployment, session: str) -> None:
