@@ -204,9 +204,11 @@ async def test_noting_a_request_is_readable_for_everyone(cast: Cast, served: str
     await page.get_by_label("Who got it").fill("District Court of Neukirchen")
     await page.get_by_label("How they can be told").fill("Room 7, file 12 C 7/26")
     await page.get_by_label("name and address").check()
+    await page.get_by_label("Why", exact=True).select_option("because a law or an authority asks for it")
     await page.get_by_label("Which law, order or agreement").fill("Order of 2 November")
     await page.get_by_label("Yes, before it was given").check()
     await page.get_by_role("button", name="Note it").click()
+    await expect(page.get_by_role("link", name="Correct the entry of District Court of Neukirchen")).to_be_visible()
     await look.at("session-disclosures")
     async with cast.wiring.database.transaction(cast.account) as db:
         anna = cast.participant.participant

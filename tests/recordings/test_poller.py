@@ -62,15 +62,15 @@ def test_a_fault_in_every_round_does_not_fill_the_log(caplog: pytest.LogCaptureF
 
 
 async def test_a_round_that_takes_long_lets_others_in_between() -> None:
-    """By a clock of the loop that only the streams turn: each takes half a slice."""
+    """By a clock of the loop that only the streams turn: each takes a good half of a slice."""
     loop, order = asyncio.get_running_loop(), list[str]()
-    now = loop.time()
-    seen = SimpleNamespace(time=lambda: now, call_at=loop.call_at, call_soon=loop.call_soon)
+    now = 0.0
+    seen = SimpleNamespace(time=lambda: now, call_at=lambda when, run: run, call_soon=loop.call_soon)
 
     def busy(name: str) -> Callable[[], None]:
         def drain() -> None:
             nonlocal now
-            now += SLICE_S / 2
+            now += 0.6 * SLICE_S
             order.append(name)
 
         return drain
