@@ -261,7 +261,7 @@ class Room:
 
         async def look() -> bytes | None:
             words = await self.recordings()
-            if "capturing" in words or "still missing" in words:
+            if any(unfinished in words for unfinished in UNFINISHED):
                 return None
             for link in await self.owner.media_links():
                 answer = await self.owner.browser.http.get(link)
@@ -270,6 +270,10 @@ class Room:
             return None
 
         return await asyncio.to_thread(inspect, await until(look))
+
+
+UNFINISHED = ("still being recorded", "recording is being made ready", "still missing")
+"""What the list of recordings says until the last take is in the film (app.sessions.words)."""
 
 
 @asynccontextmanager

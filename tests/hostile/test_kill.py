@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 
 import psutil
 import pytest
@@ -68,7 +69,8 @@ async def test_media_or_parent_killed_what_was_sent_is_there_and_the_next_take_g
         words = await here.recordings()
     for clip, frames in [*kept, (9, last.publication.frames_sent)]:
         assert frames > 0
-        assert seen.missing(clip, frames) == ()
+        pictures = Counter(number and number.clip for number in seen.numbers)
+        assert seen.missing(clip, frames) == (), f"of clip {clip}; there are {pictures}; {words}"
     assert seen.audio_packets >= packets + last.publication.audio_packets_sent
     assert None not in seen.numbers
     assert "the connection broke, the gap is marked" in words
