@@ -83,7 +83,7 @@ class _Sink:
 def smtp() -> Iterator[Carrier]:
     sink = _Sink()
     port = free_port()
-    controller = Controller(sink, hostname="127.0.0.1", port=port)
+    controller = Controller(sink, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     try:
         sink.carrier = Carrier(SmtpMailer(host="127.0.0.1", port=port, user="", password="", tls="none"))
