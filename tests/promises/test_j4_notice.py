@@ -9,14 +9,14 @@ from hashlib import sha256
 
 import pytest
 
-from app.language import Language
+from app.language import Language, say_day, speaking
 from app.participants.consents import standing_consents
 from app.participants.models import Consent, Participant
 from app.participants.notice import WORDING_DATED, WORDING_VERSION, notice
 from app.privacy.records.models import Erasure
 from app.room.rows import read_room
 from app.settings import Settings
-from app.studies.models import ConsentKind, Study
+from app.studies.models import ConsentKind, ConsentText, Study
 from app.studies.service import new_consent_text
 from tests.promises.test_j4_contacts import EVERYWHERE, FACTS, STUDY_FORM, participant_pages
 from tests.promises.world import World
@@ -37,7 +37,10 @@ async def test_j4_24_the_notice_is_dated_on_every_page_that_shows_it(world: Worl
 @pytest.mark.parametrize("language", list(Language))
 async def test_j4_24_notice_and_contacts_stand_on_every_page_in_both_languages(world: World, language: Language):
     """The foot of every page: whom to ask about the research, about the platform, and the date of the notice."""
-    said = {Language.EN: "of 22 November 2026", Language.DE: "vom 22. November 2026"}[language]
+    [text] = await world.rows(world.lab, ConsentText)  # the lab's is as young as this test
+    with speaking(language):
+        day = say_day(max(WORDING_DATED, text.created_at.date()))
+    said = {Language.EN: f"of {day}", Language.DE: f"vom {day}"}[language]
     for path, html in (await participant_pages(world, language)).items():
         foot = html[html.index("<footer") :]
         assert f'<html lang="{language}">' in html, path
