@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from recordings.encryption.keystore import (
@@ -169,13 +170,15 @@ def test_keys_and_their_epoch_outlive_a_crash_of_the_server(
     made = tree(keys)
     keys.rotate()
     late = new_person(keys, next(iter(made)).account)
-    [[own]] = sql(keys_url, "SELECT pid FROM pg_stat_activity WHERE application_name = 'junier keys' LIMIT 1")
     before = keys_server.checkpointer()
-    os.kill(own, signal.SIGKILL)  # the server then takes all its memory for spoilt and recovers from its log
+    assert before
+    own = psycopg.connect(keys_url)  # a backend that is surely there: those of the store may be about to leave
+    os.kill(own.info.backend_pid, signal.SIGKILL)  # the server then takes all its memory for spoilt and recovers
     deadline = time.monotonic() + 60
     while keys_server.checkpointer() in (None, before) or not _answers(keys, late):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    own.close()
     assert {path: keys.unwrap(path) for path in made if path.parent} == {p: k for p, k in made.items() if p.parent}
     assert keys.rotate() == 1
 
