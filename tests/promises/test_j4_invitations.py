@@ -182,6 +182,8 @@ async def test_j4_04_an_invitation_carries_name_address_and_links_and_nothing_mo
     assert set(payload) == {"from", "to", "subject", "text", "html", "category", "headers"}
     assert payload["to"] == [{"email": "carl@people.example", "name": "Carl"}]
     everything = str(payload)
+    for link in (carl.link, carl.unsubscribe):  # chance may spell a short name
+        everything = everything.replace(link.rpartition("/")[2], "TOKEN")
     assert "Bring your favourite pan." in everything and "Kitchens of the north" in everything
     for not_theirs in ("Anna", "anna@", "Ben", "ben@", "first visit", "127.0.0.1", str(world.lab.account)):
         assert not_theirs not in everything
