@@ -55,8 +55,11 @@ async def test_t0_19_cancelled_while_they_register_they_are_told(
 
 
 async def waited_for(superuser_url: str) -> None:
-    """Until one transaction waits for another one's rows."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event <> 'advisory'"
+    """Until one transaction of this database waits for another one's rows; the server is shared with other tests."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND wait_event <> 'advisory' AND datname = current_database()"
+    )
     async with asyncio.timeout(120):
         while True:
             with psycopg.connect(superuser_url) as connection:
