@@ -245,7 +245,8 @@ async def test_a_forged_address_counts_only_when_a_proxy_of_ours_says_it(
     async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.01)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={"origin": wiring.settings.origin}) as me:
+    base, headers = f"http://127.0.0.1:{port}", {"origin": wiring.settings.origin}
+    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=60) as me:
         answers = [await sign_in(me, **{"x-forwarded-for": f"198.51.100.{number}"}) for number in range(5)]
     server.should_exit = True
     await serving

@@ -17,7 +17,6 @@ import pytest
 from sqlalchemy import select, update
 
 from app.database import Database
-from app.room.node_client import NodeClient
 from app.room.node_messages import SessionFacts
 from app.room.node_rooms import NO_PUSH
 from app.sessions.models import Node, Recording, Session, Take, Track
@@ -28,7 +27,7 @@ from recordings.model import RecordingId
 from recordings.playback import open_view
 from tests.app import room_stage
 from tests.app.loopback import accept, offering
-from tests.app.room_stage import RECORDED, Stage, as_, stage, web
+from tests.app.room_stage import RECORDED, Stage, as_, patient, stage, web
 from tests.app.test_node_apart import answering
 from tests.app.test_whip import token_of
 from tests.fixtures.ports import free_port
@@ -47,7 +46,7 @@ class Nodes:
         self.scene, self._app_url = scene, app_url
         self.urls = {name: f"http://127.0.0.1:{free_port()}" for name in ("media-a", "media-b")}
         self._running: dict[str, asyncio.subprocess.Process] = {}
-        self._client = NodeClient(scene.wiring.settings)
+        self._client = patient(scene.wiring.settings)
 
     async def start(self, name: str) -> None:
         settings = self.scene.wiring.settings

@@ -181,7 +181,7 @@ class Deployment:
 
     async def numbers(self, service: str) -> dict[str, float]:
         """What the service tells Prometheus, scraped: name with labels -> value."""
-        async with httpx.AsyncClient(trust_env=False, timeout=6) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=LIMIT_SECONDS) as http:
             answer = await http.get(f"http://127.0.0.1:{self.private_ports[service]}/metrics")
         assert answer.status_code == 200
         samples = (sample for family in text_string_to_metric_families(answer.text) for sample in family.samples)

@@ -19,8 +19,8 @@ from aiosmtpd.controller import Controller
 from app.demo.browser import DeadEnd
 from app.demo.clips import Clip
 from app.demo.people import CODE, LINK, Owner
-from app.room.node_client import NodeClient
 from recordings.storage.layout import SERVING
+from tests.app.room_stage import patient
 from tests.fixtures.ports import free_ports
 from tests.fixtures.weed import Weed
 from tests.journeys.deployment import LIMIT_SECONDS, Deployment, compose, postgres
@@ -132,7 +132,7 @@ def nobody_is_served(weed: Weed) -> None:
 async def taken_in(deployment: Deployment, session: str) -> None:
     """Until the media process is connected with the newest take: what is sent to it sooner is lost, as in a call."""
     settings = deployment.settings()
-    client = NodeClient(settings)
+    client = patient(settings)
     try:
         async with asyncio.timeout(LIMIT_SECONDS):
             while True:

@@ -48,7 +48,8 @@ async def test_no_name_address_secret_or_bad_input_is_in_any_log(
     await owner.lead("open")
     await guest.room_token(owner.session, "camera")
     await guest.browser.open("/my-data")
-    async with httpx.AsyncClient(base_url=origin, trust_env=False, headers={"Origin": origin}) as stranger:
+    headers = {"Origin": origin}
+    async with httpx.AsyncClient(base_url=origin, trust_env=False, headers=headers, timeout=60) as stranger:
         await rude(stranger, guest)
     assert await until(partial(refused_once, deployment))
 

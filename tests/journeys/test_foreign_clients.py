@@ -111,7 +111,7 @@ async def test_an_offer_without_a_format_we_record_is_refused_in_words_a_person_
     async with recording_room(data_dir) as (owner, guest):
         whip, token = await guest.room_token(owner.session, "camera")
         headers = {"authorization": f"Bearer {token}", "content-type": "application/sdp"}
-        async with httpx.AsyncClient(trust_env=False) as ffmpeg:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as ffmpeg:
             answer = await ffmpeg.post(whip, content=FFMPEG_OFFER.read_text().replace("H264", "H265"), headers=headers)
         assert answer.status_code == 422
         assert answer.headers["content-type"].startswith("application/problem+json")

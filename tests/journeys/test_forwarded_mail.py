@@ -43,7 +43,7 @@ async def test_a_scanner_and_whoever_the_mail_was_forwarded_to_change_and_see_no
             kind: len(await all_of(scene, kind))
             for kind in (Invitation, Participant, Suppression, Erasure, OutgoingMail)
         }
-        async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as scanner:
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=True, timeout=60) as scanner:
             for link in sorted(links):
                 for method in ("HEAD", "GET", "GET"):
                     answer = await scanner.request(method, link, headers={"accept": "text/html"})

@@ -63,7 +63,7 @@ async def scanned(at: Platform) -> None:
         if re.fullmatch(r"/outbox/[0-9a-f-]{36}", mail):
             links |= set(LINK.findall((await at.outbox.browser.open(mail)).words))
     assert links
-    async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as scanner:
+    async with httpx.AsyncClient(trust_env=False, follow_redirects=True, timeout=60) as scanner:
         for link in sorted(one.rstrip(">,.") for one in links):
             for method in ("HEAD", "GET", "GET"):
                 answer = await scanner.request(method, link)
