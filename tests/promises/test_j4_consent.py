@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy
 import pytest
-from aiortc import RTCPeerConnection
 from sqlalchemy import JSON, LargeBinary, String
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -23,6 +22,7 @@ from app.sessions.models import Node, Recording, SessionState, Track, Transcript
 from app.sessions.policy import CONSENT_TRACKS, Switch, allowed_kinds
 from app.studies.models import ConsentKind
 from recordings.model import StreamKind, TrackKind
+from tests.app.loopback import client
 from tests.promises.sources import Listener
 from tests.promises.world import ALL_KINDS, Guest, World
 from tests.recordings.scene import BOTH, CAMERA, VOICE, Scene, play
@@ -167,7 +167,7 @@ async def test_j4_07_registering_alone_records_nothing(world: World):
 
 async def offer(*, video: bool, audio: bool) -> str:
     """What a browser would send."""
-    peer = RTCPeerConnection()
+    peer = client()
     for kind, wanted in (("audio", audio), ("video", video)):
         if wanted:
             peer.addTransceiver(kind, direction="sendonly")
@@ -321,7 +321,7 @@ async def test_j4_19e_a_transcript_being_written_is_thrown_away(world: World):
 
     def meanwhile() -> None:
         taking_back = world.post(browser, f"/my-data/{world.lab.session}/withdraw", {"kind": "transcript"})
-        asyncio.run_coroutine_threadsafe(taking_back, loop).result(20)
+        asyncio.run_coroutine_threadsafe(taking_back, loop).result(60)
 
     await transcribe(world.wiring, lambda: Listener(heard, meanwhile), world.lab.account, transcript.id)
     [row] = await world.transcripts(world.lab)

@@ -17,14 +17,13 @@ from app.accounts.login import cookie_name
 from app.database import Database
 from app.invitations.service import invite
 from app.main import create_app
-from app.room.node_client import NodeClient
 from app.room.permission import push_loop
 from app.sessions.models import Recording, RecordingState
 from app.settings import Settings
 from recordings.model import RecordingId
 from tests.app import test_proxy
 from tests.app.loopback import Encoded, accept, offering, until
-from tests.app.room_stage import Stage, as_, media, stage
+from tests.app.room_stage import Stage, as_, media, patient, stage
 from tests.app.test_proxy import Proxy, needs_caddy, proxy  # noqa: F401  the real Caddy with deploy/Caddyfile
 from tests.fixtures.bad_network import Address, BadNetwork, Weather
 from workers.finalise import finalise
@@ -93,7 +92,7 @@ class TappedNetwork(BadNetwork):
 @asynccontextmanager
 async def behind(caddy: Proxy, scene: Stage) -> AsyncIterator[None]:
     """The web process where the proxy expects it."""
-    node = NodeClient(scene.wiring.settings)
+    node = patient(scene.wiring.settings)
     app = create_app(scene.wiring, background=[push_loop(node)], node_client=node)
     async with app.lifespan(), test_proxy.serving(cast(Any, app), caddy.upstream, Settings().proxies):
         yield
@@ -134,7 +133,8 @@ async def test_r3_10_nothing_of_a_session_can_be_read_on_its_way(
         network = await stack.enter_async_context(TappedNetwork())
         headers = {"host": urlsplit(proxy.origin).netloc, "origin": proxy.origin}
         origin = f"https://localhost:{port}"
-        client = httpx.AsyncClient(base_url=origin, verify=proxy.authority, headers=headers, trust_env=False)
+        told: dict[str, Any] = {"headers": headers, "trust_env": False, "timeout": test_proxy.LIMIT_SECONDS}
+        client = httpx.AsyncClient(base_url=origin, verify=proxy.authority, **told)
         http = await stack.enter_async_context(client)
         owner = as_(scene, cookie)
 
@@ -153,7 +153,7 @@ async def test_r3_10_nothing_of_a_session_can_be_read_on_its_way(
         made = await http.post("/whip", content=offer, headers=bearer)
         assert made.status_code == 201, made.text
         await accept(pc, network.between(made.text))
-        await until(lambda: network.passed > 40, "some media")
+        await until(lambda: network.passed > 40 and len(network.tap.heard) > 20_000, "some pictures and sound")
         assert (await http.delete(made.headers["location"], headers=bearer)).status_code == 200
         page = await http.get(f"/sessions/{scene.session}", headers=owner)
         assert NAME in page.text
@@ -169,6 +169,6 @@ async def test_r3_10_nothing_of_a_session_can_be_read_on_its_way(
         assert len(network.tap.heard) > 10_000 and network.tap.clear(*secrets) == []
 
         port, bare = await stack.enter_async_context(tapped(proxy.upstream))  # the same tap where there is no TLS
-        async with httpx.AsyncClient(base_url=f"http://localhost:{port}", trust_env=False, headers=headers) as plain:
+        async with httpx.AsyncClient(base_url=f"http://localhost:{port}", **told) as plain:
             await plain.post(secret, data={"name": NAME, "email": EMAIL})
         assert set(bare.clear(*secrets)) >= {NAME, EMAIL, link}, "the tap reads what can be read"
