@@ -100,10 +100,10 @@ def _watch(listener: int, allowed: Callable[[Peer], bool], found: Watched) -> No
             notice = bytearray(_NOTICE.size)
             try:
                 fcntl.ioctl(listener, _RECEIVE, notice)
-            except OSError:  # whoever asked is gone
+                number, thread, _, call, _, _, *arguments = _NOTICE.unpack(notice)
+                peer = _peer(thread, *(arguments[1:3] if call == _calls()[1] else arguments[4:6]))
+            except OSError:  # whoever asked is gone, before or while we look
                 continue
-            number, thread, _, call, _, _, *arguments = _NOTICE.unpack(notice)
-            peer = _peer(thread, *(arguments[1:3] if call == _calls()[1] else arguments[4:6]))
             fine = peer is None or allowed(peer)
             if peer is not None:
                 (found.opened if fine else found.refused).add(peer)
