@@ -35,7 +35,7 @@ from tests.journeys.stage import OWNER, PARTS, Mailbox, playable, taken_in
 
 LIMIT_SECONDS = 90
 SLOWER = 4
-"""So that the pictures last until worker and web have come anew on a busy machine; the clip is over in forty seconds."""
+"""So the pictures last until worker and web have come anew on a busy machine; the clip is over in forty seconds."""
 
 
 @pytest.mark.timeout(900)
