@@ -1,9 +1,10 @@
 """From RTP ticks to one timeline: where a frame stands on the server's clock, and so beside all others.
 
-Sender reports (RFC 3550 §6.4.1) place both tracks of a stream on the sender's own clock; the smallest
-difference between a report's arrival and its sender time, over the whole take, moves that clock to
-the server's. Media clocks drift and reports jitter by about a millisecond, so the offset is the
-median of every half minute, linear in between. Pure functions.
+Sender reports (RFC 3550 §6.4.1) place both tracks of a stream on the sender's own clock. A report cannot
+arrive before it was sent, so the least difference between arrival and sender time moves that clock to the
+server's; and as clocks drift apart, by no more than so much a second, it is the least of what all reports of
+the take say of that moment. Media clocks drift as well and reports jitter by about a millisecond, so the
+offset is the median of every half minute, linear in between. Pure functions.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from recordings.model import SenderReport, TrackKind
 _WINDOW_S = 30.0
 _JUMP_S = 0.5  # a device that slept stops its media clock: a step, not a slope
 _UNBELIEVABLE_S = 10.0
+_MOST_DRIFT = 200e-6  # of a sender's clock against ours; quartz alone stays below a quarter of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,10 @@ def take_clocks(
     """One clock for each track of a take: by its sender reports, or by when its frames arrived if it
     has none or they contradict the arrival by more than ten seconds."""
     believable = _believable([report for those in reports.values() for report in those])
-    to_server = min((report.arrived_at - report.ntp for report in believable), default=0.0)
+    points_of = _on_our_clock(believable)
     clocks = {}
     for kind, seen in arrivals.items():
-        points = [ClockPoint(report.ticks, report.ntp + to_server) for report in believable if report.kind is kind]
+        points = points_of.get(kind, [])
         clock = _clock(points, kind.clock_rate) if points else None
         if clock is None or abs(clock.utc(seen[0].ticks) - seen[0].utc) > _UNBELIEVABLE_S:
             clock = _clock_of_arrivals(seen, kind.clock_rate)
@@ -74,6 +76,24 @@ def _believable(reports: Sequence[SenderReport]) -> list[SenderReport]:
         return []
     usual = median(report.arrived_at - report.ntp for report in reports)
     return [report for report in reports if abs(report.arrived_at - report.ntp - usual) <= _UNBELIEVABLE_S]
+
+
+def _on_our_clock(reports: Iterable[SenderReport]) -> dict[TrackKind, list[ClockPoint]]:
+    """What each report says, on the server's clock.
+
+    The offset of a moment is at most what a report of then says, and at most what one of t seconds earlier or later
+    says and t times the drift: the least of all is the best there is to know. So a minute of slow network moves
+    nothing, and two hours of drift are followed."""
+    by_time = sorted(reports, key=lambda report: report.ntp)
+    moves = [report.arrived_at - report.ntp for report in by_time]
+    there = range(len(moves))
+    for other, this in [*pairwise(there), *pairwise(reversed(there))]:
+        apart = abs(by_time[this].ntp - by_time[other].ntp)
+        moves[this] = min(moves[this], moves[other] + _MOST_DRIFT * apart)
+    points: dict[TrackKind, list[ClockPoint]] = {}
+    for report, move in zip(by_time, moves, strict=True):
+        points.setdefault(report.kind, []).append(ClockPoint(report.ticks, report.ntp + move))
+    return points
 
 
 def _clock_of_arrivals(seen: Sequence[ClockPoint], rate: int) -> TickClock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,32 @@ def test_reports_of_a_broken_clock_are_left_out():
         {CAMERA: [*good, *bad], VOICE: list(reports(VOICE, 60))}, {CAMERA: arrived(0.08), VOICE: arrived(0.03)}
     )
     assert abs(error_ms(clocks[CAMERA], 30) - error_ms(clocks[VOICE], 30)) < 1
+
+
+@pytest.mark.parametrize("ppm", [-80.0, 80.0])
+def test_a_sender_whose_clock_runs_fast_or_slow_stays_beside_the_others(ppm):
+    """Half a second in two hours: the clock that reports are written by, and the media's with it."""
+    given = {kind: list(reports(kind, 7_200, drift_ppm=ppm)) for kind in RATES}
+    for those in given.values():
+        those[:] = [replace(one, ntp=one.ntp + (one.ntp - START - NTP) * ppm / 1e6) for one in those]
+    clocks = take_clocks(given, {CAMERA: arrived(0.08), VOICE: arrived(0.03)})
+    for at in (0, 1, 29, 600, 3_599.5, 7_199):
+        late = [error_ms(clocks[kind], at, ppm) for kind in RATES]
+        assert all(abs(one - 20) <= 6 for one in late), "what is left is the shortest way"
+        assert abs(late[0] - late[1]) <= 1
+
+
+def test_two_minutes_of_slow_network_move_nothing():
+    """Reports that take half a second longer stand between others that do not."""
+    slow = {
+        kind: [
+            replace(one, arrived_at=one.arrived_at + (0.5 if 300 < one.ntp - START - NTP < 420 else 0.0))
+            for one in reports(kind, 900)
+        ]
+        for kind in RATES
+    }
+    clocks = take_clocks(slow, {CAMERA: arrived(0.08), VOICE: arrived(0.03)})
+    assert all(abs(error_ms(clocks[CAMERA], at) - 20) <= 15 for at in (1, 310, 360, 410, 890))
 
 
 def test_ticks_that_contradict_the_arrival_are_not_believed():
