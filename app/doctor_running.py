@@ -83,7 +83,8 @@ def check_udp(settings: Settings) -> str:
     ports = settings.udp_ports
     for address in settings.offer_addresses:
         _udp_comes_through(address, ports)
-    addresses = ", ".join(settings.offer_addresses)
+    reached = settings.announced_addresses or settings.offer_addresses
+    addresses = ", ".join(reached)
     if settings.development:
         return f"media offers {addresses or 'all addresses of this machine'}"
     if not addresses:
@@ -91,10 +92,11 @@ def check_udp(settings: Settings) -> str:
             "media offers every address of this machine, also private ones",
             "set JUNIER_MEDIA_ADDRESSES to the public one",
         )
-    if all(not ip_address(address).is_global for address in settings.offer_addresses):
+    if all(not ip_address(address).is_global for address in reached):
         raise Note(
             f"{addresses} is no address of the internet: people outside this network connect through TURN only",
-            "set JUNIER_MEDIA_ADDRESSES to a public address that the machine itself has, or run TURN",
+            "set JUNIER_MEDIA_ADDRESSES to a public address of the machine, or, where a router or cloud passes one on, "
+            "JUNIER_MEDIA_ANNOUNCED to that one; or run TURN",
         )
     if ports is None:
         raise Note("media takes any free port", "set JUNIER_MEDIA_PORTS, and let exactly these in")
@@ -119,7 +121,8 @@ def _udp_comes_through(address: str, ports: range | None) -> None:
                 if refused.errno != errno.EADDRINUSE:
                     raise Broken(
                         f"{address} is not an address of this machine ({refused.strerror})",
-                        "set JUNIER_MEDIA_ADDRESSES to one that `ip address` shows; behind NAT only TURN helps",
+                        "set JUNIER_MEDIA_ADDRESSES to one that `ip address` shows; the public one of a 1:1 NAT goes "
+                        "into JUNIER_MEDIA_ANNOUNCED",
                     ) from None
         else:
             raise Broken("every port of JUNIER_MEDIA_PORTS is taken", "widen JUNIER_MEDIA_PORTS, or end what has them")

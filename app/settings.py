@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from app.settings_words import addresses, database_server, networks, ports
 
 # fmt: off
 EU_COUNTRIES = frozenset({
@@ -155,6 +156,12 @@ class Settings:
         "",
         "Addresses media offers for UDP, comma-separated; empty: all of this machine. 127.0.0.1 for trying and tests.",
     )
+    media_announced: str = variable(
+        "JUNIER_MEDIA_ANNOUNCED",
+        "",
+        "Behind 1:1 NAT, as with a cloud's floating address: the public address people reach, for each of "
+        "JUNIER_MEDIA_ADDRESSES one, in the same order; empty: those themselves.",
+    )
     media_ports: str = variable(
         "JUNIER_MEDIA_PORTS",
         "",
@@ -259,8 +266,8 @@ class Settings:
             raise SettingsError(
                 "JUNIER_S3_ENDPOINT, JUNIER_S3_REGION and JUNIER_S3_BUCKET are required with JUNIER_OBJECT_STORE=s3"
             )
-        others = {_server(url) for url in (self.database_url, self.migration_database_url) if url}
-        if self.keys_database_url and _server(self.keys_database_url) in others:
+        others = {database_server(url) for url in (self.database_url, self.migration_database_url) if url}
+        if self.keys_database_url and database_server(self.keys_database_url) in others:
             raise SettingsError(
                 "KEYS_DATABASE_URL must name a server of its own: a copy of the other one would hold what the keys open"
             )
@@ -283,6 +290,8 @@ class Settings:
                 raise SettingsError(f"{name}={code!r} does not fit: two capital letters expected, such as DE")
         for name, text, read in (
             ("JUNIER_TRUSTED_PROXIES", self.trusted_proxies, lambda: self.proxies),
+            ("JUNIER_MEDIA_ADDRESSES", self.media_addresses, lambda: self.offer_addresses),
+            ("JUNIER_MEDIA_ANNOUNCED", self.media_announced, lambda: self.announced_addresses),
             ("JUNIER_MEDIA_PORTS", self.media_ports, lambda: self.udp_ports),
         ):
             try:
@@ -326,25 +335,25 @@ class Settings:
     @property
     def proxies(self) -> tuple[str, ...]:
         """Raises ValueError. Never everyone: whoever is believed names the address that limits are counted for."""
-        named = tuple(part.strip() for part in self.trusted_proxies.split(",") if part.strip())
-        if any(ip_network(one, strict=False).prefixlen == 0 for one in named):
-            raise ValueError("that is everyone; name the proxy")
-        return named
+        return networks(self.trusted_proxies)
 
     @property
     def udp_ports(self) -> range | None:
         """None: any. Raises ValueError."""
-        if not self.media_ports:
-            return None
-        first, _, last = self.media_ports.partition("-")
-        ports = range(int(first), int(last) + 1) if first.isdigit() and last.isdigit() else range(0)
-        if not ports or ports[0] < 1024 or ports[-1] > 65535:
-            raise ValueError("expected two ports from 1024 to 65535, such as 40000-41999")
-        return ports
+        return ports(self.media_ports) if self.media_ports else None
 
     @property
     def offer_addresses(self) -> tuple[str, ...]:
-        return tuple(a.strip() for a in self.media_addresses.split(",") if a.strip())
+        """Empty: all of this machine. Raises ValueError."""
+        return addresses(self.media_addresses)
+
+    @property
+    def announced_addresses(self) -> tuple[str, ...]:
+        """Raises ValueError."""
+        announced = addresses(self.media_announced)
+        if announced and len(announced) != len(self.offer_addresses):
+            raise ValueError("expected one for each of JUNIER_MEDIA_ADDRESSES, in the same order")
+        return announced
 
 
 def child_environment(settings: Settings, **changes: str) -> dict[str, str]:
@@ -359,12 +368,6 @@ def child_environment(settings: Settings, **changes: str) -> dict[str, str]:
         }
         | changes
     )
-
-
-def _server(url: str) -> tuple[str | None, int, str]:
-    """Which server a database address leads to: host, port and the rest that may name a socket."""
-    parts = urlsplit(url)
-    return parts.hostname, parts.port or 5432, parts.query if not parts.hostname else ""
 
 
 def _parse(name: str, text: str, default: object) -> object:

@@ -20,6 +20,7 @@ import uvicorn
 from sqlalchemy.exc import OperationalError
 
 from app import metrics
+from app.room.addresses import MediaAddresses
 from app.room.node_api import NodeApi
 from app.room.node_ledger import HEARTBEAT_SECONDS, Ledger
 from app.room.node_messages import Health
@@ -65,7 +66,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
         keys=wiring.keys,
         spool=spool,
         uploader=uploader,
-        offer_addresses=settings.offer_addresses,
+        addresses=MediaAddresses(chosen=settings.offer_addresses, announced=settings.announced_addresses),
         capacity=capacity,
         bits_per_second=settings.stream_kbits * 1000,
         on_take_end=ledger.end,

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from app.errors import Conflict, NotThere, Unavailable
 from app.room import peer
+from app.room.addresses import MediaAddresses
 from app.room.allowance import KEPT_OUT_S, MOST_VIEWS, Meter, SentTooMuch
 from app.room.live_stream import LiveStream, Totals, View, session_facts, totals
 from app.room.node_messages import (
@@ -85,7 +86,7 @@ class Rooms:
         keys: KeyStore,
         spool: Spool,
         uploader: Uploader,
-        offer_addresses: Sequence[str],
+        addresses: MediaAddresses,
         capacity: int,
         bits_per_second: int = MAX_BITS_PER_SECOND,
         on_take_end: Callable[[TakeEnd], None],
@@ -93,7 +94,7 @@ class Rooms:
         now: Callable[[], float],
     ) -> None:
         self._keys, self._spool, self._uploader = keys, spool, uploader
-        self._offer_addresses, self.capacity, self._bits_per_second = offer_addresses, capacity, bits_per_second
+        self._addresses, self.capacity, self._bits_per_second = addresses, capacity, bits_per_second
         self._on_take_end, self._clock, self._now = on_take_end, clock, now
         self._streams: dict[str, LiveStream] = {}
         self._leases: dict[UUID, _Lease] = {}
@@ -136,7 +137,7 @@ class Rooms:
         if stream.publication.state is peer.PeerState.CLOSED:
             self._ended(stream, peer.Ended.LOST)
         self._apply(stream)
-        return StreamMade(resource=ask.resource, sdp=stream.publication.answer_sdp)
+        return StreamMade(resource=ask.resource, sdp=self._addresses.announce(stream.publication.answer_sdp))
 
     async def end(self, resource: str) -> None:
         """The stream is over. Safe to call twice."""
@@ -149,7 +150,7 @@ class Rooms:
         """Pass a stream on to one viewer. Raises StreamGone, SentTooMuch, PeerError."""
         stream = self._stream(resource)
         self._check_let_in(ask.viewer)
-        viewing = await peer.view(ask.sdp, source=stream.publication, offer_addresses=self._offer_addresses)
+        viewing = await peer.view(ask.sdp, source=stream.publication, offer_addresses=self._addresses.listening)
         theirs = [one.viewing for one in stream.views.values() if one.viewer == ask.viewer]
         for oldest in theirs[: max(0, len(theirs) - MOST_VIEWS + 1)]:
             await oldest.close()
@@ -157,7 +158,7 @@ class Rooms:
         meter = Meter(self._bits_per_second)
         stream.views[name] = View(viewer=ask.viewer, login=ask.login, viewing=viewing, meter=meter)
         viewing.on_closed = lambda why: _forget(stream, name)
-        return ViewMade(view=name, sdp=viewing.answer_sdp)
+        return ViewMade(view=name, sdp=self._addresses.announce(viewing.answer_sdp))
 
     async def end_view(self, view: str, viewer: UUID) -> None:
         """Safe to call twice; somebody else's view is not there."""
@@ -239,7 +240,7 @@ class Rooms:
             ask.sdp,
             kinds=frozenset(ask.kinds),
             stream=ask.stream,
-            offer_addresses=self._offer_addresses,
+            offer_addresses=self._addresses.listening,
             sink=recorder,
             bits_per_second=self._bits_per_second,
         )

@@ -5,7 +5,7 @@ Lines are split exactly as aiortc splits them (str.splitlines), so nothing can h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -153,6 +153,22 @@ def prepare_offer(sdp: str, offer_addresses: Sequence[str]) -> str:
             kept.append("a=sendrecv")  # RFC 8866 §6.7: the default
         prepared.append([*kept, *placeholders(offer_addresses), "a=end-of-candidates"])
     return join(session, prepared)
+
+
+def with_addresses(sdp: str, announced: Mapping[str, str]) -> str:
+    """Candidates (RFC 8839 §5.1) and connection lines (RFC 8866 §5.7) with other addresses in them."""
+    if not announced:
+        return sdp
+    return "".join(f"{_readdressed(line, announced)}\r\n" for line in sdp.splitlines())
+
+
+def _readdressed(line: str, announced: Mapping[str, str]) -> str:
+    """The fifth word of a candidate, the third of c=."""
+    words = line.split(" ")
+    place = 4 if line.startswith("a=candidate:") else 2 if line.startswith("c=") else len(words)
+    if place < len(words):
+        words[place] = announced.get(words[place], words[place])
+    return " ".join(words)
 
 
 def _client_role(line: str) -> str:

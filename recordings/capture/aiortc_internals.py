@@ -115,6 +115,11 @@ def _check_incoming(self: ice.Connection, message: Any, addr: tuple[str, int], p
         _original_check(self, message, addr, protocol)
 
 
+def machine_addresses() -> tuple[str, ...]:
+    """All of this machine that others can reach: neither loopback nor link-local ones."""
+    return tuple(_original_addresses(use_ipv4=True, use_ipv6=True))
+
+
 def _host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
     chosen = _addresses.get()
     return _original_addresses(use_ipv4, use_ipv6) if chosen is None else list(chosen)

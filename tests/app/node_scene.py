@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import msgspec
 
+from app.room.addresses import MediaAddresses
 from app.room.node_messages import StreamAsk, StreamFacts, TrackAsk
 from app.room.node_rooms import Rooms, TakeEnd
 from recordings.capture.spool import Spool
@@ -67,7 +68,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def rooms(folder: Path, capacity: int = 5) -> AsyncIterator[Scene]:
+async def rooms(
+    folder: Path, capacity: int = 5, addresses: MediaAddresses = MediaAddresses(chosen=HERE)
+) -> AsyncIterator[Scene]:
     keys, store, spool = MemoryKeyStore(), MemoryStore(), Spool(folder / "spool", 1 << 26, time.time)
     uploader = Uploader(spool, store)
     ended: list[TakeEnd] = []
@@ -75,7 +78,7 @@ async def rooms(folder: Path, capacity: int = 5) -> AsyncIterator[Scene]:
         keys=keys,
         spool=spool,
         uploader=uploader,
-        offer_addresses=HERE,
+        addresses=addresses,
         capacity=capacity,
         on_take_end=ended.append,
         clock=lambda: scene.clock,

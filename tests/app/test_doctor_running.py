@@ -160,6 +160,7 @@ def test_addresses_nobody_outside_reaches_and_none_at_all() -> None:
     assert "no address of the internet" in str(found(Note, check_udp, inside))
     assert "every address" in str(found(Note, check_udp, PRODUCTION))
     assert check_udp(Settings(media_addresses="127.0.0.1"))
+    assert check_udp(replace(inside, media_announced="9.9.9.9")).startswith("9.9.9.9")
 
 
 @pytest.mark.parametrize("ports", ["40000", "40000-", "90-100", "41999-40000", "many", "60000-70000"])

@@ -27,6 +27,7 @@ from app.main import create_app
 from app.privacy.erasing.service import run_erasure
 from app.privacy.records.models import Erasure
 from app.room import peer
+from app.room.addresses import MediaAddresses
 from app.room.node_rooms import Rooms, TakeEnd
 from app.room.permission import push_session
 from app.sessions.models import Node, Recording, Track
@@ -78,7 +79,7 @@ class Media:
             keys=self.keys,
             spool=self.spool,
             uploader=self.uploader,
-            offer_addresses=[],
+            addresses=MediaAddresses(),
             capacity=50,
             on_take_end=self.ended.append,
             clock=self.clock,
