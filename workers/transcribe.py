@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from uuid import UUID
 
 from sqlalchemy import update
@@ -17,6 +18,7 @@ from app.library.transcripts import (
     TranscriptGap,
     TranscriptText,
     TranscriptWord,
+    drop_unpublished,
     erase_unpublished,
     write_transcript,
 )
@@ -75,13 +77,21 @@ class _Unwanted:
     recording: RecordingRef
 
 
+class _Fate(Enum):
+    """What becomes of words that were heard."""
+
+    KEPT = auto()
+    UNWANTED = auto()
+    RESTRICTED = auto()  # dropped, and to be heard again once that is lifted
+
+
 async def transcribe(
     wiring: Wiring, open_transcriber: Callable[[], Transcriber], account: AccountId, transcript_id: UUID
 ) -> None:
-    """Safe to run twice: only the first finished run is published; consent and erasure are looked at
+    """Safe to run twice: only the first finished run is published; consent, erasure and restriction are looked at
     before the model hears a sample and again before a word is kept."""
     async with wiring.database.transaction(account) as db:
-        task = await _begin(db, transcript_id)
+        task = await _begin(db, wiring, transcript_id)
     if task is None:
         return
     if isinstance(task, _Unwanted):  # a run that was cut off may have stored words already
@@ -135,12 +145,12 @@ async def transcribe(
                 row.failure_reason = reason_of(error, "The transcription stopped unexpectedly")
         raise
     async with wiring.database.transaction(account) as db:
-        kept = await _publish(db, transcript_id, heard, model, key)
-    if not kept:
+        fate = await _publish(db, wiring, transcript_id, heard, model, key)
+    if fate is _Fate.UNWANTED:
         await asyncio.to_thread(erase_unpublished, wiring.store, wiring.keys, task.recording, transcript_id)
 
 
-async def _begin(db: Db, transcript_id: UUID) -> _Task | _Unwanted | None:
+async def _begin(db: Db, wiring: Wiring, transcript_id: UUID) -> _Task | _Unwanted | None:
     row = await db.get(Transcript, transcript_id, with_for_update=True)
     if row is None or row.state in (TranscriptState.READY, TranscriptState.ERASED):
         return None
@@ -148,7 +158,8 @@ async def _begin(db: Db, transcript_id: UUID) -> _Task | _Unwanted | None:
     track = await db.get_one(Track, row.track_id)
     if not await _may_transcribe(db, recording, track):
         return _Unwanted(recording_ref(recording))
-    if recording.restricted_at is not None:  # kept and not used; the job comes again when that is lifted
+    if recording.restricted_at is not None:
+        await _wait_for_lifting(wiring, row, recording)
         return None
     if recording.state != RecordingState.STORED or recording.index_key is None:
         raise BeingIndexed
@@ -186,20 +197,30 @@ async def _may_transcribe(db: Db, recording: Recording, track: Track) -> bool:
     return stands and await may_be_written_down(db, recording, await db.get_one(Study, session.study_id))
 
 
-async def _publish(db: Db, transcript_id: UUID, heard: Transcription, model: str, key: str) -> bool:
+async def _wait_for_lifting(wiring: Wiring, row: Transcript, recording: Recording) -> None:
+    """A restricted voice is kept and not used (GDPR Art. 18(2)): no word of it stays. The job comes again when that is
+    lifted and needs the transcript's key. row: locked, so that no other run begins before the words are gone."""
+    await asyncio.to_thread(drop_unpublished, wiring.store, recording_ref(recording), row.id)
+    row.state, row.progress = TranscriptState.WAITING, 0.0
+
+
+async def _publish(db: Db, wiring: Wiring, transcript_id: UUID, heard: Transcription, model: str, key: str) -> _Fate:
     row = await db.get(Transcript, transcript_id, with_for_update=True)
     if row is None or row.state in (TranscriptState.READY, TranscriptState.ERASED):
-        return row is not None and row.state == TranscriptState.READY
+        return _Fate.KEPT if row is not None and row.state == TranscriptState.READY else _Fate.UNWANTED
     recording = await db.get_one(Recording, row.recording_id)
     track = await db.get_one(Track, row.track_id)
     if not await _may_transcribe(db, recording, track):
         row.state, row.erased_at = TranscriptState.ERASED, datetime.now(UTC)
-        return False
+        return _Fate.UNWANTED
+    if recording.restricted_at is not None:  # it came while the model listened
+        await _wait_for_lifting(wiring, row, recording)
+        return _Fate.RESTRICTED
     row.state, row.progress, row.ready_at = TranscriptState.READY, 1.0, datetime.now(UTC)
     row.failure_reason = None
     row.model, row.coverage, row.object_key = model, heard.coverage, key
     row.words = sum(len(c.words) for c in heard.cues)
-    return True
+    return _Fate.KEPT
 
 
 async def _progress(wiring: Wiring, account: AccountId, transcript_id: UUID, share: float) -> None:

@@ -90,6 +90,12 @@ def read_transcript(
         raise SealBroken from error
 
 
+def drop_unpublished(store: ObjectStore, ref: RecordingRef, transcript: UUID) -> None:
+    """What was heard may not be used for now: its words go, its key stays for another run. Blocks.
+    Raises StoreError."""
+    store.delete(list(store.remains(transcript_key(ref, transcript))))
+
+
 def erase_unpublished(store: ObjectStore, keys: KeyStore, ref: RecordingRef, transcript: UUID) -> None:
     """Consent or recording went while the model was listening: nothing of it may stay. Blocks."""
     erase(store, keys, transcript_key_path(ref, transcript), [transcript_key(ref, transcript)])

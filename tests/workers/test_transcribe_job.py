@@ -10,11 +10,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from app.library.transcripts import TranscriptCue, TranscriptText, read_transcript, write_transcript
+from app.mail.models import MailState, OutgoingMail
 from app.privacy.erasing.service import ask_erasure, run_erasure
-from app.privacy.records.models import ErasureReason, ErasureState
+from app.privacy.records.models import DataRequest, ErasureReason, ErasureState, RequestKind, RequestState
+from app.privacy.rights.lifting import lift_when_told
+from app.privacy.rights.requests import ask as ask_request
 from app.room.node_messages import EraseDone
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Track, Transcript, TranscriptState
 from app.sessions.service import recording_ref
@@ -301,3 +304,97 @@ async def test_a_voice_taken_back_and_given_anew_is_not_written_down_from_the_ol
     ear = Ear()
     await waiting.run(ear)
     assert (ear.stretches, await waiting.state()) == ([], TranscriptState.ERASED)
+
+
+async def restricted(waiting: Waiting) -> UUID:
+    """The participant asks in the middle of everything that their recordings are not used (GDPR Art. 18)."""
+    cast = waiting.cast
+    async with cast.wiring.database.transaction(cast.account) as db:
+        request = await ask_request(
+            db,
+            cast.wiring,
+            account=cast.account,
+            participant=cast.participant.participant,
+            kind=RequestKind.RESTRICTION,
+        )
+        return request.id
+
+
+async def lifted(waiting: Waiting, request: UUID) -> None:
+    """The owner lifts it, and the participant has been told."""
+    cast = waiting.cast
+    async with cast.wiring.database.transaction(cast.account) as db:
+        mail = OutgoingMail(
+            account_id=cast.account,
+            person_id=cast.participant.participant,
+            template="request_answered",
+            optional=False,
+            key="told",
+            content=b"-",
+            state=MailState.SENT,
+        )
+        db.add(mail)
+        await db.flush()
+        row = await db.get_one(DataRequest, request)
+        row.state, row.mail_id = RequestState.LIFTING, mail.id
+        await db.flush()
+        assert await lift_when_told(db, request)
+
+
+async def jobs_for(waiting: Waiting) -> int:
+    async with waiting.cast.wiring.database.transaction(waiting.cast.account) as db:
+        found = text("SELECT count(*) FROM jobs.procrastinate_jobs WHERE task_name = 'transcribe' AND status = 'todo'")
+        return int((await db.execute(found)).scalar_one())
+
+
+async def test_a_restriction_that_arrives_while_the_model_listens_publishes_nothing_until_it_is_lifted(
+    waiting: Waiting,
+) -> None:
+    wiring, requests = waiting.cast.wiring, []
+    async with wiring.database.transaction(waiting.cast.account) as db:
+        ref = recording_ref(await db.get_one(Recording, waiting.recording))
+        await db.execute(text("UPDATE jobs.procrastinate_jobs SET status = 'succeeded' WHERE task_name = 'transcribe'"))
+
+    async def restrict() -> None:
+        requests.append(await restricted(waiting))
+
+    ear = Ear(meanwhile=restrict)
+    await waiting.run(ear)
+    row = await waiting.row()
+    assert ear.stretches and (row.state, row.object_key, row.words) == (TranscriptState.WAITING, None, None)
+    assert list(wiring.store.remains(transcript_key(ref, waiting.transcript))) == []
+    again = Ear()
+    await waiting.run(again)
+    assert (again.stretches, await waiting.state()) == ([], TranscriptState.WAITING), "kept and not used"
+    assert await jobs_for(waiting) == 0
+    await lifted(waiting, requests[0])
+    assert await jobs_for(waiting) == 1
+    await waiting.run(Ear())
+    row = await waiting.row()
+    assert row.state == TranscriptState.READY
+    words = read_transcript(wiring.store, wiring.keys, ref, waiting.transcript, row.object_key or "")
+    assert [cue.text for cue in words.cues] == [HEARD]
+
+
+async def test_words_of_a_run_that_was_cut_off_before_a_restriction_wait_for_its_lifting(waiting: Waiting) -> None:
+    wiring = waiting.cast.wiring
+    async with wiring.database.transaction(waiting.cast.account) as db:
+        ref = recording_ref(await db.get_one(Recording, waiting.recording))
+        (await db.get_one(Transcript, waiting.transcript)).state = TranscriptState.RUNNING
+    said = TranscriptText(language="en", model="ear", cues=[TranscriptCue(start_ms=0, end_ms=400, text=HEARD)])
+    write_transcript(wiring.store, wiring.keys, ref, waiting.transcript, said)
+    await restricted(waiting)
+    ear = Ear()
+    await waiting.run(ear)
+    assert (ear.stretches, await waiting.state()) == ([], TranscriptState.WAITING)
+    assert list(wiring.store.remains(transcript_key(ref, waiting.transcript))) == []
+
+
+async def test_consent_taken_back_counts_for_more_than_a_restriction(waiting: Waiting) -> None:
+    async def both() -> None:
+        await restricted(waiting)
+        await waiting.consent(ConsentKind.TRANSCRIPT, given=False)
+
+    await waiting.run(Ear(meanwhile=both))
+    assert await waiting.state() == TranscriptState.ERASED
+    assert await waiting.nothing_is_kept()
