@@ -240,10 +240,11 @@ class Room:
         take = await self.live()
         return sum(track.frames for track in take.tracks) if take else 0
 
-    async def goes_on(self, more: int = 90) -> None:
-        """Capture adds frames, for longer than a permission lasts: one has come since."""
-        before = await self.frames_kept()
+    async def goes_on(self, more: int = 180) -> None:
+        """Capture adds frames, 80 a second, for longer than a permission lasts: one has come since."""
         async with asyncio.timeout(LIMIT_SECONDS):
+            while not (before := await self.frames_kept()):
+                await asyncio.sleep(0.1)
             while await self.frames_kept() < before + more:
                 await asyncio.sleep(0.1)
 
