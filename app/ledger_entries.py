@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
 class Erased(Entry, frozen=True, kw_only=True):
     """An erasure. recordings None: the whole person; responses: answers beside the recordings named; kinds None: whole
-    recordings."""
+    recordings; notes: sessions whose notes go along."""
 
     ABOUT: ClassVar[tuple[str, ...]] = ("erasure",)
     erasure: UUID
@@ -47,6 +47,7 @@ class Erased(Entry, frozen=True, kw_only=True):
     recordings: list[UUID] | None
     responses: list[UUID] | None = None
     kinds: list[str] | None
+    notes: list[UUID] | None = None
     reason: str
     asked_by: str
     asked_at: datetime

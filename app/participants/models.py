@@ -28,6 +28,8 @@ class Participant(Row):
     registered_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
     no_session_mails_at: Mapped[datetime | None]  # since when they want no mails about their sessions
+    # since when all of theirs is kept and not used (GDPR Art. 18), what comes later too; None: no such wish stands
+    restricted_at: Mapped[datetime | None]
     __table_args__ = (UniqueConstraint("account_id", "email_index"),)
 
 

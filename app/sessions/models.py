@@ -73,6 +73,7 @@ class Session(Row):
     moved_at: Mapped[datetime | None]  # the last time
     reminding: Mapped[bool] = mapped_column(default=True, server_default=true())  # False: switched off for this one
     reminded_at: Mapped[datetime | None]  # when the reminder of the present starts_at went out
+    notes_gone_until: Mapped[datetime | None]  # notes of moments until then are erased, or are being
     __table_args__ = (
         Index("session_of_study", "study_id", "created_at"),
         Index("session_in_order", "account_id", "created_at"),
@@ -207,6 +208,6 @@ class Node(Base):
     url: Mapped[str]
     country: Mapped[str] = mapped_column(default="", server_default="")  # ISO 3166-1, two letters; empty: not said
     capacity: Mapped[int]  # streams
-    streams: Mapped[int] = mapped_column(default=0)
+    streams: Mapped[int] = mapped_column(default=0)  # its load as so many streams (node_load.py)
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]

@@ -1,4 +1,7 @@
 -- The reverse, last first.
+ALTER TABLE erasure DROP COLUMN note_sessions;
+ALTER TABLE session DROP COLUMN notes_gone_until;
+ALTER TABLE participant DROP COLUMN restricted_at;
 DROP TABLE recipient_notice;
 DROP TABLE disclosure;
 DROP INDEX session_to_remind;

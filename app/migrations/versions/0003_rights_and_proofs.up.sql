@@ -531,3 +531,11 @@ CREATE TABLE recipient_notice (
     UNIQUE (disclosure_id, cause_id)
 );
 CREATE INDEX ix_recipient_notice_account_id ON recipient_notice (account_id);
+-- Since when all of a participant is kept and not used, what comes later too; and what becomes of notes about them.
+ALTER TABLE participant ADD COLUMN restricted_at TIMESTAMP WITH TIME ZONE;
+UPDATE participant SET restricted_at = asked.at FROM (
+    SELECT participant_id, min(asked_at) AS at FROM data_request
+    WHERE kind IN ('restriction', 'objection') AND state IN ('open', 'in force', 'lifting') GROUP BY participant_id
+) AS asked WHERE asked.participant_id = participant.id AND participant.erased_at IS NULL;
+ALTER TABLE session ADD COLUMN notes_gone_until TIMESTAMP WITH TIME ZONE;
+ALTER TABLE erasure ADD COLUMN note_sessions UUID[];

@@ -69,8 +69,8 @@ INVENTORY: Mapping[str, Kept] = {
     "participant": Kept(
         about=About.PARTICIPANT, purpose=Purpose.INVITING,
         what_for="to invite and to answer them", until=_CONTACT, goes=_KEY,
-        copied="language periods created_at registered_at erased_at no_session_mails_at", opened="name email",
-        secret="email_index",
+        copied="language periods created_at registered_at erased_at no_session_mails_at restricted_at",
+        opened="name email", secret="email_index", besides={Purpose.RIGHTS: "restricted_at"},
     ),
     "address_change": Kept(
         about=About.PARTICIPANT, purpose=Purpose.RIGHTS,
@@ -193,7 +193,8 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "erasure": Kept(
         about=About.PARTICIPANT, purpose=Purpose.PROOF, what_for="to erase, and to prove it", until=_PROOF, goes=_NEVER,
-        copied="id reason recording_ids response_ids track_kinds instruction state asked_at finished_at receipt",
+        copied="id reason recording_ids response_ids track_kinds note_sessions instruction state asked_at finished_at "
+        "receipt",
         inner="account_id person_id tried_at tries found", others="asked_by",
     ),
     "certificate": Kept(
@@ -217,7 +218,7 @@ INVENTORY: Mapping[str, Kept] = {
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="when it took place", until=_ACCOUNT, goes=_EMPTIED,
         copied="id study_id title starts_at time_zone started_at ended_at",
         inner="account_id group state recording node created_at recording_at retention_days periods moves moved_at "
-        "reminding reminded_at",
+        "reminding reminded_at notes_gone_until",
     ),
     "consent_text": Kept(
         about=About.ACCOUNT, purpose=Purpose.ACCOUNT, what_for="what was consented to", until=_ACCOUNT, goes=_EMPTIED,
@@ -259,7 +260,8 @@ INVENTORY: Mapping[str, Kept] = {
     ),
     "note": Kept(
         about=About.MEMBER, purpose=Purpose.OBSERVING,
-        what_for="what a member saw", until=_SESSION, goes="with the session",
+        what_for="what a member saw", until=_SESSION,
+        goes="with the session, or with the last participant it may be about",
         others="session_id member_id at text",
     ),
     "sign_in_link": Kept(

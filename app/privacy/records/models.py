@@ -18,6 +18,7 @@ class ErasureReason(StrEnum):
     REQUEST = "request"  # the participant asked
     RETENTION = "retention"  # the date set by the owner has come
     WITHDRAWAL = "withdrawal"  # consent to a kind was withdrawn
+    UNCOVERED = "uncovered"  # a member's words, which no participant's consent allows any more
     OWNER = "owner"  # the owner erases a recording or session
     CLOSED = "closed"  # the study or account is closed
 
@@ -39,6 +40,7 @@ class Erasure(Row):
     recording_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # None: the whole person
     response_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # answers that go beside the recordings named
     track_kinds: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # None: whole recordings
+    note_sessions: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))  # sessions whose notes until then go along
     asked_by: Mapped[str]  # "participant:<id>" | "member:<id>" | "system"
     instruction: Mapped[str]  # policy version or request behind it
     state: Mapped[str] = mapped_column(default=ErasureState.ASKED)
