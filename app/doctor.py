@@ -245,7 +245,8 @@ def check_media(settings: Settings) -> str:
     if not settings.development and urlsplit(settings.node_url).hostname == settings.listen_host == "0.0.0.0":
         raise Broken("the internal address of the media process is public", "set JUNIER_NODE_URL to a private address")
     facts = answer.json()
-    return f"{settings.node_url}, {facts['streams']} of {facts['capacity']} streams"
+    used = facts.get("load", facts["streams"]) / facts["capacity"]  # an older one says only streams
+    return f"{settings.node_url}, {facts['streams']} streams, with their viewers {used:.0%} of what it takes"
 
 
 def _connect(host: str, port: int, mend: str) -> None:

@@ -27,6 +27,7 @@ from app.room.node_messages import Health
 from app.room.node_numbers import MediaNumbers
 from app.room.node_rooms import Rooms
 from app.room.secret import node_secret
+from app.sessions.node_load import CAPACITY
 from app.wiring import Wiring
 from recordings.capture.aiortc_internals import check_internals, use_ports
 from recordings.capture.disk import hold
@@ -34,8 +35,6 @@ from recordings.capture.recorder import CaptureState
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 
-CAPACITY = 120
-"""Streams of one process: a 720p stream costs about 0.4 % of a core, its viewers as much each."""
 TICK_SECONDS = 0.2
 GOODBYE_SECONDS = 8.0
 """How long a process that is asked to stop goes on storing; what is left waits in the spool."""
@@ -82,6 +81,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
         return Health(
             name=settings.node_name,
             streams=rooms.count,
+            load=rooms.load.in_streams,
             capacity=capacity,
             spool_bytes=spool.used_bytes,
             waiting_s=storing.oldest_waiting_s,
@@ -170,7 +170,7 @@ async def _beat(ledger: Ledger, rooms: Rooms) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
         try:
-            await ledger.beat(rooms.count)
+            await ledger.beat(rooms.load)
             trouble = ""
         except (OperationalError, TimeoutError) as error:
             if type(error).__name__ != trouble:

@@ -145,5 +145,6 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _problem(status: int, reason: str, retry_after_s: int | None = None) -> Answer:
-    retry_after_s = RETRY_AFTER_S if status == 503 else retry_after_s
+    if status == 503 and retry_after_s is None:
+        retry_after_s = RETRY_AFTER_S
     return status, Problem(status=status, reason=reason, retry_after_s=retry_after_s)

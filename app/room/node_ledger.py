@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from app.database import Database
 from app.room.node_rooms import TakeEnd
 from app.sessions.models import Node, Recording, RecordingState, Take, Track
+from app.sessions.node_load import Load
 from app.sessions.service import close_take
 from recordings.capture.spool import Spool
 from recordings.model import (
@@ -70,11 +71,11 @@ class Ledger:
                 .on_conflict_do_update(index_elements=[Node.name], set_=fresh | moments)
             )
 
-    async def beat(self, streams: int) -> None:
-        """Still alive, with so many streams."""
+    async def beat(self, load: Load) -> None:
+        """Still alive, and carrying this."""
         async with asyncio.timeout(WRITTEN_WITHIN_SECONDS), self._database.transaction() as db:
             alive = update(Node).where(Node.name == self._name)
-            await db.execute(alive.values(streams=streams, heartbeat_at=func.now()))
+            await db.execute(alive.values(streams=load.told, heartbeat_at=func.now()))
 
     async def left_open(self) -> list[TakeEnd]:
         """Takes that an earlier life of this process never finished: they were interrupted."""

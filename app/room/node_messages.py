@@ -189,10 +189,12 @@ class EraseDone(_Message, frozen=True, kw_only=True):
 
 
 class Health(_Message, frozen=True, kw_only=True):
-    """storing_trouble: what the object store complains of; without_room: streams that stopped for want of disk."""
+    """load: in streams, views included, of `capacity`; storing_trouble: what the object store complains of;
+    without_room: streams that stopped for want of disk."""
 
     name: str
     streams: int
+    load: float
     capacity: int
     spool_bytes: int
     waiting_s: float

@@ -60,6 +60,8 @@ class MediaNumbers(Collector):
             sum(stream.capturing_since is not None for stream in streams),
         )
         yield GaugeMetricFamily("junier_media_capacity", "Streams this process takes.", self._rooms.capacity)
+        load = self._rooms.load.in_streams
+        yield GaugeMetricFamily("junier_media_load", "What it carries, in streams; a view counts as 0.4.", load)
         yield GaugeMetricFamily("junier_media_views", "Live views.", sum(len(stream.views) for stream in streams))
 
     def _of_packets(self) -> Iterator[Metric]:

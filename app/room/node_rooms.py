@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,7 @@ from app.room.node_messages import (
     ViewAsk,
     ViewMade,
 )
+from app.sessions.node_load import Load
 from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
 from recordings.capture.faults import faults
 from recordings.capture.recorder import CaptureState, StreamRecorder
@@ -47,6 +48,12 @@ NO_PUSH = "permission did not arrive"
 
 class NodeFull(Unavailable):
     """All places of the media server are taken just now. Please try again in a moment."""
+
+    retry_after_s = 5
+
+
+class FullForViewers(NodeFull):
+    """The server has no place left for this picture just now, because recording goes first."""
 
 
 class StreamGone(NotThere):
@@ -100,6 +107,7 @@ class Rooms:
         self._leases: dict[UUID, _Lease] = {}
         self._kept_out: dict[UUID, float] = {}
         self._opening = 0
+        self._opening_views = 0
         self._felt_at = float("-inf")
         self._ended_totals = Totals()
         self._farewells: set[asyncio.Task[None]] = set()
@@ -117,12 +125,18 @@ class Rooms:
     def count(self) -> int:
         return len(self._streams) + self._opening
 
+    @property
+    def load(self) -> Load:
+        views = sum(len(stream.views) for stream in self._streams.values())
+        return Load(streams=self.count, views=views + self._opening_views)
+
     async def publish(self, ask: StreamAsk) -> StreamMade:
         """Receive a stream; an earlier take of the same recording ends. Raises NodeFull, PeerError, ValueError."""
         if ask.resource in self._streams:
             raise Conflict("This stream is already being received.")
         self._check_let_in(ask.recording)
-        if self.count - len(self._takes_of(ask.recording)) >= self.capacity:
+        load = self.load
+        if not replace(load, streams=load.streams - len(self._takes_of(ask.recording))).takes_stream(self.capacity):
             raise NodeFull()
         self._opening += 1
         try:
@@ -147,12 +161,18 @@ class Rooms:
             self._ended(stream, peer.Ended.BY_US)
 
     async def view(self, resource: str, ask: ViewAsk) -> ViewMade:
-        """Pass a stream on to one viewer. Raises StreamGone, SentTooMuch, PeerError."""
+        """Pass a stream on to one viewer. Raises StreamGone, SentTooMuch, FullForViewers, PeerError."""
         stream = self._stream(resource)
         self._check_let_in(ask.viewer)
-        viewing = await peer.view(ask.sdp, source=stream.publication, offer_addresses=self._addresses.listening)
-        theirs = [one.viewing for one in stream.views.values() if one.viewer == ask.viewer]
-        for oldest in theirs[: max(0, len(theirs) - MOST_VIEWS + 1)]:
+        load = self.load
+        if not replace(load, views=load.views - len(_giving_way(stream, ask.viewer))).takes_view(self.capacity):
+            raise FullForViewers()
+        self._opening_views += 1
+        try:
+            viewing = await peer.view(ask.sdp, source=stream.publication, offer_addresses=self._addresses.listening)
+        finally:
+            self._opening_views -= 1
+        for oldest in _giving_way(stream, ask.viewer):
             await oldest.close()
         name = secrets.token_urlsafe(32)
         meter = Meter(self._bits_per_second)
@@ -355,6 +375,12 @@ def _tick(stream: LiveStream, clock: float, now: float) -> None:
     if stream.recorder.wants_key_frame():
         stream.publication.request_key_frame()
     stream.look(clock, now)
+
+
+def _giving_way(stream: LiveStream, viewer: UUID) -> list[peer.Viewing]:
+    """This viewer's oldest views, should another one come."""
+    theirs = [one.viewing for one in stream.views.values() if one.viewer == viewer]
+    return theirs[: max(0, len(theirs) - MOST_VIEWS + 1)]
 
 
 def _forget(stream: LiveStream, view: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import select, true
+from sqlalchemy import func, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from app.accounts.assignments import add_assignment
@@ -19,6 +19,7 @@ from app.errors import Conflict, Gone, NotThere, Unavailable
 from app.jobs import enqueue
 from app.participants.models import Participant
 from app.sessions.models import Node, Recording, RecordingState, Session, SessionState, Take, Track
+from app.sessions.node_load import Place, emptiest
 from app.sessions.policy import RecordingFacts, Standing, Step, Switch, next_standing
 from app.settings import EU_COUNTRIES
 from app.studies.clocks import Kind
@@ -160,27 +161,26 @@ async def end(db: Db, *, session: UUID, by: str = SYSTEM) -> Session:
 
 
 async def node_of(db: Db, session: Session, *, eu_only: bool = True) -> Node:
-    """The media process a live room lives on; chosen at the first need, and again only when it fell silent.
-    Raises NoNode."""
-    alive_since = await now_in(db) - NODE_SILENT_AFTER
+    """The media process a live room lives on; chosen at the first need, and again only when it fell silent. Whoever
+    chooses locks the session and looks again, so that people who come at once get the same one. Raises NoNode."""
+    alive = await _alive(db, eu_only)
+    if session.node not in alive:
+        await db.refresh(session, with_for_update={"key_share": True})  # rows that only name the session need not wait
+        alive = await _alive(db, eu_only)
+    if session.node not in alive:
+        places = [Place(name=one.name, load=one.streams, capacity=one.capacity) for one in alive.values()]
+        session.node = emptiest(places)
+        if session.node is None:
+            raise NoNode
+    return alive[session.node]
+
+
+async def _alive(db: Db, eu_only: bool) -> dict[str | None, Node]:
+    """Media processes whose heart beats, by name."""
     # A process that does not say where it is runs beside this one: in production it does not start without saying.
-    places = ["", *EU_COUNTRIES]
-    if session.node is not None:
-        node = await db.get(Node, session.node)
-        if node is not None and node.heartbeat_at >= alive_since and not (eu_only and node.country not in places):
-            return node
-    found = await db.scalars(
-        select(Node)
-        .where(Node.heartbeat_at >= alive_since, Node.streams < Node.capacity)
-        .where(Node.country.in_(places) if eu_only else true())
-        .order_by(Node.streams)
-        .limit(1)
-    )
-    node = found.first()
-    if node is None:
-        raise NoNode
-    session.node = node.name
-    return node
+    where = Node.country.in_(["", *EU_COUNTRIES]) if eu_only else true()
+    beating = select(Node).where(Node.heartbeat_at >= func.clock_timestamp() - NODE_SILENT_AFTER, where)
+    return {node.name: node for node in await db.scalars(beating.execution_options(populate_existing=True))}
 
 
 async def open_take(

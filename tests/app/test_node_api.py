@@ -19,7 +19,7 @@ from tests.app.node_scene import rooms
 async def test_the_internal_address_answers_the_web_process_only(tmp_path: Path) -> None:
     async with rooms(tmp_path) as scene:
         api = NodeApi(
-            scene.rooms, "shared", lambda: Health(name="m", streams=0, capacity=5, spool_bytes=0, waiting_s=0)
+            scene.rooms, "shared", lambda: Health(name="m", streams=0, load=0, capacity=5, spool_bytes=0, waiting_s=0)
         )
         transport = httpx.ASGITransport(app=api)
         async with httpx.AsyncClient(transport=transport, base_url="http://media") as http:

@@ -148,6 +148,16 @@ async def test_without_a_place_at_a_media_process_the_answer_is_try_again(databa
             full = await http.post("/whip", content=offer, headers=screen)
             assert full.status_code == 503
             assert int(full.headers["retry-after"]) > 0
+            owner = as_(scene, await scene.cookie(member=scene.owner))
+            async with database.transaction(scene.account) as db:
+                recording = (await db.scalars(select(Recording.id))).one()
+            viewer = client()
+            stack.push_async_callback(viewer.close)
+            viewer.addTransceiver("video", direction="recvonly")
+            unseen = await http.post(f"/whep/{recording}", content=await offer_of(viewer), headers=owner | SDP)
+            assert unseen.status_code == 503
+            assert "no place left for this picture" in unseen.json()["detail"]
+            assert int(unseen.headers["retry-after"]) > 0
     ended = [take.number for take in await takes(scene)]
     assert ended == [1, 2]
 
