@@ -13,8 +13,9 @@ from itertools import pairwise, zip_longest
 
 from recordings.alignment import ClockPoint, TickClock, take_clocks
 from recordings.encryption.keystore import KeyStore
-from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, SENT_TOO_MUCH, find_gaps, without
-from recordings.index import Index, IndexChunk, IndexGap, IndexSetup, IndexTrack, summary, write_index
+from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, NOTHING_CAME, SENT_TOO_MUCH, find_gaps, without
+from recordings.holes import holes_of
+from recordings.index import Index, IndexChunk, IndexGap, IndexHole, IndexSetup, IndexTrack, write_index
 from recordings.model import ChunkEntry, IndexSummary, RecordingRef, SenderReport, TrackKind, TrackRef
 from recordings.storage.layout import (
     index_key,
@@ -25,6 +26,7 @@ from recordings.storage.layout import (
     track_key_path,
 )
 from recordings.storage.store import ObjectStore
+from recordings.summary import summary
 from recordings.takes import TrackTake, read_take, rebuild_take
 
 _FRAME_MS = {True: 33, False: 20}  # how long the last frame of a chunk lasts: usual video, Opus
@@ -101,12 +103,22 @@ def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float
         track.track: without(_covered(chunks[track.track]), _holes(timeline, [t for t in takes if t.track == track]))
         for track in tracks
     }
-    breaks = _breaks(chunks.values(), ends_because)
-    ends = {number: end for number, (_, end) in _spans(chunks.values()).items()}
+    spans = _spans(chunks.values())
+    breaks = _breaks(spans, ends_because)
+    ends = {number: end for number, (_, end) in spans.items()}
     reasons = {
         track.track: breaks
         + [why for take in takes if take.track == track for why in _reasons(timeline, take, ends.get(take.take, 0))]
         for track in tracks
+    }
+    gaps_of_kind = {
+        kind: _gaps_of_kind(
+            kind,
+            [stretch for track in tracks if track.kind is kind for stretch in covered[track.track]],
+            _not_awaited(timeline, [take for take in takes if take.track.kind is kind], spans),
+            [why for track in tracks if track.kind is kind for why in reasons[track.track]],
+        )
+        for kind in {track.kind for track in tracks}
     }
     return Index(
         version=1,
@@ -120,12 +132,13 @@ def _place(takes: list[TrackTake], tracks: Sequence[TrackRef], started_at: float
                 width=max((take.width for take in takes if take.track == track), default=0),
                 height=max((take.height for take in takes if take.track == track), default=0),
                 chunks=tuple(chunks[track.track]),
-                gaps=find_gaps(covered[track.track], reasons[track.track]),
+                gaps=gaps_of_kind[track.kind],
                 setups=tuple(
                     IndexSetup(take.take, take.setup.codec, take.setup.private)
                     for take in takes
                     if take.track == track and take.setup is not None
                 ),
+                holes=_lost(timeline, [take for take in takes if take.track == track]),
             )
             for track in tracks
         ),
@@ -185,7 +198,54 @@ def _holes(timeline: _Timeline, takes: Iterable[TrackTake]) -> Iterator[tuple[in
         if take.arrivals:
             frame_ms = _FRAME_MS[take.track.kind.is_video]
             for hole in take.holes:
-                yield timeline.at(take, hole.from_ticks) + frame_ms, timeline.at(take, hole.to_ticks)
+                before, after = timeline.at(take, hole.from_ticks), timeline.at(take, hole.to_ticks)
+                yield min(before + frame_ms, (before + after) // 2), after  # of faster pictures one at least is missing
+
+
+def _lost(timeline: _Timeline, takes: Sequence[TrackTake]) -> tuple[IndexHole, ...]:
+    """All of one track that is lost: on the network, and what was captured and never reached the store."""
+    unstored = [
+        (
+            timeline.at(take, chunk.first_ticks),
+            timeline.at(take, chunk.last_ticks) + _FRAME_MS[take.track.kind.is_video],
+        )
+        for take in takes
+        if take.arrivals
+        for chunk in take.lost
+    ]
+    return holes_of([*_holes(timeline, takes), *unstored])
+
+
+def _gaps_of_kind(
+    kind: TrackKind, covered: list[tuple[int, int]], not_awaited: list[tuple[int, int]], reasons: Sequence[IndexGap]
+) -> tuple[IndexGap, ...]:
+    """Where nothing of this kind is there, though it was awaited. Of a kind that never came there are none, and the
+    sound of a tab is often just silent."""
+    if not covered:
+        return ()
+    found = find_gaps(covered + not_awaited, reasons)
+    return tuple(gap for gap in found if kind is not TrackKind.SCREEN_SOUND or gap.why != NOTHING_CAME)
+
+
+def _not_awaited(
+    timeline: _Timeline, takes: Sequence[TrackTake], spans: Mapping[int, tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Of takes of one kind: the beginning of each take until it was permitted (all of a take it was never permitted
+    in), and the end of each, up to which it was awaited."""
+    permitted: dict[int, int] = {}
+    for take in takes:
+        if take.permissions:
+            since = timeline.ms(take.permissions[0].at)
+        elif take.chunks:  # its journal is gone
+            since = timeline.at(take, take.chunks[0].first_ticks)
+        else:
+            continue
+        permitted[take.take] = min(since, permitted.get(take.take, since))
+    return [
+        stretch
+        for number, (start, end) in spans.items()
+        for stretch in ((start, min(max(start, permitted.get(number, end)), end)), (end, end))
+    ]
 
 
 def _spans(tracks: Iterable[Sequence[IndexChunk]]) -> dict[int, tuple[int, int]]:
@@ -203,12 +263,11 @@ def _was_too_much(take: TrackTake) -> bool:
     return bool(take.permissions) and take.permissions[-1].why == SENT_TOO_MUCH
 
 
-def _breaks(tracks: Iterable[Sequence[IndexChunk]], ends_because: Mapping[int, str]) -> list[IndexGap]:
+def _breaks(spans: Mapping[int, tuple[int, int]], ends_because: Mapping[int, str]) -> list[IndexGap]:
     """Between one take and the next the person was not connected, unless it is known better."""
-    spans = sorted(_spans(tracks).items())
     return [
         IndexGap(before[1], after[0], ends_because.get(number, NOT_CONNECTED))
-        for (number, before), (_, after) in pairwise(spans)
+        for (number, before), (_, after) in pairwise(sorted(spans.items()))
         if after[0] > before[1]
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -12,14 +13,34 @@ INTERRUPTED = "interrupted"
 LOST = "lost on the network"
 NOTHING_CAME = "nothing received"
 SENT_TOO_MUCH = "more was sent than is allowed"
-_EXPLAINED_MS = 250  # shorter ones are ordinary irregularity
+NOTICED_MS = 250  # people are told of a gap from here on; what is lost, however short, is a hole (holes.py)
 _UNEXPLAINED_MS = 2000  # a still screen sends a frame a second
 
 
 def find_gaps(covered: Iterable[tuple[int, int]], reasons: Sequence[IndexGap]) -> tuple[IndexGap, ...]:
-    """The gaps between `covered` stretches (from_ms, to_ms), in order. Each takes the reason that
-    overlaps it most; a short one without any reason is none: the sender had nothing to send."""
-    return tuple(gap for stretch in _between(covered) if (gap := _explain(*stretch, reasons)))
+    """The gaps between `covered` stretches (from_ms, to_ms), in order. Each takes the reason that overlaps it most,
+    the first of several. One that nobody notices is none, nor a short one without a reason: the sender had nothing
+    to send."""
+    waiting = sorted(enumerate(reasons), key=lambda one: one[1].from_ms)
+    near: list[tuple[int, IndexGap]] = []
+    found, begun = [], 0
+    for start, end in _between(covered):
+        while begun < len(waiting) and waiting[begun][1].from_ms < end:
+            near.append(waiting[begun])
+            begun += 1
+        near = [one for one in near if one[1].to_ms > start]
+        if gap := _explain(start, end, [reason for _, reason in sorted(near, key=lambda one: one[0])]):
+            found.append(gap)
+    return tuple(found)
+
+
+def beside(own: Sequence[IndexGap], whole: Iterable[IndexGap]) -> tuple[IndexGap, ...]:
+    """What one kind lacks while something else goes on: its `own` gaps, in time, less those of the whole recording."""
+    begins = [gap.from_ms for gap in own]
+    left = without(((gap.from_ms, gap.to_ms) for gap in own), ((gap.from_ms, gap.to_ms) for gap in whole))
+    return tuple(
+        IndexGap(start, end, own[bisect(begins, start) - 1].why) for start, end in left if end - start >= NOTICED_MS
+    )
 
 
 def without(covered: Iterable[tuple[int, int]], holes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -48,8 +69,8 @@ def _between(covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         until = end if until is None else max(until, end)
 
 
-def _explain(start: int, end: int, reasons: Sequence[IndexGap]) -> IndexGap | None:
-    if end - start < _EXPLAINED_MS:
+def _explain(start: int, end: int, reasons: Iterable[IndexGap]) -> IndexGap | None:
+    if end - start < NOTICED_MS:
         return None
     best = max(reasons, key=lambda reason: _overlap(start, end, reason), default=None)
     if best and _overlap(start, end, best) > 0:

@@ -7,7 +7,6 @@ It holds no media. Another generation is written when a track was erased or a ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
@@ -15,7 +14,7 @@ import msgspec
 from recordings.encryption.keystore import KeyExists, KeyStore
 from recordings.encryption.sealed import index_context, seal, unseal
 from recordings.erase import stays_erased
-from recordings.model import Codec, Gap, IndexSummary, RecordingRef, Setup, TrackId, TrackKind, TrackRef, TrackSummary
+from recordings.model import Codec, RecordingRef, Setup, TrackId, TrackKind, TrackRef
 from recordings.storage.layout import index_key, index_key_path
 from recordings.storage.store import ObjectExists, ObjectStore
 
@@ -43,6 +42,15 @@ class IndexGap(msgspec.Struct, frozen=True, array_like=True):
     why: str
 
 
+class IndexHole(msgspec.Struct, frozen=True, array_like=True):
+    """Frames of one track that are lost for good, however few (holes.py). missing_ms: how much of it; less than its
+    length only where neighbours were put together."""
+
+    from_ms: int
+    to_ms: int
+    missing_ms: int
+
+
 class IndexSetup(msgspec.Struct, frozen=True, array_like=True):
     """See `model.Setup`: of one take."""
 
@@ -56,8 +64,9 @@ class IndexSetup(msgspec.Struct, frozen=True, array_like=True):
 
 
 class IndexTrack(msgspec.Struct, frozen=True, array_like=True):
-    """One track. width, height: the largest picture, 0 for sound; gaps: of this track alone; setups: of the takes whose
-    codec has one."""
+    """One track. width, height: the largest picture, 0 for sound; gaps: where nothing of its kind is there, long enough
+    to be noticed, whatever the others have; setups: of the takes whose codec has one; holes: everything that was lost,
+    none in an index from before they were kept."""
 
     track: UUID
     kind: TrackKind
@@ -66,6 +75,7 @@ class IndexTrack(msgspec.Struct, frozen=True, array_like=True):
     chunks: tuple[IndexChunk, ...]
     gaps: tuple[IndexGap, ...]
     setups: tuple[IndexSetup, ...] = ()
+    holes: tuple[IndexHole, ...] = ()
 
     def ref(self, recording: RecordingRef) -> TrackRef:
         return TrackRef(of=recording, track=TrackId(self.track), kind=self.kind)
@@ -109,29 +119,3 @@ def read_index(store: ObjectStore, keys: KeyStore, ref: RecordingRef, object_key
     """Raises SealBroken when the object is not this generation of this recording, StoreError, KeyStoreError."""
     message = store.get(object_key)
     return _decoder.decode(unseal(keys.unwrap(index_key_path(ref)), message, index_context(ref, generation)))
-
-
-def summary(index: Index, generation: int, object_key: str) -> IndexSummary:
-    """What the database keeps of an index."""
-    return IndexSummary(
-        generation=generation,
-        object_key=object_key,
-        started_at=index.started_at,
-        duration_ms=index.duration_ms,
-        interrupted=index.interrupted,
-        tracks=tuple(
-            TrackSummary(
-                track=TrackId(track.track),
-                kind=track.kind,
-                frames=sum(chunk.frames for chunk in track.chunks),
-                bytes=sum(chunk.sealed_bytes for chunk in track.chunks),
-                duration_ms=_covered_ms(track.chunks),
-            )
-            for track in index.tracks
-        ),
-        gaps=tuple(Gap(from_ms=gap.from_ms, to_ms=gap.to_ms, why=gap.why) for gap in index.gaps),
-    )
-
-
-def _covered_ms(chunks: Iterable[IndexChunk]) -> int:
-    return sum(chunk.end_ms - chunk.start_ms for chunk in chunks)

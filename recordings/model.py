@@ -165,11 +165,13 @@ class TrackSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
-    """A stretch of the recording's own timeline (ms from its start) with nothing stored, and why."""
+    """A stretch of the recording's own timeline (ms from its start) with nothing stored, and why.
+    kind: what alone is missing while the rest goes on; None: everything."""
 
     from_ms: int
     to_ms: int
     why: str  # "not connected" | "paused" | "lost on the network" | "interrupted"
+    kind: TrackKind | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,7 +20,7 @@ from app.third_parties import storage_name
 from app.wiring import Wiring
 from recordings.encryption.keystore import KeyDestroyed
 from recordings.finalise import finalise as write_index
-from recordings.model import AccountId, IndexSummary, RecordingRef, TrackKind
+from recordings.model import AccountId, Gap, IndexSummary, RecordingRef, TrackKind
 from recordings.storage.layout import index_key
 
 
@@ -60,7 +60,7 @@ async def _keep(db: Db, settings: Settings, recording_id: UUID, generation: int,
     row.recorded_at = datetime.fromtimestamp(summary.started_at, UTC)
     row.duration_ms = summary.duration_ms
     row.interrupted, row.failure_reason = summary.interrupted, None
-    row.gaps = [{"from_ms": g.from_ms, "to_ms": g.to_ms, "why": g.why} for g in summary.gaps]
+    row.gaps = [_gap(gap) for gap in summary.gaps]
     for track in summary.tracks:
         track_row = await db.get(Track, track.track)
         if track_row is not None:
@@ -72,6 +72,12 @@ async def _keep(db: Db, settings: Settings, recording_id: UUID, generation: int,
     if open_takes is None and recorded and session.state == SessionState.ENDED:
         await _ask_for_transcript(db, row, session, summary)
     return True
+
+
+def _gap(gap: Gap) -> dict[str, int | str]:
+    """As the row keeps it; without a kind where the whole recording has nothing."""
+    stored: dict[str, int | str] = {"from_ms": gap.from_ms, "to_ms": gap.to_ms, "why": gap.why}
+    return stored | {"kind": gap.kind.value} if gap.kind else stored
 
 
 async def _ask_for_transcript(db: Db, row: Recording, session: Session, summary: IndexSummary) -> None:

@@ -4,12 +4,14 @@ Drawn by the page as SVG; this is the geometry and its text alternative, from va
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.language import _, gettext
+from app.library.gaps import Gap
 from app.library.service import Playable, Review
 from app.pages import clock
+from app.sessions.listing import TRACK_WORDS
 from app.sessions.notes import NoteLine
 
 WIDTH = 1000  # units of the drawing
@@ -27,8 +29,10 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class Lifeline:
+    """what: of this person it shows, a stream or one kind of it; still to be translated."""
+
     name: str
-    stream: str
+    what: str
     stretches: tuple[Stretch, ...]
     text: str
 
@@ -55,18 +59,28 @@ def placed(notes: Sequence[NoteLine], review: Review) -> tuple[PlacedNote, ...]:
 
 
 def lifeline(review: Review) -> tuple[Lifeline, ...]:
-    """One line per recording, in the order of the review."""
-    return tuple(_line(recording, review.duration_ms) for recording in review.recordings)
+    """One line per recording, in the order of the review; one for each kind where a kind went on without another."""
+    return tuple(line for recording in review.recordings for line in _lines(recording, review.duration_ms))
 
 
-def _line(recording: Playable, duration_ms: int) -> Lifeline:
+def _lines(recording: Playable, duration_ms: int) -> Iterator[Lifeline]:
+    alike = all(gap.kind is None for gap in recording.gaps)
+    if alike or len(recording.kinds) == 1:
+        yield _line(recording, recording.stream, recording.gaps, duration_ms)
+        return
+    for kind in recording.kinds:
+        own = [gap for gap in recording.gaps if gap.kind in {None, kind}]
+        yield _line(recording, TRACK_WORDS[kind], own, duration_ms)
+
+
+def _line(recording: Playable, what: str, gaps: Sequence[Gap], duration_ms: int) -> Lifeline:
     def x(ms: int) -> float:
         return round(WIDTH * ms / duration_ms, 1) if duration_ms else 0.0
 
     end = recording.offset_ms + recording.duration_ms
     stretches: list[Stretch] = []
     at = recording.offset_ms
-    for gap in sorted(recording.gaps, key=lambda gap: gap.from_ms):
+    for gap in sorted(gaps, key=lambda gap: gap.from_ms):
         if gap.from_ms > at:
             stretches.append(Stretch(x1=x(at), x2=x(gap.from_ms), gap=False))
         stretches.append(Stretch(x1=x(gap.from_ms), x2=x(gap.to_ms), gap=True, why=gap.words))
@@ -75,6 +89,6 @@ def _line(recording: Playable, duration_ms: int) -> Lifeline:
         stretches.append(Stretch(x1=x(at), x2=x(end), gap=False))
     span = {"start": clock(recording.offset_ms), "end": clock(end)}
     whole = _("recorded %(start)s to %(end)s", **span)
-    gaps = "; ".join(gap.words for gap in recording.gaps) or _("no gaps")
-    text = f"{recording.name}, {gettext(recording.stream)}: {whole}, {gaps}"
-    return Lifeline(name=recording.name, stream=recording.stream, stretches=tuple(stretches), text=text)
+    told = "; ".join(gap.words for gap in gaps) or _("no gaps")
+    text = f"{recording.name}, {gettext(what)}: {whole}, {told}"
+    return Lifeline(name=recording.name, what=what, stretches=tuple(stretches), text=text)

@@ -16,7 +16,7 @@ from app.database import Db, now_in
 from app.errors import Gone, NotThere, Unavailable
 from app.language import _
 from app.library.corrections import Correction, actors, corrections_of, person_of
-from app.library.gaps import Gap, gaps_of, unheard
+from app.library.gaps import Gap, gaps_of, of_voice, unheard
 from app.library.lines import Line, in_time, spoken
 from app.library.transcripts import TranscriptCue, TranscriptText, read_transcript
 from app.pages import clock
@@ -75,19 +75,24 @@ class Playable:
     person: PersonId
     name: str
     stream: str
-    has_picture: bool
+    kinds: tuple[TrackKind, ...]
     has_transcript: bool
     offset_ms: int
     duration_ms: int
     gaps: tuple[Gap, ...]
 
     @property
-    def told(self) -> list[tuple[int, int, str]]:
-        """What stands over the picture, from and until when (ms of the session)."""
+    def has_picture(self) -> bool:
+        return any(kind.is_video for kind in self.kinds)
+
+    @property
+    def told(self) -> list[tuple[int, int, str, bool]]:
+        """What is said with the picture, from and until when (ms of the session), and whether in its place. What else
+        is missing is said at its foot."""
         end_ms = self.offset_ms + self.duration_ms
-        before = (0, self.offset_ms, _("Begins at %(at)s", at=clock(self.offset_ms)))
-        after = (end_ms, LONGEST_MS, _("Ended at %(at)s", at=clock(end_ms)))
-        gaps = [(gap.from_ms, gap.to_ms, gap.words) for gap in self.gaps]
+        before = (0, self.offset_ms, _("Begins at %(at)s", at=clock(self.offset_ms)), True)
+        after = (end_ms, LONGEST_MS, _("Ended at %(at)s", at=clock(end_ms)), True)
+        gaps = [(gap.from_ms, gap.to_ms, gap.words, gap.covers_picture) for gap in self.gaps]
         return [told for told in (before, *gaps, after) if told[1] - told[0] >= SHOWN_MS]
 
 
@@ -205,11 +210,11 @@ def _playable(
         person=PersonId(row.person_id),
         name=name,
         stream=row.stream,
-        has_picture=any(kind.is_video for kind in kinds),
+        kinds=tuple(sorted(set(kinds))),
         has_transcript=has_transcript,
         offset_ms=offset_ms,
         duration_ms=row.duration_ms or 0,
-        gaps=tuple(gap.shifted(offset_ms) for gap in gaps_of(row.gaps)),
+        gaps=tuple(gap.shifted(offset_ms) for gap in gaps_of(row.gaps, kinds)),
     )
 
 
@@ -221,7 +226,7 @@ def _lines(
     corrections: Mapping[int, Correction],
 ) -> list[Line]:
     """What this person says, as it was corrected, and where nothing of them was recorded or understood."""
-    gaps = (*gaps_of(row.gaps), *unheard(text.gaps))
+    gaps = (*of_voice(gaps_of(row.gaps, {TrackKind.VOICE})), *unheard(text.gaps))
     speaker = names.get(PersonId(row.person_id), "")
 
     def line(cue: TranscriptCue) -> Line:

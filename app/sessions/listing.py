@@ -221,6 +221,7 @@ def _line(
     past = past_kinds(row, session, study, now)
     living = [track for track in tracks if track.erased_at is None and KIND_OF_TRACK[track.kind] not in past]
     erased = [track for track in tracks if track not in living]
+    gaps = [gap for gap in row.gaps if gap.get("kind") in {None, *(track.kind for track in living)}]
     if Kind.TRANSCRIPT in past and transcript is not None:
         written = TranscriptState.ERASED
     return RecordingLine(
@@ -239,7 +240,7 @@ def _line(
         missing=missing_words([t.kind for t in living if not t.frames]) if decision else (),
         duration_ms=row.duration_ms,
         bytes=sum(t.bytes for t in living),
-        gap_ms=sum(gap["to_ms"] - gap["from_ms"] for gap in row.gaps),
+        gap_ms=sum(gap["to_ms"] - gap["from_ms"] for gap in gaps),
         keep_until=due(facts, study.retention_days, now),
         sooner=_sooner(row, session, study, living, written, now),
         held_reason=row.held_reason,

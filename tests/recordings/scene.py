@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -24,6 +24,7 @@ from recordings.model import (
     STREAM_TRACKS,
     AccountId,
     Frame,
+    Hole,
     IndexSummary,
     PersonId,
     RecordingId,
@@ -211,6 +212,30 @@ class Scene:
 
     def view(self, summary: IndexSummary, tracks: list[TrackRef] | None = None) -> View:
         return open_view(self.store, self.keys, self.ref, summary.object_key, summary.generation, tracks)
+
+
+def lose(
+    scene: Scene,
+    recorder: StreamRecorder,
+    seconds: float,
+    lost: Mapping[TrackKind, tuple[float, float]],
+    kinds: frozenset[TrackKind] = BOTH,
+) -> list[Frame]:
+    """Capture `seconds`, of which each kind in `lost` never arrives from the first to the second number of seconds, and
+    the receiver tells so. Returns what arrived."""
+    start = scene.now
+
+    def arrives(frame: Frame) -> bool:
+        begin, end = lost.get(frame.kind, (0.0, 0.0))
+        return not scene.ticks(frame.kind, start + begin) <= frame.ticks < scene.ticks(frame.kind, start + end)
+
+    kept = scene.capture(recorder, seconds, kinds=kinds, keep=arrives)
+    for kind, (begin, end) in lost.items():
+        ticks = [frame.ticks for frame in kept if frame.kind is kind]
+        before = max(at for at in ticks if at < scene.ticks(kind, start + begin))
+        after = min(at for at in ticks if at >= scene.ticks(kind, start + end))
+        recorder.hole(Hole(kind=kind, from_ticks=before, to_ticks=after))
+    return kept
 
 
 @dataclass(frozen=True)

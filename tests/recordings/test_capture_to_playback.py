@@ -14,6 +14,7 @@ from recordings.capture.recorder import CaptureState
 from recordings.encryption.keystore import KeyPath
 from recordings.encryption.sealed import SealBroken
 from recordings.erase import erase
+from recordings.index import read_index
 from recordings.model import Frame, Hole, TrackKind
 from recordings.playback import NothingToPlay
 from recordings.storage.layout import recording_prefix, segment_key
@@ -253,7 +254,7 @@ async def test_lost_frames_leave_a_gap_that_says_so(scene):
 
 
 async def test_what_was_lost_in_the_middle_of_a_chunk_is_a_gap_too_and_several_of_one_moment(scene):
-    """300 ms twice, given up at once; a loss too short to be seen is none."""
+    """300 ms twice, given up at once; a loss too short to be noticed is a hole of the index and no gap."""
     recorder = scene.recorder(permit=frozenset({VOICE}))
     lost = [(0.10, 0.40), (0.45, 0.75), (0.80, 0.90)]
     kept = scene.capture(
@@ -268,7 +269,10 @@ async def test_what_was_lost_in_the_middle_of_a_chunk_is_a_gap_too_and_several_o
         recorder.hole(Hole(kind=VOICE, from_ticks=before, to_ticks=after))
     recorder.close()
     await scene.store_all()
-    gaps = scene.finalise().gaps
+    summary = scene.finalise()
+    gaps = summary.gaps
+    index = read_index(scene.store, scene.keys, scene.ref, summary.object_key, summary.generation)
+    assert [hole.missing_ms for track in index.tracks for hole in track.holes] == [300, 300, 100]
     assert [gap.why for gap in gaps] == ["lost on the network"] * 2
     for gap, (start, end) in zip(gaps, lost, strict=False):
         assert abs(gap.from_ms - start * 1000) <= 20 and abs(gap.to_ms - end * 1000) <= 20

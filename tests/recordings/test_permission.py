@@ -48,7 +48,9 @@ async def test_withdrawal_cuts_at_the_moment_and_video_returns_with_a_key_frame(
     kept = [f.data for f in sent if f.arrived_at - START < taken_back or f.arrived_at >= key_again]
     assert [packet.data for packet in played["video"]] == kept
     assert len(played["audio"]) == 250, "the voice went on"
-    assert summary.gaps == (), "a gap of the recording is where nothing at all was kept"
+    (gap,) = summary.gaps
+    assert (gap.kind, gap.why) == (CAMERA, "consent withdrawn"), "what alone is missing, while the voice goes on"
+    assert gap.from_ms == pytest.approx(taken_back * 1000, abs=60) and gap.to_ms == pytest.approx(2_500, abs=5)
 
 
 async def test_what_was_covered_is_sealed_the_instant_permission_goes(scene):

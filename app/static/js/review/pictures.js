@@ -1,4 +1,4 @@
-// Which picture is large, and what stands over a picture where nothing was recorded.
+// Which picture is large, what stands over a picture where nothing was recorded, and below it what else is missing.
 
 /**
  * @param {HTMLElement} root
@@ -24,17 +24,19 @@ export function showPictures(root, player) {
     }
   }
 
-  /** @type {{ over: HTMLElement, gaps: [number, number, string][] }[]} */
+  /** @type {{ over: HTMLElement, gaps: [number, number, string, boolean][] }[]} */
   const told = [...figures].map((figure) => ({
     over: /** @type {HTMLElement} */ (figure.querySelector(".over")),
     gaps: JSON.parse(figure.dataset.gaps ?? "[]"),
   }));
   player.onTime((ms) => {
     for (const { over, gaps } of told) {
-      const words = gaps.find(([from, to]) => from <= ms && ms < to)?.[2] ?? "";
+      const now = gaps.filter(([from, to]) => from <= ms && ms < to);
+      const [, , words, covers] = now.find((gap) => gap[3]) ?? now[0] ?? [0, 0, "", false];
       if (over.textContent !== words) {
         over.textContent = words;
         over.hidden = !words;
+        over.classList.toggle("beside", !covers);
       }
     }
   });
