@@ -30,6 +30,8 @@ from recordings.storage.store import (
 )
 
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<upload>[0-9a-f]{32})\.part")
+_TRIES = 100
+"""Each is lost only to a sweep between two calls of the system."""
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
@@ -123,15 +125,15 @@ class LocalStore:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a new file and put it on disk. A folder may be swept away by `delete` while it is still
-    empty, so making it is tried again."""
-    for attempt in range(5):
-        _make_folder(path.parent)
+    """Write a new file and put it on disk. A folder, or one above it that is being made, may be swept away by
+    `delete` while it is still empty, so making it is tried again."""
+    for attempt in range(1, _TRIES + 1):
         try:
+            _make_folder(path.parent)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             break
         except FileNotFoundError:
-            if attempt == 4:
+            if attempt == _TRIES:
                 raise
     with open(descriptor, "wb") as file:
         file.write(data)

@@ -49,18 +49,19 @@ class Upstream:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         told = {"client": scope["client"][0], "scheme": scope["scheme"], "for": headers.get("x-forwarded-for", "")}
         kind = b"text/event-stream" if scope["path"] == "/events" else b"application/json"
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
-        if scope["path"] == "/events":
-            await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
-            await self.go_on.wait()
-            await send({"type": "http.response.body", "body": b"data: 2\n\n"})
-            return
-        if scope["path"] == "/upload":
+        start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]}
+        if scope["path"] == "/upload":  # read before the answer begins: Go's server may end the request's body then
             first = await receive()
             told["first"] = len(first["body"])
             self.go_on.set()
             while first.get("more_body"):
                 first = await receive()
+        await send(start)
+        if scope["path"] == "/events":
+            await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+            await self.go_on.wait()
+            await send({"type": "http.response.body", "body": b"data: 2\n\n"})
+            return
         await send({"type": "http.response.body", "body": json.dumps(told).encode()})
 
 
