@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -15,11 +18,12 @@ from app.sessions.models import Recording, Session, SessionState, Track, Transcr
 from app.sessions.service import recording_ref
 from app.studies.models import Study
 from recordings.encryption.sealed import SealBroken
-from recordings.model import RecordingId, StreamKind
+from recordings.model import RecordingId, StreamKind, TrackKind
 from recordings.storage.layout import transcript_key
 from tests.fixtures.stored import store_transcript, stored_recording
 from tests.fixtures.web import EVERYONE, Cast
 from tests.recordings.scene import play
+from workers.finalise import finalise
 
 
 @pytest.fixture
@@ -118,6 +122,48 @@ async def test_review_shows_camera_and_screen_in_step_beside_the_words(
     assert f'src="/recordings/{screen}/media"' in page
     assert '1100">&lt;button&gt;</span> <span data-at="1200">&amp;</span>' in page
     assert "Anna, camera: recorded 0:00 to 0:03, no gaps" in page
+
+
+GONE = {"Voice": "0:01 – 0:03", "Picture": "0:04 – 0:06"}
+REVIEW_GAPS = re.compile(r"data-gaps='([^']*)'")
+
+
+async def test_what_one_kind_lacks_is_told_of_that_kind_and_goes_with_it(cast: Cast, tmp_path: Path) -> None:
+    """A voice lost under a picture and a picture lost over a voice: the player tells both, the transcript the voice; a
+    kind that may not be seen any more tells nothing."""
+    person = cast.participant.participant
+    lost = {TrackKind.VOICE: (1.0, 3.0), TrackKind.CAMERA: (4.2, 6.2)}
+    recording = await stored_recording(cast, tmp_path, person=person, seconds=7.0, lost=lost, transcript=True)
+    browser = await cast.browser("researcher")
+    voice, picture = (f"{what} missing {span}: lost on the network" for what, span in GONE.items())
+
+    page = (await browser.get(f"/sessions/{cast.session}/review")).text
+    [told] = REVIEW_GAPS.findall(page)
+    assert [(words, covers) for *_, words, covers in json.loads(html.unescape(told))][:2] == [
+        (voice, False),
+        (picture, True),
+    ]
+    assert f"Anna, camera: recorded 0:00 to 0:07, {picture}" in page
+    assert f"Anna, voice: recorded 0:00 to 0:07, {voice}" in page
+    assert "Anna: voice missing for 2 s: lost on the network" in page and "picture missing for" not in page
+    vtt = await browser.get(f"/recordings/{recording}/transcript/vtt?purpose=quality")
+    assert "NOTE Anna, voice missing for 2 s: lost on the network (00:00:01.000 to 00:00:03.000)" in vtt.text
+    assert "gaps: 4 s" in " ".join((await browser.get(f"/sessions/{cast.session}")).text.split())
+
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Track).where(Track.kind == "voice").values(closed_at=await now_in(db)))
+    page = (await browser.get(f"/sessions/{cast.session}/review")).text
+    assert picture in page and "oice missing" not in page
+
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Track).where(Track.kind == "voice").values(erased_at=await now_in(db)))
+    await finalise(cast.wiring, cast.account, recording)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        row = await db.get_one(Recording, recording)
+        assert row.gaps and {gap.get("kind") for gap in row.gaps} == {None}, "of the only kind that is left"
+        await db.execute(update(Recording).values(restricted_at=await now_in(db)))
+    page = (await browser.get(f"/sessions/{cast.session}/review")).text
+    assert "missing" not in page and "lost on the network" not in page
 
 
 async def test_the_session_page_says_what_became_of_each_recording(cast: Cast, recording: RecordingId) -> None:

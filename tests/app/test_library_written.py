@@ -8,11 +8,12 @@ import re
 import pytest
 import webvtt
 
-from app.library.gaps import REASONS, Gap
+from app.library.gaps import REASONS, Gap, gaps_of, of_voice
 from app.library.lines import Line, in_time, spoken
 from app.library.transcripts import NO_WORDS, TranscriptCue, TranscriptWord
 from app.library.written import to_srt, to_txt, to_vtt
 from recordings import gaps
+from recordings.model import TrackKind
 
 
 def said(start_ms: int, end_ms: int, text: str, *words: tuple[int, str]) -> TranscriptCue:
@@ -93,3 +94,55 @@ def test_every_reason_the_recorder_gives_has_words() -> None:
     assert {gaps.NOT_CONNECTED, gaps.INTERRUPTED, gaps.LOST, gaps.NOTHING_CAME, NO_WORDS} <= set(REASONS)
     assert Gap(from_ms=0, to_ms=400, why="something new").told == "gap of less than a second: something new"
     assert Gap(from_ms=62_000, to_ms=65_000, why=NO_WORDS).words.startswith("No words 1:02 – 1:05: somebody spoke")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "words"),
+    [
+        (
+            TrackKind.VOICE,
+            "voice missing for 3 s: lost on the network",
+            "Voice missing 0:02 – 0:05: lost on the network",
+        ),
+        (TrackKind.CAMERA, "picture missing for 3 s: lost on the network", "Picture missing 0:02 – 0:05: lost on the"),
+        (
+            TrackKind.SCREEN_SOUND,
+            "sound missing for 3 s: lost on the network",
+            "Sound missing 0:02 – 0:05: lost on the",
+        ),
+        (None, "gap of 3 s: lost on the network", "Gap 0:02 – 0:05: lost on the network"),
+    ],
+)
+def test_a_gap_says_what_is_missing(kind: TrackKind | None, told: str, words: str) -> None:
+    gap = Gap(from_ms=2000, to_ms=5000, why=gaps.LOST, kind=kind)
+    assert gap.told == told and gap.words.startswith(words)
+    assert Gap(from_ms=2000, to_ms=2400, why=gaps.LOST).words == "Gap 0:02: lost on the network"
+
+
+def test_of_a_row_only_what_may_be_shown_is_told_and_an_older_row_reads_as_before() -> None:
+    stored = [
+        {"from_ms": 5000, "to_ms": 6000, "why": "paused"},
+        {"from_ms": 1000, "to_ms": 2000, "why": gaps.LOST, "kind": "voice"},
+        {"from_ms": 3000, "to_ms": 4000, "why": gaps.LOST, "kind": "camera"},
+    ]
+    both = {TrackKind.CAMERA, TrackKind.VOICE}
+    assert [gap.kind for gap in gaps_of(stored, both)] == [TrackKind.VOICE, TrackKind.CAMERA, None]
+    assert [gap.kind for gap in gaps_of(stored, {TrackKind.CAMERA})] == [TrackKind.CAMERA, None]
+    assert [gap.kind for gap in gaps_of(stored[:1], both)] == [None]
+
+
+def test_a_transcript_has_the_gaps_of_its_voice_each_in_one_piece() -> None:
+    everything, voice = None, TrackKind.VOICE
+    found = [
+        Gap(from_ms=0, to_ms=900, why=gaps.LOST, kind=TrackKind.CAMERA),
+        Gap(from_ms=1000, to_ms=2000, why=gaps.LOST, kind=voice),
+        Gap(from_ms=2000, to_ms=3000, why=gaps.LOST, kind=everything),
+        Gap(from_ms=3000, to_ms=4000, why=gaps.LOST, kind=voice),
+        Gap(from_ms=4000, to_ms=5000, why="paused", kind=everything),
+        Gap(from_ms=6000, to_ms=7000, why="paused", kind=everything),
+    ]
+    assert [(gap.from_ms, gap.to_ms, gap.kind) for gap in of_voice(found)] == [
+        (1000, 4000, voice),
+        (4000, 5000, everything),
+        (6000, 7000, everything),
+    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from recordings.model import StreamKind
+from recordings.model import StreamKind, TrackKind
 from tests.app.test_pages_in_browser import chromium, served, sign_in, until, wiring
 from tests.app.test_participant_pages_in_browser import MemberLook
 from tests.fixtures.stored import WORDS, stored_recording
@@ -36,11 +36,12 @@ async def reviewing(cast: Cast, served: str, chromium: Browser) -> AsyncIterator
 
 @pytest.fixture
 async def dialogue(cast: Cast, tmp_path: Path) -> None:
-    """Anna with camera, screen and a pause; Rita the researcher with her camera; both transcribed."""
+    """Anna with camera, screen and a pause; Rita the researcher with her camera, whose voice is lost for a second; both
+    transcribed."""
     anna = cast.participant.participant
     await stored_recording(cast, tmp_path, person=anna, paused_s=2.0, transcript=True)
     await stored_recording(cast, tmp_path, person=anna, stream=StreamKind.SCREEN)
-    await stored_recording(cast, tmp_path, person=cast.researcher, transcript=True)
+    await stored_recording(cast, tmp_path, person=cast.researcher, lost={TrackKind.VOICE: (1.0, 2.0)}, transcript=True)
 
 
 @pytest.mark.usefixtures("dialogue")
@@ -88,7 +89,7 @@ async def test_a_gap_has_words_over_the_picture_and_its_place_in_the_transcript(
     cast: Cast, served: str, chromium: Browser
 ) -> None:
     async with reviewing(cast, served, chromium) as page:
-        gap = page.locator("#cues li.gap")
+        gap = page.locator("#cues li.gap", has_text="Anna")
         await expect(gap).to_contain_text("Anna: gap of 2 s: the recording was paused")
         place = float(await gap.get_attribute("data-start") or 0)
         over = page.locator("figure.camera").first.locator(".over")
@@ -98,6 +99,18 @@ async def test_a_gap_has_words_over_the_picture_and_its_place_in_the_transcript(
         await expect(over).to_have_text("Gap 0:01 – 0:03: the recording was paused")
         titles = page.locator(".lifelines .gap-part title")
         assert "the recording was paused" in (await titles.first.text_content() or "")
+
+        await expect(page.locator("#cues li.gap", has_text="Rita")).to_contain_text(
+            "Rita: voice missing for 1 s: lost on the network"
+        )
+        await page.evaluate("document.getElementById('seek').value = 1200")
+        await page.locator("#seek").dispatch_event("input")
+        rita = page.locator("figure", has=page.get_by_label("Rita, camera", exact=True))
+        await expect(rita.locator(".over")).to_have_text("Voice missing 0:01 – 0:02: lost on the network")
+        picture, told = await rita.locator("video").bounding_box(), await rita.locator(".over").bounding_box()
+        assert picture and told and told["height"] < picture["height"] * 0.7, "the picture goes on and can be seen"
+        lines = [await line.inner_text() for line in await page.locator(".lifelines .line > .quiet").all()]
+        assert lines == ["Anna, camera", "Anna, screen", "Rita, camera", "Rita, voice"]
 
 
 @pytest.mark.usefixtures("dialogue")
