@@ -73,6 +73,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "PATCH /whip/{resource}": (at_most(60, By.LOGIN),),
     "DELETE /whip/{resource}": (at_most(240, By.LOGIN),),
     "POST /whep/{recording}": (at_most(300, By.LOGIN), at_most(6_000, By.ADDRESS)),
+    "PATCH /whep/{recording}/{view_name}": (at_most(60, By.LOGIN),),
     "DELETE /whep/{recording}/{view_name}": (at_most(600, By.LOGIN),),
     "POST /rooms/{session}/token": (at_most(30, By.LOGIN), at_most(300, By.PATH)),
     "GET /rooms/{session}/ice": (at_most(300, By.LOGIN),),

@@ -32,6 +32,7 @@ WITHOUT: Mapping[str, str] = {
     "PATCH /whip/{resource}": "changes nothing and says so",
     "POST /whep/{recording}": "who of the team watches is logged (tests/app/test_whip.py), and letting in is",
     "DELETE /whep/{recording}/{view_name}": "ends what was carried",
+    "PATCH /whep/{recording}/{view_name}": "changes nothing and says so",
 }
 
 
