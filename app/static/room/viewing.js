@@ -1,6 +1,7 @@
 // Tiles: one peer connection and one picture per stream that we may see.
 import { _ } from "../js/words.js";
 import { Connection } from "./connection.js";
+import { say } from "./page.js";
 
 /** @typedef {import("./protocol.js").Stream} Stream */
 
@@ -70,8 +71,9 @@ export class Viewing {
       },
       onState: (state, reason) => {
         figure.dataset["state"] = state;
-        trouble.hidden = state === "connected" || state === "connecting";
-        trouble.textContent = state === "refused" ? reason : _("The picture was lost. Trying again.");
+        if (state === "connecting") return; // what was wrong stands until it is over, so that it can be read
+        const words = state === "lost" ? _("%(reason)s Trying again by itself.", { reason }) : reason;
+        say(trouble, words);
       },
     });
     const tile = { take: stream.take, connection, figure, caption };
