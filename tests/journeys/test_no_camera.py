@@ -18,9 +18,9 @@ from tests.journeys.browser import CHROMIUM, FLAGS, Window
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 FAKE_DEVICES = "--use-fake-device-for-media-stream"
-ALLOW = "The browser was not allowed to use the camera. Allow it at the address bar, then press “Try again”."
+ALLOW = "The browser was not allowed to use the camera. Allow it at the address bar, then try again."
 ALLOW_BOTH = ALLOW.replace("the camera", "camera and microphone").replace("Allow it", "Allow both")
-PLUG_IN = "No camera and no microphone were found. If you have some, plug them in, then press “Try again”."
+PLUG_IN = "No camera and no microphone were found. If you have some, plug them in, then try again."
 
 
 @pytest.mark.parametrize(

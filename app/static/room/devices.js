@@ -4,13 +4,16 @@ import { _ } from "../js/words.js";
 
 /** @typedef {{media: MediaStream, trouble: string}} Devices */
 
+/** @typedef {{video: boolean, audio: boolean}} Wanted */
+
 /**
  * Ask for what may be used; whatever cannot be had is left out and said.
- * @param {{video: boolean, audio: boolean}} wanted
+ * @param {Wanted} wanted
  * @returns {Promise<Devices>}
  */
 export async function openDevices(wanted) {
   const media = new MediaStream();
+  if (!wanted.video && !wanted.audio) return { media, trouble: "" };
   if (!navigator.mediaDevices?.getUserMedia) {
     return { media, trouble: _("This browser gives no access to camera and microphone. Please try another browser.") };
   }
@@ -19,12 +22,32 @@ export async function openDevices(wanted) {
   }
   const camera = wanted.video && !media.getVideoTracks().length ? await addTo(media, { video: VIDEO }) : "";
   const voice = wanted.audio && !media.getAudioTracks().length ? await addTo(media, { audio: true }) : "";
-  const troubles = camera && camera === voice ? [BOTH[camera] ?? BOTH.other] : [said("camera", camera), said("microphone", voice)];
-  if (camera || voice) troubles.push(_("You can also go in without."));
-  return { media, trouble: troubles.filter(Boolean).join(" ") };
+  const missing = camera && camera === voice ? [said("both", camera)] : [said("camera", camera), said("microphone", voice)];
+  return { media, trouble: missing.filter(Boolean).join(" ") };
 }
 
-export const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
+/**
+ * What the browser is about to ask the person, in words; "" when it has been answered before.
+ * @param {Wanted} wanted
+ */
+export async function asking(wanted) {
+  if (!navigator.mediaDevices?.getUserMedia) return "";
+  const [camera, voice] = await Promise.all([wanted.video && asks("camera"), wanted.audio && asks("microphone")]);
+  if (camera && voice) return _("Your browser asks whether it may use your camera and microphone: please allow it.");
+  if (camera) return _("Your browser asks whether it may use your camera: please allow it.");
+  return voice ? _("Your browser asks whether it may use your microphone: please allow it.") : "";
+}
+
+/** @param {string} device @returns {Promise<boolean>} */
+async function asks(device) {
+  try {
+    return (await navigator.permissions.query({ name: /** @type {PermissionName} */ (device) })).state === "prompt";
+  } catch {
+    return true; // a browser that does not tell is one that asks
+  }
+}
+
+const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
 
 /** @param {MediaStream} media @param {MediaStreamConstraints} constraints @returns {Promise<string>} name of the error */
 async function addTo(media, constraints) {
@@ -37,34 +60,33 @@ async function addTo(media, constraints) {
   }
 }
 
-/** Whole sentences, since a language may bend the words. */
+/** Whole sentences, since a language may bend the words; both: neither, for the same reason, is said once. */
 const TROUBLES = {
   camera: {
-    NotAllowedError: _("The browser was not allowed to use the camera. Allow it at the address bar, then press “Try again”."),
-    NotFoundError: _("No camera was found. Plug one in, then press “Try again”."),
-    NotReadableError: _("Another program is using the camera. Close it, then press “Try again”."),
+    NotAllowedError: _("The browser was not allowed to use the camera. Allow it at the address bar, then try again."),
+    NotFoundError: _("No camera was found. Plug one in, then try again."),
+    NotReadableError: _("Another program is using the camera. Close it, then try again."),
     other: _("The camera cannot be used just now."),
   },
   microphone: {
-    NotAllowedError: _("The browser was not allowed to use the microphone. Allow it at the address bar, then press “Try again”."),
-    NotFoundError: _("No microphone was found. Plug one in, then press “Try again”."),
-    NotReadableError: _("Another program is using the microphone. Close it, then press “Try again”."),
+    NotAllowedError: _("The browser was not allowed to use the microphone. Allow it at the address bar, then try again."),
+    NotFoundError: _("No microphone was found. Plug one in, then try again."),
+    NotReadableError: _("Another program is using the microphone. Close it, then try again."),
     other: _("The microphone cannot be used just now."),
+  },
+  both: {
+    NotAllowedError: _("The browser was not allowed to use camera and microphone. Allow both at the address bar, then try again."),
+    NotFoundError: _("No camera and no microphone were found. If you have some, plug them in, then try again."),
+    NotReadableError: _("Another program is using camera and microphone. Close it, then try again."),
+    other: _("Camera and microphone cannot be used just now."),
   },
 };
 
-/** Neither, for the same reason: said once. @type {Record<string, string> & {other: string}} */
-const BOTH = {
-  NotAllowedError: _("The browser was not allowed to use camera and microphone. Allow both at the address bar, then press “Try again”."),
-  NotFoundError: _("No camera and no microphone were found. If you have some, plug them in, then press “Try again”."),
-  NotReadableError: _("Another program is using camera and microphone. Close it, then press “Try again”."),
-  other: _("Camera and microphone cannot be used just now."),
-};
-
-/** @param {"camera"|"microphone"} device @param {string} error */
+/** @param {"camera"|"microphone"|"both"} device @param {string} error */
 function said(device, error) {
   if (!error) return "";
   /** @type {Record<string, string>} */
   const words = TROUBLES[device];
   return words[error] ?? TROUBLES[device].other;
 }
+

@@ -1,17 +1,18 @@
 // How well each stream arrives and is stored, for who leads the session: a word a line, numbers behind it.
+import { _ } from "../js/words.js";
 
 /** @typedef {import("./protocol.js").Room} Room */
 /** @typedef {import("./protocol.js").Stream} Stream */
 /** @typedef {import("./protocol.js").Health} Numbers */
 
-const WORDS = { good: "good", weak: "weak", "not stored": "not being stored" };
+const WORDS = { good: _("good"), weak: _("weak"), "not stored": _("not being stored") };
 const WHY = {
-  "no room": "The server's disk is full. It goes on by itself when there is room.",
-  "storing is late": "It waits sealed on the server until the object store takes it.",
-  "nothing is kept": "Something arrives, but nothing of it can be kept yet.",
-  "nothing arrives": "Nothing arrives at the moment.",
-  "packets are lost": "Parts are lost on their way and cannot be repaired.",
-  "few pictures": "Only a few pictures a second arrive.",
+  "no room": _("The server's disk is full. It goes on by itself when there is room."),
+  "storing is late": _("It waits sealed on the server until the object store takes it."),
+  "nothing is kept": _("Something arrives, but nothing of it can be kept yet."),
+  "nothing arrives": _("Nothing arrives at the moment."),
+  "packets are lost": _("Parts are lost on their way and cannot be repaired."),
+  "few pictures": _("Only a few pictures a second arrive."),
 };
 const SILENT_AFTER_S = 10;
 
@@ -38,7 +39,8 @@ export class Health {
       const line = this.#lines.get(stream.recording) ?? new Line(list);
       this.#lines.set(stream.recording, line);
       const own = stream.person === now.you.person;
-      const change = line.show(stream, /** @type {Numbers} */ (stream.health), now, `${named(stream)}${own ? " (you)" : ""}`, own && muted);
+      const name = own ? _("%(name)s (you)", { name: named(stream) }) : named(stream);
+      const change = line.show(stream, /** @type {Numbers} */ (stream.health), now, name, own && muted);
       if (change) changes.push(change);
     }
     for (const recording of gone) {
@@ -81,7 +83,7 @@ class Line {
    */
   show(stream, health, now, name, muted) {
     const silent = !muted && health.silent_s >= SILENT_AFTER_S && stream.kinds.includes("voice");
-    const notices = [...health.why.map((why) => WHY[why]), ...(silent ? [silence(health.silent_s)] : [])];
+    const notices = [...health.why.map((why) => WHY[why]), ...(silent ? [silentFor(health.silent_s)] : [])];
     this.#line.dataset["word"] = health.word;
     put(this.#name, name);
     put(this.#word, WORDS[health.word]);
@@ -91,7 +93,7 @@ class Line {
     const said = `${health.word} ${silent}`;
     const changed = this.#said !== "" && this.#said !== said;
     this.#said = said;
-    return changed ? `${name}: ${WORDS[health.word]}.${silent ? ` No sound from the microphone for ${SILENT_AFTER_S} s.` : ""}` : "";
+    return changed ? `${name}: ${WORDS[health.word]}.${silent ? ` ${silentFor(SILENT_AFTER_S)}` : ""}` : "";
   }
 
   /** @param {[string, string][]} facts */
@@ -107,14 +109,14 @@ class Line {
 /** @param {Stream} stream @param {Numbers} health @param {Room} now @returns {[string, string][]} */
 function rows(stream, health, now) {
   const kinds = new Set(stream.kinds);
-  const level = health.level === null ? "unknown" : `${health.level} dB`.replace("-", "−");
+  const level = health.level === null ? _("unknown") : `${health.level} dB`.replace("-", "−");
   return [
-    ["Arriving", bits(health.bits_per_second)],
-    ["Lost after repair", `${(100 * health.lost).toFixed(1)} %`],
-    ...pairs(kinds.has("camera") || kinds.has("screen"), "Pictures a second", health.fps.toFixed(0)),
-    ...pairs(kinds.has("voice"), "Microphone (0 dB is loudest)", level),
-    ...pairs(kinds.has("screen_sound"), "Sound (0 dB is loudest)", level),
-    ["Stored up to", (stream.stored_up_to && elapsed(stream.stored_up_to, now)) || (stream.state === "idle" ? "not recorded" : "not yet")],
+    [_("Arriving"), bits(health.bits_per_second)],
+    [_("Lost after repair"), `${(100 * health.lost).toFixed(1)} %`],
+    ...pairs(kinds.has("camera") || kinds.has("screen"), _("Pictures a second"), health.fps.toFixed(0)),
+    ...pairs(kinds.has("voice"), _("Microphone (0 dB is loudest)"), level),
+    ...pairs(kinds.has("screen_sound"), _("Sound (0 dB is loudest)"), level),
+    [_("Stored up to"), (stream.stored_up_to && elapsed(stream.stored_up_to, now)) || (stream.state === "idle" ? _("not recorded") : _("not yet"))],
   ];
 }
 
@@ -124,8 +126,8 @@ const pairs = (fits, name, value) => (fits ? [[name, value]] : []);
 /** The one sentence about everything. @param {Room} now */
 export function storedWords(now) {
   const time = now.stored_up_to && elapsed(now.stored_up_to, now);
-  if (time) return `Recorded and stored up to ${time}`;
-  return now.recording === "on" && now.streams.length ? "Nothing is stored yet" : "";
+  if (time) return _("Recorded and stored up to %(time)s", { time });
+  return now.recording === "on" && now.streams.length ? _("Nothing is stored yet") : "";
 }
 
 /** On the clock of the recording indicator; "" before its beginning. @param {string} moment @param {Room} now */
@@ -137,9 +139,10 @@ function elapsed(moment, now) {
 }
 
 /** @param {number} seconds */
-function silence(seconds) {
+function silentFor(seconds) {
   const minutes = Math.floor(seconds / 60);
-  return `No sound from the microphone for ${minutes ? `${minutes} min` : `${SILENT_AFTER_S} s`}.`;
+  const time = minutes ? `${minutes} min` : `${SILENT_AFTER_S} s`;
+  return _("No sound from the microphone for %(time)s.", { time });
 }
 
 /** @param {number} perSecond */

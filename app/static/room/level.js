@@ -15,8 +15,11 @@ export function watchLevel(track, onLevel) {
   listener.fftSize = 1024;
   context.createMediaStreamSource(new MediaStream([track])).connect(listener);
   const samples = new Float32Array(listener.fftSize);
+  const wake = () => void context.resume(); // a page that nobody has touched yet may hear nothing
+  for (const touch of ["click", "keydown"]) addEventListener(touch, wake);
   let heardAt = performance.now();
   const timer = setInterval(() => {
+    if (context.state !== "running" || !track.enabled) heardAt = performance.now(); // not listened to is not silent
     listener.getFloatTimeDomainData(samples);
     const loudest = samples.reduce((most, one) => Math.max(most, Math.abs(one)), 0);
     if (loudest > SILENT_BELOW) heardAt = performance.now();
@@ -24,6 +27,7 @@ export function watchLevel(track, onLevel) {
   }, LOOK_EVERY_MS);
   return () => {
     clearInterval(timer);
+    for (const touch of ["click", "keydown"]) removeEventListener(touch, wake);
     void context.close();
   };
 }

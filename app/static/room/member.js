@@ -1,12 +1,12 @@
 // A member's room: see and hear, let people in, start, pause, resume and end. Observers only watch.
 import { _ } from "../js/words.js";
+import { before, remember } from "./comeback.js";
 import { command } from "./commands.js";
-import { openDevices } from "./devices.js";
 import { Health, storedWords } from "./health.js";
 import { Indicator } from "./indicator.js";
-import { box, button, part, pressed, say } from "./page.js";
+import { Own } from "./own.js";
+import { box, button, say } from "./page.js";
 import { Events } from "./protocol.js";
-import { Publishing } from "./publishing.js";
 import { RecordMe } from "./record_me.js";
 import { Viewing } from "./viewing.js";
 
@@ -18,6 +18,7 @@ const session = page.dataset["session"] ?? "";
 const NAMES = { camera: _("video"), voice: _("voice"), screen: _("screen"), screen_sound: _("sound of the screen") };
 const hosts = page.dataset["role"] !== "observer";
 const closes = "closes" in page.dataset; // the account does: nothing new begins, and the page says so
+const title = document.title;
 const indicator = new Indicator(box("recording"));
 const viewing = new Viewing(session, box("tiles"));
 const trouble = box("trouble");
@@ -28,9 +29,8 @@ const events = new Events(`/rooms/${session}/events`, show, (connected, reason) 
   if (!connected) indicator.unknown();
 });
 
-let media = new MediaStream();
-/** @type {Publishing|null} */
-let own = null;
+const own = hosts ? new Own(session, trouble, ["self"]) : null;
+let was = hosts ? before(session) : null;
 
 /** @param {Room} now */
 function show(now) {
@@ -42,10 +42,10 @@ function show(now) {
   say(box("alone"), others.length ? "" : aloneWords(now));
   say(box("observers"), now.observers ? _("Observers watching: %(count)s", { count: now.observers }) : "");
   people(now);
-  health?.show(now, (one) => named(one, now), isMuted());
+  health?.show(now, (one) => named(one, now), own?.muted ?? false);
   box("ended").hidden = now.session !== "ended";
+  if (!own) return;
   if (now.session === "ended") hangUp();
-  if (!hosts) return;
   offer("open", now.session === "scheduled" && !closes);
   offer("start", now.session === "live" && now.recording === "off" && !closes);
   offer("pause", now.session === "live" && now.recording === "on");
@@ -54,15 +54,22 @@ function show(now) {
   box("own").hidden = now.session !== "live";
   recordMe.show(now);
   box("notes").hidden = now.session === "scheduled";
-  own?.seen(now.streams.some((one) => one.person === now.you.person));
+  own.seen(now.streams.some((one) => one.person === now.you.person));
+  if (now.session === "live" && was) void comeBack(was);
+  was = null;
 }
 
 /** What to do while there is nothing to see. @param {Room} now */
 function aloneWords(now) {
   if (now.session === "ended") return "";
-  if (now.session === "live") return _("Nobody shows a picture.");
+  if (now.session === "live") return someoneInside(now) ? _("Nobody shows a picture.") : _("Nobody is in the room yet.");
   if (hosts && closes) return "";
   return hosts ? _("The room is still closed. Open it, then let people in one by one.") : _("The room is still closed. You can watch as soon as it is open.");
+}
+
+/** Besides whoever looks. @param {Room} now */
+function someoneInside(now) {
+  return now.people.some((one) => one.person !== now.you.person && one.present && !waits(now, one));
 }
 
 /** @param {string} id @param {boolean} fits */
@@ -72,8 +79,8 @@ function offer(id, fits) {
 
 /** @param {import("./protocol.js").Stream} one @param {Room} now */
 function named(one, now) {
-  const name = now.people.find((person) => person.person === one.person)?.name ?? "Someone";
-  return `${name}${one.stream === "screen" ? " (screen)" : ""}`;
+  const name = now.people.find((person) => person.person === one.person)?.name ?? _("Someone");
+  return one.stream === "screen" ? _("%(name)s (screen)", { name }) : name;
 }
 
 /** @param {Room} now */
@@ -95,7 +102,16 @@ function people(now) {
   if (!hosts) return;
   draw(box("waiting"), now, outside);
   box("outside").hidden = !outside.length;
+  say(box("knocking"), knockingWords(outside));
+  document.title = outside.length ? `(${outside.length}) ${title}` : title;
   button("start").classList.toggle("secondary", outside.length > 0); // letting them in comes first
+}
+
+/** @param {Person[]} outside */
+function knockingWords(outside) {
+  const names = { first: outside.slice(0, -1).map((one) => one.name).join(", "), last: outside.at(-1)?.name };
+  if (outside.length < 2) return outside.length ? _("%(last)s is waiting outside.", names) : "";
+  return _("%(first)s and %(last)s are waiting outside.", names);
 }
 
 /** @param {HTMLElement} list @param {Room} now @param {Person[]} shown */
@@ -153,64 +169,38 @@ async function act(what, by) {
   by.disabled = false;
 }
 
-async function join() {
-  const opened = await openDevices({ video: true, audio: true });
-  media = opened.media;
-  say(trouble, opened.trouble);
-  if (!media.getTracks().length) return;
-  const self = part("self", HTMLVideoElement);
-  self.srcObject = media;
-  self.hidden = !media.getVideoTracks().length;
-  own = new Publishing({
-    session,
-    stream: "camera",
-    tracks: media.getTracks(),
-    onState: (state, reason) => {
-      page.dataset["camera"] = state;
-      if (state === "refused" || state === "lost") say(trouble, _("Your picture and voice do not arrive: %(reason)s", { reason }));
-    },
-  });
+/** Be seen and heard. @param {boolean} cameraOff as it was before a reload */
+async function join(cameraOff = false) {
+  if (!own) return;
+  const missing = await own.open({ video: !cameraOff, audio: true });
+  if (missing === null) return;
+  say(trouble, missing);
+  own.send();
+  drawJoined();
+}
+
+/** After a reload, as it was. @param {import("./comeback.js").Before} before */
+function comeBack(before) {
+  own?.mute(before.muted);
+  return join(before.cameraOff);
 }
 
 function hangUp() {
   own?.close();
-  own = null;
-  media.getTracks().forEach((track) => track.stop());
-  media = new MediaStream();
-  part("self", HTMLVideoElement).hidden = true;
+  drawJoined();
 }
 
-const isMuted = () => media.getAudioTracks().some((track) => !track.enabled);
-
-function redrawOwn() {
-  pressed(button("join"), own !== null, own ? _("Switch my camera and microphone off") : _("Join with camera and microphone"));
-  button("mute").hidden = button("camera").hidden = own === null;
+function drawJoined() {
+  const joined = own?.sending ?? false;
+  button("join").textContent = joined ? _("Switch my camera and microphone off") : _("Join with camera and microphone");
+  button("camera").hidden = !joined;
 }
 
 if (hosts) {
   for (const id of ["open", "start", "pause", "resume", "end"]) {
     button(id).onclick = () => void act(id, button(id));
   }
-  button("join").onclick = async () => {
-    if (own) hangUp();
-    else await join();
-    redrawOwn();
-  };
-  button("mute").onclick = () => {
-    const mute = !isMuted();
-    media.getAudioTracks().forEach((track) => (track.enabled = !mute));
-    pressed(button("mute"), mute, mute ? _("Unmute") : _("Mute"));
-  };
-  button("camera").onclick = async () => {
-    const old = media.getVideoTracks()[0];
-    const fresh = old ? null : (await openDevices({ video: true, audio: false })).media.getVideoTracks()[0] ?? null;
-    if (old) {
-      old.stop();
-      media.removeTrack(old);
-    }
-    if (fresh) media.addTrack(fresh);
-    await own?.replace("video", fresh);
-    pressed(button("camera"), Boolean(old), old ? _("Camera on") : _("Camera off"));
-  };
+  button("join").onclick = () => (own?.sending ? hangUp() : void join());
+  remember(session, () => (own?.sending ? { muted: own.muted, cameraOff: !own.cameraOn, sharing: false } : null));
 }
 addEventListener("pagehide", () => events.close());

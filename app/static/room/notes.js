@@ -1,4 +1,5 @@
 // A note keeps the moment its writing began, also when the network was away while it was written.
+import { _ } from "../js/words.js";
 import { box, clock, part } from "./page.js";
 
 const section = box("notes");
@@ -40,14 +41,14 @@ async function keep(text) {
     const said = await answer.json().catch(() => ({}));
     if (answer.ok) {
       kept.prepend(line(said.at, said.name, text));
-      told.textContent = `Kept at ${clock(said.at)}.`;
+      told.textContent = _("Kept at %(time)s.", { time: clock(said.at) });
       if (field.value === text) field.value = "";
       begunMs = field.value ? performance.now() : null;
     } else {
-      told.textContent = said.detail ?? "The note was not kept. Please try again.";
+      told.textContent = said.detail ?? _("The note was not kept. Please try again.");
     }
   } catch {
-    told.textContent = "The server cannot be reached, so the note is not kept yet. Please try again in a moment.";
+    told.textContent = _("The server cannot be reached, so the note is not kept yet. Please try again in a moment.");
   }
   sending = false;
 }

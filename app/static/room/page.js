@@ -29,12 +29,6 @@ export function say(place, words) {
   place.hidden = !words;
 }
 
-/** A switch that says its state in words and to screen readers. @param {HTMLButtonElement} one @param {boolean} on @param {string} words */
-export function pressed(one, on, words) {
-  one.setAttribute("aria-pressed", String(on));
-  one.textContent = words;
-}
-
 /** @param {string|null} iso @returns {string} 14:32:07 */
 export function clock(iso) {
   return iso ? new Date(iso).toTimeString().slice(0, 8) : "";

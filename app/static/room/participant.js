@@ -2,14 +2,14 @@
 import { _, ngettext } from "../js/words.js";
 import { before, remember } from "./comeback.js";
 import { command } from "./commands.js";
-import { openDevices, VIDEO } from "./devices.js";
+import { asking } from "./devices.js";
 import { Indicator } from "./indicator.js";
 import { watchLevel } from "./level.js";
 import { othersRecorded } from "./others.js";
-import { box, button, part, pressed, say } from "./page.js";
+import { Own } from "./own.js";
+import { box, button, part, say } from "./page.js";
 import { Events } from "./protocol.js";
-import { Publishing } from "./publishing.js";
-import { ScreenShare } from "./screen_share.js";
+import { canShare, ScreenShare } from "./screen_share.js";
 import { Viewing } from "./viewing.js";
 
 /** @typedef {import("./protocol.js").Room} Room */
@@ -27,40 +27,49 @@ const events = new Events(`/rooms/${session}/events`, show, (connected, reason) 
   say(box("alone"), "");
 });
 
+let begun = false;
 let ready = false;
 let left = false;
-let media = new MediaStream();
+let cameraOff = false; // before a reload: asked for again only when they switch it on
 let stopLevel = () => {};
 /** @type {Room|null} */
 let room = null;
-/** @type {Publishing|null} */
-let camera = null;
+const own = new Own(session, trouble, ["preview", "self"]);
 const share = new ScreenShare(session, button("share"), trouble);
 
-/** Ask for the devices again and show what they give. @param {boolean} cameraOff leave it off */
-async function check(cameraOff = false) {
-  button("again").disabled = true;
+/** Ask for the devices, and show what they give. */
+async function check() {
+  const again = button("again");
+  again.disabled = button("ready").disabled = true;
   stopLevel();
-  media.getTracks().forEach((track) => track.stop());
-  const opened = await openDevices({ video: allowed.has("camera") && !cameraOff, audio: allowed.has("voice") });
-  media = opened.media;
-  say(box("device-trouble"), opened.trouble);
-  showOwn("preview");
-  const voice = media.getAudioTracks()[0];
-  box("level-line").hidden = !voice;
-  if (voice) stopLevel = watchLevel(voice, showLevel);
-  button("again").disabled = false;
-  button("ready").disabled = false;
+  const wanted = { video: allowed.has("camera") && !cameraOff, audio: allowed.has("voice") };
+  const opening = own.open(wanted);
+  void asking(wanted).then((words) => again.disabled && say(box("asking"), words));
+  const missing = await opening;
+  if (missing === null) return; // they left, or the session ended, while the browser was asking
+  again.disabled = button("ready").disabled = false;
+  say(box("asking"), "");
+  say(box("device-trouble"), missing && `${missing} ${_("You can also go in without.")}`);
+  box("level-line").hidden = !own.voice;
+  if (own.voice) stopLevel = watchLevel(own.voice, showLevel);
 }
 
-/** After a reload, straight back in as it was; a device that is missing now is shown in the check. */
-async function comeBack(/** @type {import("./comeback.js").Before} */ was) {
-  await check(was.cameraOff);
-  mute(was.muted);
-  if (was.cameraOff) pressed(button("camera"), true, _("Camera on"));
-  if (!box("device-trouble").hidden) return;
+/** Nobody is asked for anything before the server has said that there is a room to go to. */
+async function begin() {
+  begun = true;
+  if (allowed.has("screen")) say(box("can-share"), shareWords());
+  if (!was) return check();
+  cameraOff = was.cameraOff;
+  own.mute(was.muted);
+  await check();
+  if (button("ready").disabled || !box("device-trouble").hidden) return; // what is missing now is shown in the check
   goIn();
   if (was.sharing) say(box("share-again"), _("Your screen is not shared any more. To go on, press “Share my screen”."));
+}
+
+function shareWords() {
+  if (canShare()) return _("You can share your screen here; you choose which when you press the button.");
+  return _("This browser cannot share a screen; you can take part without. On a computer, Chrome, Edge or Firefox can.");
 }
 
 function goIn() {
@@ -73,7 +82,7 @@ function goIn() {
 function showLevel(level, silent) {
   part("level", HTMLMeterElement).value = level;
   const words = _("We hear nothing from your microphone. Is it muted, or is another one chosen in the browser?");
-  say(box("silence"), silent && !muted() ? words : "");
+  say(box("silence"), silent && own.voice && !own.muted ? words : "");
 }
 
 /** Show the part of the page that fits the room. @param {Room} now */
@@ -95,6 +104,7 @@ function show(now) {
   if (inside) enter(now);
   else if (ended) leave();
   else release();
+  if (!begun && !ended) void begin();
 }
 
 /** @param {Room} now */
@@ -107,56 +117,17 @@ function enter(now) {
     return one.stream === "screen" ? _("%(name)s (screen)", { name }) : name;
   });
   say(box("alone"), others.length ? "" : _("You are connected. Nobody else shows a picture yet."));
-  stopWithdrawn(new Set(now.you.may_publish));
-  if (!camera && media.getTracks().length) camera = publish();
-  camera?.seen(mine.some((stream) => stream.stream === "camera"));
+  own.keepOnly(new Set(now.you.may_publish));
+  own.send();
+  own.seen(mine.some((stream) => stream.stream === "camera"));
+  button("camera").hidden = !now.you.may_publish.includes("camera");
   share.show(now);
   if (share.on) say(box("share-again"), "");
-  pressed(button("pause"), now.you.paused, now.you.paused ? _("Resume my recording") : _("Pause my recording"));
-  showOwn("self");
-}
-
-/** One's own picture. A player given nothing to show would keep the browser loading for ever. @param {string} id */
-function showOwn(id) {
-  const player = part(id, HTMLVideoElement);
-  const source = media.getVideoTracks().length ? media : null;
-  if (player.srcObject !== source) player.srcObject = source;
-  player.hidden = !source;
-}
-
-function publish() {
-  return new Publishing({
-    session,
-    stream: "camera",
-    tracks: media.getTracks(),
-    onState: (state, reason) => {
-      page.dataset["camera"] = state;
-      const missing = state === "refused" || state === "lost";
-      say(trouble, missing ? _("Your picture and voice do not arrive: %(reason)s", { reason }) : "");
-    },
-  });
-}
-
-/** What is no longer allowed is switched off here too. @param {Set<string>} may */
-function stopWithdrawn(may) {
-  for (const track of media.getTracks()) {
-    if (may.has(track.kind === "audio" ? "voice" : "camera")) continue;
-    media.removeTrack(track);
-    track.stop();
-    if (media.getTracks().length) void camera?.replace(track.kind === "audio" ? "audio" : "video", null);
-    else hangUp();
-  }
-  button("mute").hidden = !may.has("voice");
-  button("camera").hidden = !may.has("camera");
-}
-
-function hangUp() {
-  camera?.close();
-  camera = null;
+  button("pause").textContent = now.you.paused ? _("Resume my recording") : _("Pause my recording");
 }
 
 function release() {
-  hangUp();
+  own.hangUp();
   share.stop();
   viewing.close();
 }
@@ -164,7 +135,8 @@ function release() {
 function leave() {
   release();
   stopLevel();
-  media.getTracks().forEach((track) => track.stop());
+  say(box("silence"), "");
+  own.close();
   events.close();
 }
 
@@ -178,33 +150,8 @@ function observers(count) {
   );
 }
 
-const muted = () => media.getAudioTracks().every((track) => !track.enabled);
-
-/** @param {boolean} on */
-function mute(on) {
-  media.getAudioTracks().forEach((track) => (track.enabled = !on));
-  pressed(button("mute"), on, on ? _("Unmute") : _("Mute"));
-}
-
 button("again").onclick = () => void check();
 button("ready").onclick = goIn;
-button("mute").onclick = () => mute(!muted());
-button("camera").onclick = async () => {
-  const old = media.getVideoTracks()[0];
-  if (old) {
-    await camera?.replace("video", null);
-    old.stop(); // the camera's light goes out
-    media.removeTrack(old);
-  } else {
-    const again = await navigator.mediaDevices.getUserMedia({ video: VIDEO }).catch(() => null);
-    const track = again?.getVideoTracks()[0];
-    if (!track) return say(trouble, _("The camera cannot be used just now."));
-    media.addTrack(track);
-    if (camera) await camera.replace("video", track);
-    else camera = publish();
-  }
-  pressed(button("camera"), Boolean(old), old ? _("Camera on") : _("Camera off"));
-};
 button("pause").onclick = async () => {
   const path = room?.you.paused ? "resume-mine" : "pause-mine";
   say(trouble, await command(`/rooms/${session}/${path}`));
@@ -226,11 +173,8 @@ for (const form of document.querySelectorAll("form[data-withdraw]")) {
     one.replaceChildren(_("Withdrawn: %(what)s. What was recorded of it is being erased.", { what: one.dataset["name"] }));
   });
 }
-button("share").hidden = !allowed.has("screen");
 const was = before(session);
 remember(session, () => {
   if (!ready || left || room?.session === "ended") return null;
-  return { muted: muted(), cameraOff: allowed.has("camera") && !media.getVideoTracks().length, sharing: share.on };
+  return { muted: own.muted, cameraOff: allowed.has("camera") && !own.cameraOn, sharing: share.on };
 });
-if (was) void comeBack(was);
-else void check();

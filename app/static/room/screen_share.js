@@ -1,7 +1,10 @@
 // Sharing a screen, a window or a tab with its sound, until it is stopped here, in the browser's own bar, or by the server.
 import { _ } from "../js/words.js";
-import { pressed, say } from "./page.js";
+import { say } from "./page.js";
 import { Publishing } from "./publishing.js";
+
+/** Phones and some browsers on computers do not. */
+export const canShare = () => Boolean(navigator.mediaDevices?.getDisplayMedia);
 
 export class ScreenShare {
   #session;
@@ -27,7 +30,7 @@ export class ScreenShare {
   /** @param {import("./protocol.js").Room} room */
   show(room) {
     const may = room.you.may_publish.includes("screen");
-    this.#button.hidden = !may;
+    this.#button.hidden = !may || !canShare();
     if (!may) this.stop();
     this.#publishing?.seen(room.streams.some((one) => one.person === room.you.person && one.stream === "screen"));
   }
@@ -37,13 +40,10 @@ export class ScreenShare {
     this.#publishing = null;
     this.#media?.getTracks().forEach((track) => track.stop());
     this.#media = null;
-    pressed(this.#button, false, _("Share my screen"));
+    this.#button.textContent = _("Share my screen");
   }
 
   async #start() {
-    if (!navigator.mediaDevices?.getDisplayMedia) {
-      return say(this.#trouble, _("This browser cannot share a screen. On a computer, Chrome, Edge or Firefox can."));
-    }
     try {
       this.#media = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: true });
     } catch {
@@ -61,6 +61,6 @@ export class ScreenShare {
         if (state === "refused") this.stop();
       },
     });
-    pressed(this.#button, true, _("Stop sharing my screen"));
+    this.#button.textContent = _("Stop sharing my screen");
   }
 }

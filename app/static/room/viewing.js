@@ -7,6 +7,8 @@ import { say } from "./page.js";
 
 /** @typedef {{take: number, connection: Connection, figure: HTMLElement, caption: HTMLElement}} Tile */
 
+const PICTURES = new Set(["camera", "screen"]);
+
 export class Viewing {
   #session;
   #place;
@@ -17,6 +19,7 @@ export class Viewing {
   constructor(session, place) {
     this.#session = session;
     this.#place = place;
+    for (const touch of ["click", "keydown"]) addEventListener(touch, () => this.#playAll());
   }
 
   /** Show exactly these. @param {Stream[]} streams @param {(stream: Stream) => string} nameOf */
@@ -42,11 +45,19 @@ export class Viewing {
     this.show([], () => "");
   }
 
+  /** A browser plays no sound before the page was touched; a touch anywhere is enough for all. */
+  #playAll() {
+    for (const video of this.#place.querySelectorAll("video")) {
+      if (video.paused && video.srcObject) video.play().catch(() => {});
+    }
+  }
+
   /** @param {Stream} stream @returns {Tile} */
   #add(stream) {
     const figure = document.createElement("figure");
     figure.className = "tile";
     figure.dataset["stream"] = stream.stream;
+    figure.classList.toggle("voice-only", !stream.kinds.some((kind) => PICTURES.has(kind)));
     const video = document.createElement("video");
     video.autoplay = true;
     video.playsInline = true;
@@ -54,7 +65,12 @@ export class Viewing {
     const trouble = document.createElement("p");
     trouble.className = "notice";
     trouble.hidden = true;
-    figure.append(video, caption, trouble);
+    const begin = document.createElement("button");
+    begin.className = "begin";
+    begin.textContent = _("Play picture and sound");
+    begin.hidden = true;
+    video.onplaying = () => (begin.hidden = true);
+    figure.append(video, caption, trouble, begin);
     this.#place.append(figure);
     const media = new MediaStream();
     const connection = new Connection({
@@ -67,6 +83,7 @@ export class Viewing {
         peer.ontrack = (event) => {
           media.addTrack(event.track);
           if (!video.srcObject) video.srcObject = media; // not before: an empty one keeps the browser loading
+          video.play().catch((error) => (begin.hidden = error.name !== "NotAllowedError" || !video.paused));
         };
       },
       onState: (state, reason) => {
