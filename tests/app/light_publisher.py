@@ -28,14 +28,14 @@ class SentFrame:
 
 
 class LightPublisher:
-    """A picture and perhaps a voice, on one clock that is `skew_s` ahead of ours. What is lost is sent again: pictures
-    by RTX (RFC 4588), sound as it was."""
+    """A picture and perhaps a voice, on one clock that is `skew_s` ahead of ours. What is lost is sent again if it
+    `repairs`: pictures by RTX (RFC 4588), sound as it was."""
 
-    def __init__(self, *clips: Clip, skew_s: float = 0.0) -> None:
+    def __init__(self, *clips: Clip, skew_s: float = 0.0, repairs: bool = True) -> None:
         self._peer = LightPeer("sendonly", on_rtcp=self._feedback)
         known = [one for one in RTCRtpSender.getCapabilities("video").codecs if one.name in ("VP8", "rtx")]
         self._peer.pc.getTransceivers()[0].setCodecPreferences(known)
-        self._clips, self._skew_s = clips, skew_s
+        self._clips, self._skew_s, self._repairs = clips, skew_s, repairs
         self._tracks: list[OutgoingClip] = []
         self._transport: MediaTransport | None = None
         self.sent: list[list[SentFrame]] = [[] for _ in clips]
@@ -81,7 +81,8 @@ class LightPublisher:
         for message in rtcp.read(packet):
             for track in self._tracks:
                 if isinstance(message, rtcp.Nack):
-                    track.repair(message)
+                    if self._repairs:
+                        track.repair(message)
                 elif isinstance(message, rtcp.KeyFrameRequest):
                     track.refresh(message, time.monotonic())
 

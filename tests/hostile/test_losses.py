@@ -54,6 +54,13 @@ PUBLISH = """async (bits) => {
 }"""
 
 STOP = "async () => void (await Promise.all(pc.getSenders().map((one) => one.replaceTrack(null))))"
+TARGET = """async () => {
+  let bits = 0;
+  (await pc.getStats()).forEach((one) => {
+    if (one.type === "outbound-rtp" && one.kind === "video") bits = one.targetBitrate ?? 0;
+  });
+  return bits;
+}"""
 SENT = """async () => {
   const sent = {};
   (await pc.getStats()).forEach((one) => {
@@ -74,6 +81,10 @@ class Sending:
         await self.page.evaluate(STOP)
         sent: dict[str, Any] = await self.page.evaluate(SENT)
         return int(sent["video"])
+
+    async def target(self) -> float:
+        """Bits per second that the picture is being encoded to."""
+        return float(await self.page.evaluate(TARGET))
 
     def seconds(self) -> float:
         """Length of the picture so far."""
@@ -139,10 +150,15 @@ async def test_a_narrow_upload_is_filled_and_not_flooded() -> None:
     weather = Weather(delay_s=0.02, bits_per_second=500_000)
     async with BadNetwork(weather) as network, sending(network, bits=2_500_000) as sender:
         await until(lambda: sender.seconds() > 8, "it has settled", 120)
-        lost, passed, before = network.lost, network.passed, sender.seconds()
+        lost, passed, bits, before = network.lost, network.passed, network.bits, sender.seconds()
         await until(lambda: sender.seconds() > before + 6, "the picture goes on", 120)
         lost, passed = network.lost - lost, network.passed - passed
         assert lost <= 0.02 * (lost + passed)
+        await until(
+            lambda: network.bits - bits > 250_000 * (sender.seconds() - before),
+            "more than half of the way is used",
+            120,
+        )
 
 
 async def test_after_a_cut_the_same_stream_goes_on_with_its_true_timeline() -> None:
