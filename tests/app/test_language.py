@@ -75,6 +75,7 @@ MEMBERS_ONLY = (
     "app/static/js/review",
     "app/static/room/health",
     "app/static/room/member",
+    "app/static/room/notes",
     "app/support/",
     "app/templates/accounts/",
     "app/templates/counted.html",

@@ -49,7 +49,8 @@ async function check() {
   if (missing === null) return; // they left, or the session ended, while the browser was asking
   again.disabled = button("ready").disabled = false;
   say(box("asking"), "");
-  say(box("device-trouble"), missing && `${missing} ${_("You can also go in without.")}`);
+  const without = _("You can also go in without.");
+  say(box("device-trouble"), missing && `${missing} ${without}`);
   box("level-line").hidden = !own.voice;
   if (own.voice) stopLevel = watchLevel(own.voice, showLevel);
 }
