@@ -23,7 +23,8 @@ from app.settings import Settings, child_environment
 READY_LIMIT_S = 120.0
 STOP_LIMIT_S = 15.0  # the media process stores what it holds for up to 8 s
 LOOK_EVERY_S = 0.1
-AGAIN_AFTER_S = 0.5  # a child that falls at once must not eat a core
+AGAIN_AFTER_S = 0.5  # a child that falls at once must not eat a core; one that had lived is started again at once
+LIVED_S = 5.0
 
 log = logging.getLogger("junier.serve")
 
@@ -41,9 +42,11 @@ class Child:
     ready: Callable[[], bool]
     environment: Mapping[str, str] | None = None  # None: ours
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    began_at: float = field(default=0.0, init=False)
     again_at: float = field(default=0.0, init=False)
 
-    def start(self) -> None:
+    def start(self, now: float) -> None:
+        self.began_at = now
         self.process = subprocess.Popen(
             self.command, env=self.environment, stdin=subprocess.PIPE, start_new_session=True
         )
@@ -52,12 +55,13 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def revive(self, now: float) -> None:
-        """Called again and again: notices the death, and starts the child anew shortly afterwards."""
+        """Called again and again: notices the death, and starts the child anew; a moment later if it fell at once."""
         if self.process is not None and not self.alive():
             log.warning("%s ended (status %s), starting it again", self.name, self.process.returncode)
-            self.process, self.again_at = None, now + AGAIN_AFTER_S
+            self.process = None
+            self.again_at = now if now - self.began_at >= LIVED_S else now + AGAIN_AFTER_S
         if self.process is None and now >= self.again_at:
-            self.start()
+            self.start(now)
 
     def ask_to_stop(self) -> None:
         if self.process is not None and self.alive():
@@ -87,7 +91,7 @@ def serve(settings: Settings, *, started: Callable[[Urls, float], None]) -> None
     try:
         urls = _open_database(settings, database)
         for child in children:
-            child.start()
+            child.start(time.monotonic())
         _await_ready(children, stop)
         if not stop.is_set():
             started(urls, time.monotonic() - began)

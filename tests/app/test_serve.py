@@ -15,6 +15,7 @@ import pytest
 
 from app.embedded import end_leftover
 from app.embedded_place import find_place
+from app.parent import AGAIN_AFTER_S, LIVED_S, Child
 from tests.fixtures.ports import free_ports
 
 LIMIT_S = 60.0
@@ -103,6 +104,23 @@ def ended(process: psutil.Process) -> bool:
 def junier(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "app", *words]
     return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=2 * LIMIT_S, check=False)
+
+
+def test_who_lived_is_started_again_at_once_and_who_fell_at_once_after_a_moment():
+    one = Child(name="any", command=["true"], ready=lambda: True)
+
+    def falls() -> None:
+        assert one.process is not None
+        one.process.wait(LIMIT_S)
+
+    one.start(0.0)
+    falls()
+    one.revive(LIVED_S)
+    falls()
+    one.revive(LIVED_S + 1)
+    assert one.process is None
+    one.revive(LIVED_S + 1 + AGAIN_AFTER_S)
+    falls()
 
 
 def test_each_killed_process_comes_back_and_sigterm_leaves_none(start, settings):

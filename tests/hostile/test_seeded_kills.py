@@ -1,7 +1,8 @@
-"""kill -9 of the media process at moments drawn by a seed: two in the suite, twenty in `make trials` (KILLS=20).
+"""kill -9 of the media process at moments drawn by a seed: two in the suite, twenty in `make trials` (KILLS=20); under
+a page in Chromium one, and five (PAGE_KILLS=5).
 
 Every run is one take of the same recording. What the media process had sealed when it was killed is in the file; in the
-trials, on a machine that does nothing else, so is what was on the wire a second before.
+trials, on a machine that does nothing else, so is what was on the wire a second before, and a page is back in time.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import pytest
 from app.demo.clips import SCREEN_CLIP_OFFSET
 from tests.hostile import trial
 from tests.hostile.platform import LIMIT_SECONDS, Platform, Room, room
+from tests.journeys.browser import Window, chromium
 
 pytestmark = pytest.mark.timeout(600)  # a minute where nothing else runs
 
 ACKNOWLEDGED_SECONDS = 1.0
 FIRST_AFTER_S, LATEST_AFTER_S = 1.2, 6.0
 """Before, during and after the end of the first segment of five seconds."""
+BACK_WITHIN_S = 5.0
+"""A page: from the kill until its next take has pictures and sound, both."""
 CLIPS = (1, 2, 1 + SCREEN_CLIP_OFFSET, 2 + SCREEN_CLIP_OFFSET)
 
 
@@ -68,6 +72,42 @@ async def test_whenever_the_media_process_is_killed_all_but_the_last_second_is_k
         frames_found=seen.frames,
         back_after_s={"median": round(sorted(away)[len(away) // 2], 2), "longest": round(max(away), 2)},
     )
+
+
+async def test_a_page_whose_media_process_is_killed_comes_back_into_the_same_recording(running: Platform) -> None:
+    kills, seed = trial.times("PAGE_KILLS", 1), trial.seed()
+    chance, clock = random.Random(seed), asyncio.get_running_loop().time
+    back_after_s: list[float] = []
+    await running.ready()
+    async with room(running) as here, chromium() as browser:
+        mia = await Window.open(browser)
+        await mia.takes(here.guest.browser.http.cookies.jar, running.settings.origin)
+        await mia.page.goto(f"{running.settings.origin}/rooms/{here.owner.session}")
+        await mia.press("I am ready")
+        take = await arrived(here, after=0)
+        for _ in range(kills):
+            await asyncio.sleep(chance.uniform(FIRST_AFTER_S, LATEST_AFTER_S))
+            killed_at = running.kill("media")
+            take = await arrived(here, after=take)
+            back_after_s.append(round(clock() - killed_at, 2))
+        await here.end()
+        takes = await takes_of(here)
+        assert (await here.recordings()).count("Mia, camera") == 1
+        assert mia.faults == []
+    trial.note("kills under a page", seed=seed, kills=kills, back_after_s=back_after_s)
+    assert sum(interrupted for _, interrupted in takes) >= kills, "each kill a take, marked interrupted"
+    assert [number for number, _ in takes] == list(range(1, take + 1))
+    assert not trial.is_measured() or max(back_after_s) <= BACK_WITHIN_S
+
+
+async def arrived(here: Room, *, after: int) -> int:
+    """Waits until pictures and sound of a take after that one are kept; returns its number."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while True:
+            live = await here.live()
+            if live and live.take > after and len(live.tracks) == 2 and all(track.frames for track in live.tracks):
+                return live.take
+            await asyncio.sleep(0.05)
 
 
 async def takes_of(here: Room) -> list[tuple[int, bool]]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar
 from typing import TypeVar
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
@@ -58,6 +59,10 @@ class Window:
         window.page.on("pageerror", lambda error: window.faults.append(f"script: {error}"))
         window.page.on("console", window._listen)
         return window
+
+    async def takes(self, cookies: CookieJar, origin: str) -> None:
+        """Sign in as whoever has them."""
+        await self.context.add_cookies([{"name": one.name, "value": str(one.value), "url": origin} for one in cookies])
 
     async def look(self, name: str) -> None:
         """At both widths, on the page as it stands: axe, and nothing wider than the screen."""

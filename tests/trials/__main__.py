@@ -14,7 +14,11 @@ import sys
 from tests.long_form import ROOT, Part, run_parts
 
 PARTS = {
-    "kills": Part(tests=("tests/hostile/test_seeded_kills.py",), long={"KILLS": "20"}, short={"KILLS": "2"}),
+    "kills": Part(
+        tests=("tests/hostile/test_seeded_kills.py",),
+        long={"KILLS": "20", "PAGE_KILLS": "5"},
+        short={"KILLS": "2", "PAGE_KILLS": "1"},
+    ),
     "losses and cuts": Part(
         tests=("tests/trials/networks.py",),
         short={"LOSS_SECONDS": "4", "CUT_SECONDS": "1"},

@@ -29,12 +29,7 @@ async def test_a_participant_joins_with_firefox(data_dir: Path) -> None:
         async with recording_room(data_dir) as (owner, guest), chromium() as browser:
             room = f"{owner.browser.origin}/rooms/{owner.session}"
             leading = await Window.open(browser)
-            await leading.context.add_cookies(
-                [
-                    {"name": one.name, "value": str(one.value), "url": owner.browser.origin}
-                    for one in owner.browser.http.cookies.jar
-                ]
-            )
+            await leading.takes(owner.browser.http.cookies.jar, owner.browser.origin)
             await leading.page.goto(room)
             await leading.press("Join with camera and microphone")
             await visitor.take(guest.browser.http.cookies.jar)

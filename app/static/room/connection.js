@@ -14,6 +14,7 @@ export class Connection {
   #onState;
   #pace = new Pace();
   #closed = false;
+  #anew = false;
   #location = "";
   /** @type {RTCPeerConnection|null} */
   #peer = null;
@@ -41,8 +42,14 @@ export class Connection {
     return this.#peer;
   }
 
+  /** An offer is on its way, or answered and not connected yet. */
+  get connecting() {
+    return this.#peer !== null && ["new", "connecting"].includes(this.#peer.connectionState);
+  }
+
   /** End this and make it anew at once (the server says the stream is gone). */
   renew() {
+    this.#anew = true;
     this.#drop();
     this.#pace.hurry();
   }
@@ -57,11 +64,12 @@ export class Connection {
 
   async #run() {
     while (!this.#closed) {
+      this.#anew = false;
       this.#onState("connecting", "");
       const again = await this.#once();
       if (this.#closed || !again.retry) return;
       this.#onState("lost", again.reason);
-      await this.#pace.wait(again.afterMs);
+      if (!this.#anew || again.afterMs) await this.#pace.wait(again.afterMs);
     }
   }
 

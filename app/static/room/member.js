@@ -54,7 +54,7 @@ function show(now) {
   box("own").hidden = now.session !== "live";
   recordMe.show(now);
   box("notes").hidden = now.session === "scheduled";
-  own.seen(now.streams.some((one) => one.person === now.you.person));
+  own.told(now.streams.some((one) => one.person === now.you.person), now.media);
   if (now.session === "live" && was) void comeBack(was);
   was = null;
 }

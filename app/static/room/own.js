@@ -69,9 +69,9 @@ export class Own {
     });
   }
 
-  /** Whether the server sees us. @param {boolean} seen */
-  seen(seen) {
-    this.#sending?.seen(seen);
+  /** Whether the server sees us, and its media process answers. @param {boolean} seen @param {boolean} answers */
+  told(seen, answers) {
+    this.#sending?.told(seen, answers);
   }
 
   /** What is not allowed any more is switched off here too. @param {Set<string>} may */

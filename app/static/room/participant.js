@@ -120,7 +120,7 @@ function enter(now) {
   say(box("alone"), others.length ? "" : _("You are connected. Nobody else shows a picture yet."));
   own.keepOnly(new Set(now.you.may_publish));
   own.send();
-  own.seen(mine.some((stream) => stream.stream === "camera"));
+  own.told(mine.some((stream) => stream.stream === "camera"), now.media);
   button("camera").hidden = !now.you.may_publish.includes("camera");
   share.show(now);
   if (share.on) say(box("share-again"), "");

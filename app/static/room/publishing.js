@@ -10,6 +10,7 @@ export class Publishing {
   /** @type {string} */
   #stream;
   #missing = 0;
+  #away = false;
 
   /**
    * @param {object} how
@@ -42,16 +43,21 @@ export class Publishing {
     else if (track) this.#connection.renew();
   }
 
-  /** What the server sees of us: gone twice in a row means the media server lost it. @param {boolean} seen */
-  seen(seen) {
-    this.#missing = seen ? 0 : this.#missing + 1;
-    if (this.#missing >= 3 && this.#connection.peer?.connectionState === "connected") {
-      this.#missing = 0;
-      this.#connection.renew();
-    }
+  /**
+   * What the server says of us. A media process that was away and answers again has lost what it had, long before the
+   * browser notices; otherwise we are lost when we are missing three times in a row.
+   * @param {boolean} seen our stream is there
+   * @param {boolean} answers the media process does
+   */
+  told(seen, answers) {
+    const back = answers && this.#away;
+    this.#away = !answers;
+    this.#missing = seen || this.#connection.connecting ? 0 : this.#missing + 1;
+    if (this.#missing && (back || (this.#missing >= 3 && this.#connection.peer))) this.renew();
   }
 
   renew() {
+    this.#missing = 0;
     this.#connection.renew();
   }
 

@@ -32,7 +32,8 @@ export class ScreenShare {
     const may = room.you.may_publish.includes("screen");
     this.#button.hidden = !may || !canShare();
     if (!may) this.stop();
-    this.#publishing?.seen(room.streams.some((one) => one.person === room.you.person && one.stream === "screen"));
+    const seen = room.streams.some((one) => one.person === room.you.person && one.stream === "screen");
+    this.#publishing?.told(seen, room.media);
   }
 
   stop() {
