@@ -59,6 +59,7 @@ _OF_SESSION = (
     Session.time_zone,
     Session.recording,
     Session.state,
+    Session.started_at,
 )
 """Columns, not rows of the mapping: a page has fifty of them."""
 
@@ -76,13 +77,15 @@ async def _lines(db: Db, found: Select[*tuple[Any, ...]], limit: int, offset: in
             starts_at=row.starts_at,
             time_zone=row.time_zone,
             recording=row.recording == "on",
-            state=state_words(SessionState(row.state), recordings[row.id], transcripts[row.id]),
+            state=state_words(
+                SessionState(row.state), recordings[row.id], transcripts[row.id], began=row.started_at is not None
+            ),
         )
         for row in rows
     ]
 
 
-def state_words(state: SessionState, recordings: Counter[str], transcripts: Counter[str]) -> str:
+def state_words(state: SessionState, recordings: Counter[str], transcripts: Counter[str], *, began: bool = True) -> str:
     """What comes first matters most: what failed, then what is on its way, then what can be seen."""
     if state is SessionState.SCHEDULED:
         return _("not started")
@@ -98,7 +101,8 @@ def state_words(state: SessionState, recordings: Counter[str], transcripts: Coun
     if stored:
         said.append(ngettext("%(n)s recording stored", "%(n)s recordings stored", stored))
     if not said:
-        said.append(_("erased") if recordings[RecordingState.ERASED] else _("nothing recorded"))
+        erased = recordings[RecordingState.ERASED]
+        said.append(_("erased") if erased else _("nothing recorded") if began else _("cancelled"))
     return ", ".join(said)
 
 

@@ -47,6 +47,11 @@ def test_the_state_of_a_session_in_words(
     assert state_words(state, Counter(recordings), Counter(transcripts)) == words
 
 
+def test_a_session_that_never_began_was_cancelled() -> None:
+    assert state_words(ENDED, Counter(), Counter(), began=False) == "cancelled"
+    assert state_words(ENDED, Counter({RecordingState.ERASED: 1}), Counter(), began=False) == "erased"
+
+
 async def test_members_see_their_accounts_sessions_and_nobody_elses(cast: Cast, tmp_path: Path) -> None:
     await stored_recording(cast, tmp_path, person=cast.participant.participant, transcript=True)
     async with cast.wiring.database.transaction(cast.account) as db:

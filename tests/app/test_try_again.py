@@ -27,7 +27,7 @@ UNHEARD = {"state": TranscriptState.FAILED, "failure_reason": "the model fell ov
 @pytest.fixture
 async def recording(cast: Cast, tmp_path: Path) -> RecordingId:
     stored = await stored_recording(cast, tmp_path, person=cast.participant.participant, transcript=True)
-    await change(cast, Session, state=SessionState.ENDED, recording_at=NOW, ended_at=datetime.now(UTC))
+    await change(cast, Session, state=SessionState.ENDED, started_at=NOW, recording_at=NOW, ended_at=datetime.now(UTC))
     return stored
 
 

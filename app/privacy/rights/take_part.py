@@ -35,6 +35,7 @@ from app.privacy.erasing.withdrawal import withdraw
 from app.room.node_client import NodeClient
 from app.room.permission import push_session
 from app.sessions.models import Session, SessionState
+from app.sessions.responses import count_questions
 from app.sessions.service import find_session
 from app.studies.models import ConsentKind
 from app.studies.service import find_study
@@ -124,7 +125,12 @@ async def go_to_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login, 
 
 @get("/take-part/{session:uuid}")
 async def show_consent(request: AnyRequest, db: Db, wiring: Wiring, login: Login, session: UUID) -> Template:
+    """The switches; once the session is over, where what came of them stands."""
     invited = await invited_to(db, wiring, require_participant(login), session)
+    if invited.session.state == SessionState.ENDED:
+        study = invited.session.study_id
+        questions = await count_questions(db, study=study, session=session, participant=invited.participant)
+        return page("participants/over.html", request, questions=questions, **invited.context)
     log = await entries(db, session=SessionId(session), participant=invited.participant)
     changed = outdated(log, invited.texts)
     return page(
