@@ -1,4 +1,4 @@
-"""What a media process carries and what more it takes (pure): counted in streams, as decision 23 measured them.
+"""What a media process carries and what more it takes (pure): counted in streams (decision 13).
 
 A full process refuses (503 and Retry-After) and goes on serving those it has; none of them is served worse. Recording
 goes before viewing: the last fifth is for streams alone.
@@ -7,7 +7,7 @@ goes before viewing: the last fifth is for streams alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 CAPACITY = 80
@@ -39,7 +39,7 @@ class Load:
         return self.in_streams + 1 <= capacity
 
     def takes_view(self, capacity: int) -> bool:
-        return self.in_streams + VIEW <= FOR_VIEWS * capacity
+        return replace(self, views=self.views + 1).in_streams <= FOR_VIEWS * capacity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
