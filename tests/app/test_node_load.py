@@ -30,6 +30,7 @@ from tests.app.room_stage import Stage, stage
         (Load(streams=7, views=0), True, True),
         (Load(streams=8, views=0), True, False),  # the last fifth is for streams
         (Load(streams=5, views=6), True, True),
+        (Load(streams=4, views=9), True, True),
         (Load(streams=5, views=7), True, False),
         (Load(streams=7, views=5), True, False),
         (Load(streams=8, views=3), False, False),

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
 from sqlalchemy import select
 
 from app.accounts.login import cookie_name
 from app.database import Database
 from app.invitations.service import admit
+from app.room.node_rooms import FullForViewers
 from app.sessions.models import Recording, Take, Track
 from app.studies.models import ConsentKind
 from recordings.storage.layout import person_prefix
@@ -68,6 +69,12 @@ async def plays(page: Page) -> None:
     )
 
 
+async def full(route: Route) -> None:
+    """As the server answers while the media process takes no more viewers."""
+    problem = {"type": "about:blank", "status": 503, "detail": str(FullForViewers())}
+    await route.fulfill(status=503, json=problem, headers={"retry-after": "1"})
+
+
 async def says(page: Page, words: str) -> None:
     await expect(page.locator("#recording [data-words]")).to_have_text(words, timeout=PATIENCE_MS)
 
@@ -92,10 +99,16 @@ async def test_a_session_from_the_device_check_to_its_end(database: Database, tm
         await says(guest, "Not recording")
         assert await all_of(scene, Take) == []
 
+        # a viewer who finds no place reads so, and sees the picture once there is one
+        await guest.route("**/whep/*", full, times=2)
         await ada.get_by_role("button", name="Let Anna in").click()
         await ada.get_by_role("button", name="Join with camera and microphone").click()
+        await expect(guest.locator(".tile .notice")).to_have_text(
+            f"{FullForViewers()} Trying again by itself.", timeout=PATIENCE_MS
+        )
         await plays(ada)
         await plays(guest)
+        await expect(guest.locator(".tile .notice")).to_be_hidden()
         await says(ada, "Not recording")
         assert not list(scene.wiring.store.list(person_prefix(scene.account, scene.session, anna)))
 
