@@ -28,12 +28,15 @@ CONTINUOUS_SECONDS = 0.005  # packet times are rounded to 1 ms: less than this a
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What was found. Times are seconds in the file; `numbers` has None for a picture without a readable number."""
+    """What was found. Times are seconds in the file; `numbers` has None for a picture without a readable number,
+    `pictures_at` and `sound_at` when each picture and each packet of sound begins."""
 
     seconds: float
     frames: int
     audio_packets: int
     numbers: tuple[FrameNumber | None, ...]
+    pictures_at: tuple[float, ...]
+    sound_at: tuple[float, ...]
     flashes: tuple[float, ...]
     beeps: tuple[float, ...]
 
@@ -57,6 +60,8 @@ def inspect(media: bytes) -> Inspection:
     """Demux and decode a whole file (any container PyAV reads; all its video and audio tracks together)."""
     frames, packets, end = 0, 0, 0.0
     numbers: list[FrameNumber | None] = []
+    pictures_at: list[float] = []
+    sound_at: list[float] = []
     flashes: list[float] = []
     was_lit = True  # a flash that was already lit when the file began has no start to time
     sound: list[AudioFrame] = []
@@ -66,12 +71,15 @@ def inspect(media: bytes) -> Inspection:
             if packet.pts is not None and packet.size:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 frames, packets = frames + is_video, packets + (not is_video)
+                if not is_video:
+                    sound_at.append(float(packet.pts * packet.time_base))
             for frame in packet.decode():
                 if isinstance(frame, AudioFrame):
                     sound.append(frame)
                 elif isinstance(frame, VideoFrame):
                     luma = _luma(frame)
                     numbers.append(read(luma))
+                    pictures_at.append(_time(frame))
                     if is_flash(luma) and not was_lit:
                         flashes.append(_time(frame))
                     was_lit = is_flash(luma)
@@ -80,6 +88,8 @@ def inspect(media: bytes) -> Inspection:
         frames=frames,
         audio_packets=packets,
         numbers=tuple(numbers),
+        pictures_at=tuple(pictures_at),
+        sound_at=tuple(sound_at),
         flashes=tuple(flashes),
         beeps=tuple(_beeps(sound)),
     )
