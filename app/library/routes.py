@@ -17,6 +17,7 @@ from app.accounts.models import Role
 from app.audit import Action
 from app.database import Db
 from app.errors import NotThere
+from app.invitations.noted import notes_shown
 from app.library import correcting
 from app.library.lifeline import lifeline, placed
 from app.library.lines_page import lines_markup
@@ -30,7 +31,6 @@ from app.pages import page
 from app.sessions.again import try_again
 from app.sessions.disclosure_models import Disclosed
 from app.sessions.leaving import to_note_first
-from app.sessions.notes import notes_of_session
 from app.sessions.purposes import PURPOSE_WORDS, Asked, read_purpose
 from app.sessions.service import session_with_study
 from app.sessions.supplements import supplements_to
@@ -48,7 +48,7 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
     look = await look_at(db, wiring, session)
     shown = await review(db, wiring, row, study, look.names)
     added = await supplements_to(db, wiring.columns, session=session)
-    notes = await notes_of_session(db, wiring.columns, session=row, study=study)
+    noted = await notes_shown(db, wiring.columns, session=row, study=study)
     return page(
         "library/review.html",
         request,
@@ -60,7 +60,8 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
         supplements=[(line, one) for line in look.listing.lines if line.readable for one in added.get(line.id, ())],
         silent=[line for line in look.listing.lines if not line.readable or line.erased_tracks or line.missing],
         lifeline=lifeline(shown),
-        notes=placed(notes, shown),
+        notes=placed(noted.lines, shown),
+        notes_kept_back=noted.why,
         purposes=PURPOSE_WORDS,
     )
 

@@ -218,7 +218,11 @@ def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str
         _("Your name and e-mail address, so that we can invite you and answer you."),
         _("Only if you switch it on, kind by kind:"),
         *_kinds(kinds),
-        _("The people of the study may write notes while you take part. Notes are kept as long as recordings may be."),
+        _(
+            "The people of the study may write notes while you take part. Notes are kept as long as recordings may be. "
+            "They are erased when you take back your voice or its transcript, or have everything erased, unless somebody "
+            "else who took part is left."
+        ),
         *((answers,) if has_questions else ()),
         _(
             "When you gave or withdrew each consent, which text you saw, and the language you read. "

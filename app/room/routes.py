@@ -18,6 +18,7 @@ from app.errors import BadInput, Forbidden, NotThere
 from app.forms import read_form
 from app.invitations import service as invitations
 from app.invitations.models import Invitation
+from app.invitations.noted import Noted, notes_shown
 from app.invitations.session_mail_policy import SessionMail
 from app.invitations.session_mails import tell_participants
 from app.language import N_, gettext
@@ -34,7 +35,6 @@ from app.room.room import OBSERVER
 from app.room.seat import Seat, require_guest, require_host, seat_of, token_key
 from app.sessions import recorded_members, service
 from app.sessions.models import Session
-from app.sessions.notes import notes_of_session
 from app.sessions.policy import CONSENT_TRACKS
 from app.sessions.responses import count_questions
 from app.studies.models import ConsentKind, Study
@@ -65,9 +65,9 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
     row = await db.get_one(Session, session)
     study = await db.get_one(Study, row.study_id)
     if seat.person.is_member:
-        notes = []
+        noted = Noted()
         if seat.person.role != OBSERVER:
-            notes = await notes_of_session(db, wiring.columns, session=row, study=study)
+            noted = await notes_shown(db, wiring.columns, session=row, study=study)
         return page(
             "room/member.html",
             request,
@@ -76,7 +76,7 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
             role=seat.person.role,
             agreed=await agreement_stands(db),
             records_self=seat.person.records_self,
-            notes=notes,
+            noted=noted,
         )
     again = seat.person.asked_again
     facts, notice = await study_notice(db, wiring.columns, wiring.settings, account=seat.account, study=study)

@@ -1,19 +1,22 @@
-"""Notes of members: written in the room, kept with their moment, read in review, gone with the session."""
+"""Notes of members: written in the room, kept with their moment, read in review, gone with the session or with the
+last one they may be about (privacy.erasing.resting)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select, update
 
 from app.accounts.service import member_names
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.decisions import ALLOWED, Decision, refused
 from app.errors import Conflict, Forbidden, NotThere
+from app.language import N_
 from app.sealed_columns import SealedColumns
 from app.sessions.models import Note, Recording, Session, SessionState
 from app.sessions.policy import may_note, note_moment, note_until
@@ -22,6 +25,9 @@ from app.studies.models import Study
 from recordings.model import AccountId, PersonId
 
 TEXT_FIELD = "note.text"
+
+
+MOMENT_GONE = N_("What was said when this note was begun has been taken back or erased since, so it is not kept.")
 
 
 class NoMoment(Conflict):
@@ -57,12 +63,15 @@ async def write_note(
     decision = may_note(SessionState(row.state), row.ended_at, now, erased=await _erased(db, session))
     if not decision:
         raise NoMoment(decision.reason)
+    at = note_moment(now, writing, started_at=row.started_at, ended_at=row.ended_at)
+    if row.notes_gone_until is not None and at <= row.notes_gone_until:
+        raise NoMoment(MOMENT_GONE)
     note = Note(
         id=uuid4(),
         account_id=row.account_id,
         session_id=session,
         member_id=member,
-        at=note_moment(now, writing, started_at=row.started_at, ended_at=row.ended_at),
+        at=at,
         text=columns.seal(AccountId(row.account_id), None, TEXT_FIELD, text),
     )
     db.add(note)
@@ -79,7 +88,8 @@ async def write_note(
 
 
 async def notes_of_session(db: Db, columns: SealedColumns, *, session: Session, study: Study) -> list[NoteLine]:
-    """In the order of their moments; none once the session's date has come, swept or not."""
+    """In the order of their moments; none once the session's date has come, swept or not, and none that is being
+    erased. For pages and files ask app.invitations.noted, which knows whom they are about."""
     found = (await db.scalars(select(Note).where(Note.session_id == session.id).order_by(Note.at, Note.id))).all()
     now = await now_in(db)
     names = await member_names(db, columns) if found else {}
@@ -93,6 +103,7 @@ async def notes_of_session(db: Db, columns: SealedColumns, *, session: Session, 
         )
         for note in found
         if not _past(note, session, study, now)
+        and not (session.notes_gone_until is not None and note.at <= session.notes_gone_until)
     ]
 
 
@@ -119,20 +130,29 @@ async def count_notes(db: Db, *, session: UUID) -> int:
     return len((await db.scalars(select(Note.id).where(Note.session_id == session))).all())
 
 
+async def hide_notes(db: Db, *, sessions: Collection[UUID], until: datetime | None = None) -> None:
+    """From this commit on nobody reads notes of moments until then, or writes one. until None: until now, so that no
+    note that was kept meanwhile is left out. Safe to run twice."""
+    if sessions:
+        then = until or await db.scalar(select(func.clock_timestamp()))
+        before = Session.notes_gone_until.is_(None) | (Session.notes_gone_until < then)
+        await db.execute(update(Session).where(Session.id.in_(sessions), before).values(notes_gone_until=then))
+
+
 async def erase_notes(db: Db, *, session: Session, by: str) -> int:
     """All notes of a session go with it. by: as audit names it. Returns how many there were. Safe to run twice."""
     await db.refresh(session, with_for_update=True)
-    gone = (await db.scalars(delete(Note).where(Note.session_id == session.id).returning(Note.id))).all()
-    if gone:
-        await record(
-            db,
-            account=session.account_id,
-            actor=by,
-            action=Action.NOTES_ERASED,
-            subject=f"session:{session.id}",
-            facts={"notes": len(gone)},
-        )
-    return len(gone)
+    every = (await db.scalars(select(Note.id).where(Note.session_id == session.id))).all()
+    return await erase_these_notes(db, account=session.account_id, notes=every, by=by)
+
+
+async def erase_these_notes(db: Db, *, account: UUID, notes: Collection[UUID], by: str) -> int:
+    """Returns how many there were. Safe to run twice."""
+    gone = Counter(await db.scalars(delete(Note).where(Note.id.in_(notes)).returning(Note.session_id)))
+    for session, count in gone.items():
+        subject = f"session:{session}"
+        await record(db, account=account, actor=by, action=Action.NOTES_ERASED, subject=subject, facts={"notes": count})
+    return gone.total()
 
 
 async def erase_due_notes(db: Db, *, notes: Collection[UUID], now: datetime, by: str) -> int:
@@ -144,22 +164,8 @@ async def erase_due_notes(db: Db, *, notes: Collection[UUID], now: datetime, by:
         .where(Note.id.in_(notes))
         .with_for_update(of=Note, skip_locked=True)
     )
-    counts: dict[UUID, int] = {}
-    for note, session, study in rows.all():
-        if _past(note, session, study, now):
-            await db.delete(note)
-            counts[session.id] = counts.get(session.id, 0) + 1
-            account = session.account_id
-    for session_id, count in counts.items():
-        await record(
-            db,
-            account=account,
-            actor=by,
-            action=Action.NOTES_ERASED,
-            subject=f"session:{session_id}",
-            facts={"notes": count},
-        )
-    return sum(counts.values())
+    due = [note for note, session, study in rows.tuples() if _past(note, session, study, now)]
+    return await erase_these_notes(db, account=due[0].account_id, notes=[one.id for one in due], by=by) if due else 0
 
 
 async def _erased(db: Db, session: UUID) -> bool:

@@ -247,6 +247,7 @@ async def _row(db: Db, account: AccountId, session: Session, participant: Person
     if row is not None:
         await db.refresh(row, with_for_update=True)
         return row
+    own = await db.get_one(Participant, participant)
     row = Response(
         id=uuid4(),
         account_id=account,
@@ -254,8 +255,8 @@ async def _row(db: Db, account: AccountId, session: Session, participant: Person
         participant_id=participant,
         answered_at=await now_in(db),
         changed_at=None,
-        periods=(await db.get_one(Participant, participant)).periods,
-        restricted_at=None,
+        periods=own.periods,
+        restricted_at=own.restricted_at,
         hidden_at=None,
         erased_at=None,
     )

@@ -197,10 +197,11 @@ async def open_take(
     resource: str,
 ) -> TakeOpened:
     """Rows and keys for one publication: the recording (one per person and stream, however often they come
-    back), an open track for each of `kinds`, and the take. Raises Gone when the recording is or will be erased, and
-    when the person was."""
-    periods = await _own_periods(db, person)
-    recording = await _recording(db, account, session, person, person_is_member, stream, periods)
+    back), an open track for each of `kinds`, and the take. Of somebody who asked that nothing of theirs is used, what
+    is recorded now is not, either (GDPR Art. 18). Raises Gone when the recording is or will be erased, and when the
+    person was."""
+    own = await _own(db, person)
+    recording = await _recording(db, account, session, person, person_is_member, stream, own)
     if recording.erased_at is not None or recording.hidden_at is not None:
         raise Gone
     recording.last_take += 1
@@ -311,9 +312,9 @@ async def _recording(
     person: PersonId,
     person_is_member: bool,
     stream: StreamKind,
-    periods: dict[str, int],
+    own: _Own,
 ) -> Recording:
-    await db.execute(
+    made = await db.scalar(
         insert(Recording)
         .values(
             id=uuid4(),
@@ -327,10 +328,14 @@ async def _recording(
             last_take=0,
             index_generation=0,
             gaps=[],
-            periods=periods,
+            periods=own.periods,
+            restricted_at=own.restricted_at,
         )
         .on_conflict_do_nothing(index_elements=[Recording.session_id, Recording.person_id, Recording.stream])
+        .returning(Recording.id)
     )
+    if made is not None and own.restricted_at is not None:
+        await record(db, account=account, actor=SYSTEM, action=Action.RECORDING_RESTRICTED, subject=f"recording:{made}")
     found = await db.scalars(
         select(Recording)
         .where(Recording.session_id == session, Recording.person_id == person, Recording.stream == stream)
@@ -339,16 +344,26 @@ async def _recording(
     return found.one()
 
 
-async def _own_periods(db: Db, person: PersonId) -> dict[str, int]:
-    """What is kept shorter of this person; of members nothing. It waits for a change of it to be over, and for their
-    erasure to be asked or certified: each of these locks their row first, so that it sees what is made here, or is
-    seen. Raises Gone."""
-    mine = select(Participant.periods, Participant.erased_at).where(Participant.id == person)
-    found = (await db.execute(mine.with_for_update(read=True))).tuples().one_or_none()
-    periods, erased_at = found or ({}, None)
+@dataclass(frozen=True, kw_only=True)
+class _Own:
+    """What a person's row says of all that is recorded of them."""
+
+    periods: dict[str, int]
+    restricted_at: datetime | None = None
+
+
+async def _own(db: Db, person: PersonId) -> _Own:
+    """What is kept shorter of this person, and whether it is used; of members nothing is said. It waits for a change
+    of it to be over, and for their erasure to be asked or certified: each of these locks their row first, so that it
+    sees what is made here, or is seen. Raises Gone."""
+    mine = select(Participant.periods, Participant.restricted_at, Participant.erased_at)
+    found = (await db.execute(mine.where(Participant.id == person).with_for_update(read=True))).tuples().one_or_none()
+    if found is None:
+        return _Own(periods={})
+    periods, restricted_at, erased_at = found
     if erased_at is not None:
         raise Gone
-    return periods
+    return _Own(periods=periods, restricted_at=restricted_at)
 
 
 async def _open_track(db: Db, recording: Recording, kind: TrackKind) -> Track:

@@ -10,20 +10,15 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, text, update
 
-from app.accounts.login import start_login
-from app.accounts.models import Scope
 from app.audit import AuditEvent
 from app.library.lifeline import placed
 from app.library.service import Review
-from app.privacy.erasing.service import ask_erasure, run_erasure
 from app.privacy.keeping.retention import sweep
-from app.privacy.records.models import ErasureReason
 from app.sessions.models import Note, Recording, Session, SessionState
 from app.sessions.notes import NoteLine, erase_notes, may_delete
 from app.sessions.policy import NOTE_AFTER_END, may_note, note_moment, note_until
 from app.sessions.service import end, find_session, open_room
 from recordings.model import PersonId
-from tests.fixtures.erasing import SpyNodes
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import EVERYONE, Cast
 
@@ -246,35 +241,6 @@ async def test_past_their_date_notes_are_unread_at_once_and_swept(live: Cast) ->
     assert "basket" not in shown.text
     await sweep(live.wiring, datetime.now(UTC))
     assert await notes(live) == []
-
-
-async def test_a_participants_erasure_leaves_notes_and_says_so_before(live: Cast, tmp_path: Path) -> None:
-    person = live.participant.participant
-    await stored_recording(live, tmp_path, person=person, seconds=1.0)
-    await write(live)
-    async with live.wiring.database.transaction(live.account) as db:
-        proven = await start_login(
-            db,
-            live.wiring.settings,
-            account=live.account,
-            scope=Scope.DATA,
-            participant=person,
-            session=live.session,
-        )
-    asked = await (await live.web.browser(proven.value)).get("/my-data/erase")
-    assert "Notes the researchers wrote for themselves stay theirs, also where they quote you" in asked.text
-    assert "Olga Lab can tell you" in asked.text
-    async with live.wiring.database.transaction(live.account) as db:
-        erasure = await ask_erasure(
-            db,
-            account=live.account,
-            person=person,
-            reason=ErasureReason.REQUEST,
-            asked_by=f"participant:{person}",
-            instruction="asked",
-        )
-    await run_erasure(live.wiring, live.account, erasure.id, nodes=SpyNodes())
-    assert len(await notes(live)) == 1
 
 
 async def test_notes_of_another_session_and_account_stay(live: Cast) -> None:

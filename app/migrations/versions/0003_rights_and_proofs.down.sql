@@ -1,6 +1,9 @@
 -- The reverse, last first.
+DROP INDEX audit_event_subject;
+CREATE INDEX audit_event_subject ON audit_event (account_id, subject);
 ALTER TABLE erasure DROP COLUMN note_sessions;
 ALTER TABLE session DROP COLUMN notes_gone_until;
+ALTER TABLE participant DROP COLUMN leaving_at;
 ALTER TABLE participant DROP COLUMN restricted_at;
 DROP TABLE recipient_notice;
 DROP TABLE disclosure;

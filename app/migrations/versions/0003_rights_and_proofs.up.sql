@@ -537,5 +537,12 @@ UPDATE participant SET restricted_at = asked.at FROM (
     SELECT participant_id, min(asked_at) AS at FROM data_request
     WHERE kind IN ('restriction', 'objection') AND state IN ('open', 'in force', 'lifting') GROUP BY participant_id
 ) AS asked WHERE asked.participant_id = participant.id AND participant.erased_at IS NULL;
+ALTER TABLE participant ADD COLUMN leaving_at TIMESTAMP WITH TIME ZONE;
+UPDATE participant SET leaving_at = asked.at FROM (
+    SELECT person_id, min(asked_at) AS at FROM erasure
+    WHERE recording_ids IS NULL AND track_kinds IS NULL GROUP BY person_id
+) AS asked WHERE asked.person_id = participant.id;
 ALTER TABLE session ADD COLUMN notes_gone_until TIMESTAMP WITH TIME ZONE;
 ALTER TABLE erasure ADD COLUMN note_sessions UUID[];
+DROP INDEX audit_event_subject;
+CREATE INDEX audit_event_subject ON audit_event (account_id, subject, at);

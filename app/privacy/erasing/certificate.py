@@ -50,7 +50,7 @@ class ErasedObject:
 @dataclass(frozen=True, kw_only=True)
 class CertificateFacts:
     """All that a certificate says. recordings None: the whole person; responses: answers beside the recordings named;
-    kinds None: whole recordings.
+    kinds None: whole recordings; notes: sessions of which the notes went along.
 
     recipients: how many outside the account had been given some of it and are told (GDPR Art. 19), never who, and none
     of whom the participant may not know yet.
@@ -67,6 +67,7 @@ class CertificateFacts:
     recordings: Sequence[UUID] | None
     responses: Sequence[UUID] | None = None
     kinds: Sequence[str] | None
+    notes: Sequence[UUID] | None = None
     reason: str
     instruction: str
     asked_by: str
@@ -117,6 +118,7 @@ def document(facts: CertificateFacts) -> Document:
             "recordings": None if facts.recordings is None else sorted(str(r) for r in facts.recordings),
             "responses": None if facts.responses is None else sorted(str(r) for r in facts.responses),
             "kinds": None if facts.kinds is None else sorted(facts.kinds),
+            "notes": None if facts.notes is None else sorted(str(one) for one in facts.notes),
         },
         "erased": {
             "objects": len(facts.objects),

@@ -46,6 +46,9 @@ async def certify(
     is complete is a line of the ledger before it is committed."""
     held = [f"A hold keeps recording {recording}; it is erased when the hold is released" for recording in plan.held]
     held += [f"A hold keeps response {one}; it is erased when the hold is released" for one in plan.held_responses]
+    held += [
+        f"A hold keeps notes of session {one}; they are erased when the hold is released" for one in plan.held_notes
+    ]
     key = await asyncio.to_thread(signing_key, wiring.settings.data_dir)
     async with wiring.database.transaction(account) as db:
         erasure = await db.get_one(Erasure, erasure_id, with_for_update=True)
@@ -136,6 +139,7 @@ def _facts(
         recordings=erasure.recording_ids,
         responses=erasure.response_ids,
         kinds=erasure.track_kinds,
+        notes=erasure.note_sessions,
         reason=erasure.reason,
         instruction=erasure.instruction,
         asked_by=erasure.asked_by,

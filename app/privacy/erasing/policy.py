@@ -33,6 +33,16 @@ def kinds_withdrawn(kind: ConsentKind) -> frozenset[str]:
     return frozenset({*CONSENT_TRACKS[kind], *words})
 
 
+QUOTED = frozenset({ConsentKind.AUDIO, ConsentKind.TRANSCRIPT})
+"""What a note written down while somebody spoke may quote."""
+
+
+def stays_noted(*, leaving: bool, last_words: Mapping[ConsentKind, bool]) -> bool:
+    """Do a session's notes stay for the sake of this one who took part? Not of somebody of whom everything goes, nor
+    who took back what notes may quote. last_words: kind -> whether what they said last of it was yes."""
+    return not leaving and all(last_words.get(kind, True) for kind in QUOTED)
+
+
 def after_holds(until: datetime | None, beside: Iterable[RecordingFacts], now: datetime) -> datetime | None:
     """When notes go: with their session's date, but not while a hold keeps a recording they may belong to."""
     lasting = [one.held_until for one in beside if one.erased_at is None and is_held(one, now)]

@@ -80,7 +80,8 @@ async def gone_of(db: Db, plan: Plan) -> Gone | None:
     )
     answered = await db.scalars(select(Response.session_id).where(Response.id.in_(plan.responses)))
     gone |= {(session, Disclosed.TRANSCRIPT) for session in written}
-    return gone | {(session, Disclosed.ANSWERS) for session in answered}
+    gone |= {(session, Disclosed.ANSWERS) for session in answered}
+    return gone | {(session, Disclosed.NOTES) for session in plan.note_sessions if session not in plan.held_notes}
 
 
 async def tell_of_erasure(db: Db, wiring: Wiring, erasure: Erasure, plan: Plan) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import Update, delete, func, select, update
 from sqlalchemy.sql.dml import Delete
 
 from app.accounts.login import end_logins_of
+from app.audit import SYSTEM
 from app.database import Db
 from app.invitations.models import Invitation
 from app.jobs import enqueue
@@ -21,6 +22,7 @@ from app.privacy.erasing.scope import Plan
 from app.privacy.records.models import DataRequest, RequestState
 from app.sessions.disclosure_models import Disclosure
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
+from app.sessions.notes import erase_these_notes, hide_notes
 from app.sessions.response_models import Answer, Response, Supplement
 from recordings.model import PersonId
 
@@ -34,7 +36,11 @@ async def hide(db: Db, plan: Plan, now: datetime) -> None:
     await db.execute(update(Transcript).where(Transcript.id.in_(plan.transcripts)).values(state=TranscriptState.ERASED))
     answers = Response.id.in_([*plan.responses, *plan.unshown_responses])
     await db.execute(update(Response).where(answers, Response.hidden_at.is_(None)).values(hidden_at=now))
+    if plan.note_sessions and plan.asked_at is not None:
+        await hide_notes(db, sessions=plan.note_sessions, until=plan.asked_at)
     if plan.leaving:
+        goes = update(Participant).where(Participant.id == plan.person, Participant.leaving_at.is_(None))
+        await db.execute(goes.values(leaving_at=now))
         held = Recording.id.in_(plan.held)  # kept, not shown; no more of it is captured
         await db.execute(update(Recording).where(held, Recording.hidden_at.is_(None)).values(hidden_at=now))
         await db.execute(
@@ -48,7 +54,7 @@ async def hide(db: Db, plan: Plan, now: datetime) -> None:
 
 async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
     """Say of recordings, tracks, transcripts and responses that they are erased; what remains of a recording gets
-    a new index. Returns how many of each the plan names, and how many answers were deleted."""
+    a new index. Returns how many of each the plan names, and how many answers and notes were deleted."""
     await db.execute(
         update(Recording)
         .where(Recording.id.in_(plan.recordings))
@@ -87,13 +93,14 @@ async def close_rows(db: Db, plan: Plan, now: datetime) -> dict[str, int]:
     answers = await _run(db, delete(Answer).where(Answer.response_id.in_(plan.responses)))
     added = Supplement.recording_id.in_(plan.recordings) | Supplement.response_id.in_(plan.responses)
     await db.execute(delete(Supplement).where(added))
+    notes = await erase_these_notes(db, account=plan.account, notes=plan.notes, by=SYSTEM)
     await _reindex(db, plan)
     return {
         "recordings": len(plan.recordings),
         "tracks": len(plan.tracks),
         "transcripts": len(plan.transcripts),
         "answers": answers,
-    }
+    } | ({"notes": notes} if plan.note_sessions else {})
 
 
 async def close_person(db: Db, person: PersonId, now: datetime) -> dict[str, int]:

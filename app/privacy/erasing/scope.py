@@ -6,17 +6,18 @@ Reading it again after a crash, or after a part was done, gives the same plan.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.database import Db
 from app.invitations.models import Invitation
 from app.privacy.erasing.policy import TRANSCRIPT
 from app.privacy.records.models import Erasure, ErasureReason
-from app.sessions.models import Node, Recording, RecordingState, Session, SessionState, Take, Track, Transcript
+from app.sessions.models import Node, Note, Recording, RecordingState, Session, SessionState, Take, Track, Transcript
 from app.sessions.policy import is_held
 from app.sessions.response_models import Response
 from app.sessions.responses import facts_of, response_key_path
@@ -55,7 +56,9 @@ class Plan:
     """whole_person: contact data and everything else goes too. leaving: the whole person was asked for, though a hold
     may keep a part: they take part in nothing more. requested: by the participant. keys: all keys known to lie in the
     targets. stop: prefixes the media processes drop. indexes: prefixes of indexes that name erased tracks. reindex:
-    recordings of which the rest plays on. responses: answers that go. held, held_responses: what a hold keeps."""
+    recordings of which the rest plays on. responses: answers that go. held, held_responses: what a hold keeps.
+    note_sessions: sessions of which nobody reads notes of moments until it was asked; notes: those that go;
+    held_notes: the sessions in which a hold keeps them."""
 
     account: AccountId
     person: PersonId
@@ -74,6 +77,10 @@ class Plan:
     responses: tuple[UUID, ...]
     held: tuple[UUID, ...]
     held_responses: tuple[UUID, ...]
+    asked_at: datetime | None = None
+    note_sessions: tuple[UUID, ...] = ()
+    notes: tuple[UUID, ...] = ()
+    held_notes: tuple[UUID, ...] = ()
 
     @property
     def unshown_responses(self) -> tuple[UUID, ...]:
@@ -108,6 +115,21 @@ class _Rows:
 
 async def plan_erasure(db: Db, erasure: Erasure, now: datetime) -> Plan:
     """The plan of an erasure as things stand."""
+    plan = await _of_person(db, erasure, now)
+    held = await _held_notes(db, erasure, now)
+    going = [one for one in erasure.note_sessions or () if one not in held]
+    notes = await db.scalars(_noted(Note.id).where(Note.session_id.in_(going)).order_by(Note.id))
+    return replace(
+        plan,
+        asked_at=erasure.asked_at,
+        note_sessions=tuple(erasure.note_sessions or ()),
+        notes=tuple(notes),
+        held_notes=held,
+    )
+
+
+async def _of_person(db: Db, erasure: Erasure, now: datetime) -> Plan:
+    """What they left themselves."""
     account, person = AccountId(erasure.account_id), PersonId(erasure.person_id)
     rows = await _rows(db, erasure, now)
     held = rows.held
@@ -259,6 +281,23 @@ async def _rows(db: Db, erasure: Erasure, now: datetime) -> _Rows:
         responses=responses,
         held_responses=tuple(row.id for row in responses if facts[row.id].held),
     )
+
+
+async def _held_notes(db: Db, erasure: Erasure, now: datetime) -> tuple[UUID, ...]:
+    """The sessions in which a hold keeps a recording that such notes may belong to, and so those notes."""
+    noted = _noted(Note.session_id).where(Note.session_id.in_(erasure.note_sessions or ()))
+    rows = await db.execute(
+        select(Recording, Session)
+        .join(Session, Session.id == Recording.session_id)
+        .where(Session.id.in_(noted), Recording.erased_at.is_(None), Recording.held_reason.is_not(None))
+    )
+    held = {session.id for recording, session in rows.tuples() if is_held(recording_facts(recording, session), now)}
+    return tuple(sorted(held, key=str))
+
+
+def _noted(column: InstrumentedAttribute[UUID]) -> Select[UUID]:
+    """Of notes of moments that nobody reads any more."""
+    return select(column).join(Session, Session.id == Note.session_id).where(Note.at <= Session.notes_gone_until)
 
 
 async def _responses(db: Db, erasure: Erasure) -> tuple[Response, ...]:

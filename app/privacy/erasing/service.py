@@ -22,11 +22,13 @@ from app.privacy.erasing.erase_job import enqueue_erasure
 from app.privacy.erasing.found import Found, look
 from app.privacy.erasing.lines import line_of
 from app.privacy.erasing.policy import OPEN_STATES, TRANSCRIPT
+from app.privacy.erasing.resting import nobody_left_in, sessions_of, uncovered_words
 from app.privacy.erasing.rows import hide
 from app.privacy.erasing.scope import Plan, plan_erasure
 from app.privacy.records.models import Erasure, ErasureReason, ErasureState, RequestKind, RequestState
 from app.privacy.records.register import Noted, note_request, receipt_number
 from app.sessions.models import Recording, Track, Transcript, TranscriptState
+from app.sessions.notes import hide_notes
 from app.settings import Settings
 from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
@@ -71,6 +73,7 @@ async def ask_erasure(
     kinds: Collection[str] | None = None,
     noted: Noted | None = None,
     waits: timedelta | None = None,
+    note_sessions: Collection[UUID] = (),
 ) -> Erasure:
     """Make what is to go unreadable now and enqueue its erasure; asking for the same again returns the
     first one, so that nobody is locked out by having asked.
@@ -78,9 +81,13 @@ async def ask_erasure(
     recordings None: all of the person; kinds None: whole recordings, and with recordings None everything
     about the person. responses: answers that go with the recordings named, or without any. kinds: track kinds or
     policy.TRANSCRIPT. noted: a member wrote the request down; waits: unreadable now, destroyed after that time.
-    Raises NotThere."""
-    if recordings is None and kinds is None and await db.get(Participant, person, with_for_update=True) is None:
-        raise NotThere
+    note_sessions: sessions whose notes go along; of a whole person they are found, and what members said to them,
+    written down, goes where nobody's consent allows it any more. Raises NotThere."""
+    participant = None
+    if recordings is None and kinds is None:
+        participant = await db.get(Participant, person, with_for_update=True)
+        if participant is None:
+            raise NotThere
     await db.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(person), 0))))  # a double click waits
     wanted = None if recordings is None else sorted(recordings, key=str)
     if kinds is None:
@@ -88,6 +95,13 @@ async def ask_erasure(
         if same is not None:
             return same
     now = await now_in(db)
+    sessions: set[UUID] = set()
+    if participant is not None and reason is not ErasureReason.CLOSED:  # of a closed account notes and words go anyway
+        participant.leaving_at = participant.leaving_at or now
+        await db.flush()
+        sessions = await sessions_of(db, person)
+        note_sessions = await nobody_left_in(db, sessions, person)
+        await hide_notes(db, sessions=note_sessions)
     erasure = Erasure(
         id=uuid4(),
         account_id=account,
@@ -96,6 +110,7 @@ async def ask_erasure(
         recording_ids=wanted,
         response_ids=sorted(responses, key=str) or None,
         track_kinds=None if kinds is None else sorted(kinds),
+        note_sessions=sorted(note_sessions, key=str) or None,
         asked_by=asked_by,
         instruction=instruction,
         state=ErasureState.ASKED,
@@ -133,7 +148,24 @@ async def ask_erasure(
             noted=noted,
         )
     await enqueue_erasure(db, erasure, run_at=now + waits if waits else None)
+    await erase_uncovered_words(db, account=account, sessions=sessions, asked_by=asked_by)
     return erasure
+
+
+async def erase_uncovered_words(db: Db, *, account: AccountId, sessions: Collection[UUID], asked_by: str) -> None:
+    """What members said in these sessions was written down as one side of a dialogue: it goes with the last consent
+    that allowed it (sessions.policy.may_write_down). Safe to run twice."""
+    for member, recordings in (await uncovered_words(db, sessions)).items() if sessions else ():
+        await ask_erasure(
+            db,
+            account=account,
+            person=member,
+            reason=ErasureReason.UNCOVERED,
+            asked_by=asked_by,
+            instruction="no participant of the session agrees any more that what is said is written down",
+            recordings=recordings,
+            kinds={TRANSCRIPT},
+        )
 
 
 async def run_erasure(wiring: Wiring, account: AccountId, erasure_id: UUID, *, nodes: Nodes) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from sqlalchemy import func, select
 
 from app.database import Db, note
@@ -9,10 +11,12 @@ from app.ledger_entries import ConsentWithdrawn
 from app.participants.consents import withdraw_consent
 from app.participants.notice import Notice
 from app.privacy.erasing.policy import TRANSCRIPT, kinds_withdrawn
-from app.privacy.erasing.service import ask_erasure
+from app.privacy.erasing.resting import nobody_left_in, with_notes
+from app.privacy.erasing.service import ask_erasure, erase_uncovered_words
 from app.privacy.records.models import Erasure, ErasureReason
 from app.privacy.records.register import Noted
 from app.sessions.models import Recording, Track, Transcript
+from app.sessions.notes import hide_notes
 from app.studies.models import ConsentKind
 from recordings.model import AccountId, PersonId, SessionId
 
@@ -27,9 +31,10 @@ async def withdraw(
     shown: Notice,
     noted: Noted | None = None,
 ) -> Erasure | None:
-    """The erasure of what this session holds of the kind, or None when it holds nothing. The caller pushes
-    the new permission to the media process once this is committed. noted: a member wrote it down for them.
-    Safe to run twice."""
+    """The erasure of what this session holds of the kind, or None when it holds nothing; with words go notes that may
+    quote them, and members' own, once nobody is left for whose sake they stay (resting.py). The caller pushes the new
+    permission to the media process once this is committed. noted: a member wrote it down for them. Safe to run
+    twice."""
     by = noted.actor if noted else f"participant:{participant}"
     changed = await withdraw_consent(
         db, account=account, participant=participant, session=session, kind=kind, shown=shown, by=by
@@ -48,7 +53,12 @@ async def withdraw(
     )
     words = select(Transcript.recording_id).where(Transcript.recording_id.in_(mine), Transcript.erased_at.is_(None))
     touched = set(await db.scalars(tracks)) | (set(await db.scalars(words)) if TRANSCRIPT in kinds else set())
-    if not touched:
+    noted_in: list[UUID] = []
+    if TRANSCRIPT in kinds:
+        noted_in = await nobody_left_in(db, [session], participant)
+        await hide_notes(db, sessions=noted_in)
+        await erase_uncovered_words(db, account=account, sessions=[session], asked_by=by)
+    if not touched and not await with_notes(db, noted_in):
         return None
     return await ask_erasure(
         db,
@@ -60,4 +70,5 @@ async def withdraw(
         recordings=touched,
         kinds=kinds,
         noted=noted,
+        note_sessions=noted_in,
     )

@@ -18,13 +18,13 @@ from app.accounts.service import EMAIL_FIELD, NAME_FIELD
 from app.database import Db
 from app.errors import JunierError
 from app.invitations.models import Invitation
+from app.invitations.noted import Noted, notes_shown
 from app.library.service import Media, find_media, written
 from app.library.written import FORMATS
 from app.privacy.rights.disclosing import lines_of
 from app.privacy.rights.zipped import File, text_file
 from app.sessions.disclosures import disclosures_of
 from app.sessions.models import Recording, Session
-from app.sessions.notes import notes_of_session
 from app.studies.models import ConsentText, Question, Study
 from app.studies.service import contact_of
 from app.wiring import Wiring
@@ -161,7 +161,7 @@ async def _study(db: Db, wiring: Wiring, study: Study) -> dict[str, Any]:
 
 
 async def _session(db: Db, wiring: Wiring, session: Session, study: Study, *, told: bool) -> dict[str, Any]:
-    notes = await notes_of_session(db, wiring.columns, session=session, study=study) if told else []
+    noted = await notes_shown(db, wiring.columns, session=session, study=study) if told else Noted()
     invited = select(Invitation.participant_id).where(Invitation.session_id == session.id)
     return {
         "id": session.id,
@@ -171,7 +171,7 @@ async def _session(db: Db, wiring: Wiring, session: Session, study: Study, *, to
         "started_at": session.started_at and session.started_at.isoformat(),
         "ended_at": session.ended_at and session.ended_at.isoformat(),
         "participants": list(await db.scalars(invited.order_by(Invitation.created_at))),
-        "notes": [{"at": note.at.isoformat(), "by": note.member, "text": note.text} for note in notes],
+        "notes": [{"at": note.at.isoformat(), "by": note.member, "text": note.text} for note in noted.lines],
     }
 
 

@@ -69,8 +69,9 @@ INVENTORY: Mapping[str, Kept] = {
     "participant": Kept(
         about=About.PARTICIPANT, purpose=Purpose.INVITING,
         what_for="to invite and to answer them", until=_CONTACT, goes=_KEY,
-        copied="language periods created_at registered_at erased_at no_session_mails_at restricted_at",
-        opened="name email", secret="email_index", besides={Purpose.RIGHTS: "restricted_at"},
+        copied="language periods created_at registered_at erased_at no_session_mails_at restricted_at "
+        "leaving_at",
+        opened="name email", secret="email_index", besides={Purpose.RIGHTS: "restricted_at leaving_at"},
     ),
     "address_change": Kept(
         about=About.PARTICIPANT, purpose=Purpose.RIGHTS,

@@ -10,6 +10,7 @@ from app.audit import SYSTEM, Action, record
 from app.database import Db
 from app.jobs import enqueue
 from app.mail.models import MailState, OutgoingMail
+from app.participants.models import Participant
 from app.privacy.records.models import DataRequest, RequestOutcome, RequestState
 from app.privacy.rights.items import refused_items
 from app.privacy.rights.requests import RESTRICTING, UNANSWERED
@@ -21,8 +22,10 @@ async def lift_when_told(db: Db, request: UUID) -> bool:
     """True when it was lifted now, as a whole or for what was refused of an objection; the rest of that stays in
     force. A mail that could not be sent leaves all of it in force, for the owner to see and to tell otherwise.
     Safe to run twice."""
+    of = await db.scalar(select(DataRequest.participant_id).where(DataRequest.id == request))
+    person = await db.get(Participant, of, with_for_update=True)  # not while they ask again or a recording begins
     row = await db.get(DataRequest, request, with_for_update=True)
-    if row is None or row.state != RequestState.LIFTING:
+    if person is None or row is None or row.state != RequestState.LIFTING:
         return False
     mail = await db.get(OutgoingMail, row.mail_id) if row.mail_id else None
     if mail is None or mail.state in (MailState.FAILED, MailState.SUPPRESSED, MailState.NOT_SENT):
@@ -36,6 +39,8 @@ async def lift_when_told(db: Db, request: UUID) -> bool:
     if await _another_stands(db, row):
         return True
     free = await refused_items(db, row.id) if partly else None
+    if not partly:
+        person.restricted_at = None
     answers = Response.id.in_(free) if free is not None else true()
     recordings = Recording.id.in_(free) if free is not None else true()
     await db.execute(

@@ -70,7 +70,8 @@ async def show_my_data(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         receipts=[(one, receipt_token(key, person.account, one.id)) for one in asked],
         form=Form(),
         requests=await requests_of(db, wiring.columns, person.participant, await now_in(db)),
-        restricted=any(one.restricted for session in held.sessions for one in session.recordings),
+        restricted=row.restricted_at is not None
+        or any(one.restricted for session in held.sessions for one in session.recordings),
         **foot,
     )
 

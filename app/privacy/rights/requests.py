@@ -32,7 +32,8 @@ ANSWER_FIELD = "data_request.answer"
 EXTENSION_FIELD = "data_request.extension"
 WORDS_LENGTH = 10_000
 RESTRICTING = frozenset({RequestKind.RESTRICTION, RequestKind.OBJECTION})
-"""From the moment these are asked, everything recorded is kept and not used (GDPR Art. 18(1))."""
+"""From the moment these are asked, everything recorded is kept and not used (GDPR Art. 18(1)), and what is recorded
+while they stand, too."""
 STANDING = frozenset({RequestState.OPEN, RequestState.IN_FORCE})
 UNANSWERED = STANDING | {RequestState.LIFTING}
 
@@ -156,10 +157,13 @@ async def find_request(db: Db, request: UUID) -> DataRequest:
 
 
 async def restrict(db: Db, account: AccountId, participant: PersonId, at: datetime, actor: str | None = None) -> int:
-    """Everything recorded of them and answered by them until then is unreadable with this commit, and stays stored.
-    actor: who asked, where it was not they themselves. Returns how many recordings and responses were readable
-    before."""
+    """Everything recorded of them and answered by them until then is unreadable with this commit, and stays stored;
+    what comes later, while it stands, is made so (sessions.service.open_take, sessions.responses). The caller has
+    locked the participant. actor: who asked, where it was not they themselves. Returns how many recordings and
+    responses were readable before."""
     actor = actor or f"participant:{participant}"
+    stands = func.coalesce(Participant.restricted_at, at)
+    await db.execute(update(Participant).where(Participant.id == participant).values(restricted_at=stands))
     answers = (
         update(Response)
         .where(
