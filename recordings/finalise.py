@@ -16,7 +16,7 @@ from recordings.encryption.keystore import KeyStore
 from recordings.gaps import INTERRUPTED, LOST, NOT_CONNECTED, NOTHING_CAME, SENT_TOO_MUCH, find_gaps, without
 from recordings.holes import holes_of
 from recordings.index import Index, IndexChunk, IndexGap, IndexHole, IndexSetup, IndexTrack, write_index
-from recordings.model import ChunkEntry, IndexSummary, RecordingRef, SenderReport, TrackKind, TrackRef
+from recordings.model import ChunkEntry, Hole, IndexSummary, RecordingRef, SenderReport, TrackKind, TrackRef
 from recordings.storage.layout import (
     index_key,
     journals_prefix,
@@ -193,27 +193,32 @@ def _covered(chunks: Iterable[IndexChunk]) -> list[tuple[int, int]]:
 
 
 def _holes(timeline: _Timeline, takes: Iterable[TrackTake]) -> Iterator[tuple[int, int]]:
-    """Where frames of one track are missing, also in the middle of a chunk: from the end of the last one before."""
+    """Where frames of one track are missing, also in the middle of a chunk: from the end of the last one before. Where
+    many holes were told as one, it is not known what came between them."""
     for take in takes:
         if take.arrivals:
-            frame_ms = _FRAME_MS[take.track.kind.is_video]
-            for hole in take.holes:
-                before, after = timeline.at(take, hole.from_ticks), timeline.at(take, hole.to_ticks)
-                yield min(before + frame_ms, (before + after) // 2), after  # of faster pictures one at least is missing
+            yield from (_hole(timeline, take, hole)[:2] for hole in take.holes if hole.places == 1)
+
+
+def _hole(timeline: _Timeline, take: TrackTake, hole: Hole) -> tuple[int, int, int]:
+    """From, to, and how much of it is missing."""
+    kind = take.track.kind
+    before, after = timeline.at(take, hole.from_ticks), timeline.at(take, hole.to_ticks)
+    start = min(before + _FRAME_MS[kind.is_video], (before + after) // 2)  # of faster pictures one at least is missing
+    kept_ms = round(hole.kept_ticks * 1000 / kind.clock_rate) + (hole.places - 1) * _FRAME_MS[kind.is_video]
+    return start, after, max(min(1, after - start), after - start - kept_ms)
 
 
 def _lost(timeline: _Timeline, takes: Sequence[TrackTake]) -> tuple[IndexHole, ...]:
     """All of one track that is lost: on the network, and what was captured and never reached the store."""
-    unstored = [
-        (
-            timeline.at(take, chunk.first_ticks),
-            timeline.at(take, chunk.last_ticks) + _FRAME_MS[take.track.kind.is_video],
-        )
-        for take in takes
-        if take.arrivals
-        for chunk in take.lost
-    ]
-    return holes_of([*_holes(timeline, takes), *unstored])
+    known = [take for take in takes if take.arrivals]
+    lost = [IndexHole(*_hole(timeline, take, hole)) for take in known for hole in take.holes]
+    for take in known:
+        for chunk in take.lost:
+            start, last = timeline.at(take, chunk.first_ticks), timeline.at(take, chunk.last_ticks)
+            end = last + _FRAME_MS[take.track.kind.is_video]
+            lost.append(IndexHole(start, end, end - start))
+    return holes_of(lost)
 
 
 def _gaps_of_kind(

@@ -21,13 +21,13 @@ Stretch = tuple[int, int]
 _Thing = TypeVar("_Thing")
 
 
-def holes_of(lost: Iterable[Stretch], most: int = MOST_HOLES) -> tuple[IndexHole, ...]:
+def holes_of(lost: Iterable[IndexHole], most: int = MOST_HOLES) -> tuple[IndexHole, ...]:
     """What is lost, in time, each once. Of more than `most` those nearest to each other are put together: the sum of
     what is missing stays exact, its place is told more coarsely."""
     apart = _apart(lost)
     return tuple(
-        IndexHole(group[0][0], group[-1][1], sum(end - start for start, end in group))
-        for group in _nearest_together(apart, apart, most)
+        IndexHole(group[0].from_ms, group[-1].to_ms, sum(hole.missing_ms for hole in group))
+        for group in _nearest_together(apart, [(hole.from_ms, hole.to_ms) for hole in apart], most)
     )
 
 
@@ -42,15 +42,23 @@ def fewer_gaps(gaps: Sequence[IndexGap], most: int = MOST_TOLD) -> tuple[IndexGa
     )
 
 
-def _apart(stretches: Iterable[Stretch]) -> list[Stretch]:
+def _apart(lost: Iterable[IndexHole]) -> list[IndexHole]:
     """Those that overlap or touch as one."""
-    apart: list[Stretch] = []
-    for start, end in sorted(one for one in stretches if one[1] > one[0]):
-        if apart and start <= apart[-1][1]:
-            apart[-1] = (apart[-1][0], max(end, apart[-1][1]))
+    apart: list[IndexHole] = []
+    for hole in sorted((one for one in lost if one.to_ms > one.from_ms), key=lambda one: (one.from_ms, one.to_ms)):
+        if apart and hole.from_ms <= apart[-1].to_ms:
+            apart[-1] = _union(apart[-1], hole)
         else:
-            apart.append((start, end))
+            apart.append(hole)
     return apart
+
+
+def _union(one: IndexHole, other: IndexHole) -> IndexHole:
+    """Of two of which every moment is missing, every moment is."""
+    to_ms = max(one.to_ms, other.to_ms)
+    length = to_ms - one.from_ms
+    complete = all(hole.missing_ms == hole.to_ms - hole.from_ms for hole in (one, other))
+    return IndexHole(one.from_ms, to_ms, length if complete else min(length, one.missing_ms + other.missing_ms))
 
 
 def _nearest_together(things: Sequence[_Thing], places: Sequence[Stretch], most: int) -> list[Sequence[_Thing]]:

@@ -125,11 +125,15 @@ class SenderReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hole:
-    """Frames that never came: lost on the network and not repaired in time."""
+    """Frames that never came: lost on the network and not repaired in time. From the last frame before to the first one
+    after. places: how many such stretches are told as one, when they were too many; kept_ticks: from the end of one to
+    the beginning of the next, of all of them."""
 
     kind: TrackKind
     from_ticks: int
     to_ticks: int
+    places: int = 1
+    kept_ticks: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

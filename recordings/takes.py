@@ -139,7 +139,15 @@ def _note(facts: TrackTake, record: Record) -> None:
         case Arrival():
             facts.arrivals.append(ClockPoint(record.ticks, record.at))
         case Lost():
-            facts.holes.append(Hole(kind=kind, from_ticks=record.from_ticks, to_ticks=record.to_ticks))
+            facts.holes.append(
+                Hole(
+                    kind=kind,
+                    from_ticks=record.from_ticks,
+                    to_ticks=record.to_ticks,
+                    places=record.places,
+                    kept_ticks=record.kept_ticks,
+                )
+            )
         case Permission():
             facts.permissions.append(record)
         case Size():

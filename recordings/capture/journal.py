@@ -50,10 +50,12 @@ class Arrival(_Record, tag="a", frozen=True, array_like=True):
 
 
 class Lost(_Record, tag="h", frozen=True, array_like=True):
-    """Frames that never came."""
+    """Frames that never came; see `model.Hole`."""
 
     from_ticks: int
     to_ticks: int
+    places: int = 1
+    kept_ticks: int = 0
 
 
 class Permission(_Record, tag="p", frozen=True, array_like=True):

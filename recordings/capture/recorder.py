@@ -8,19 +8,19 @@ covered and drops what comes later. After any interruption video waits for a key
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from recordings.capture.faults import faults
 from recordings.capture.journal import Lost, Report
+from recordings.capture.losses import Losses
 from recordings.capture.segmenter import Segmenter
 from recordings.capture.spool import Spool, SpoolFull
 from recordings.model import Frame, Hole, RecordingRef, SenderReport, TrackKind, TrackRef
 
 NO_ROOM = "no room on the server"
 _REPORT_EVERY_S = 1.0  # a sender that floods reports must not fill the journal
-_HOLE_EVERY_S = 0.1  # neither must one that floods holes; those of one moment, as many are given up at once, are told
-_HOLES_AT_ONCE = 200
 
 
 class CaptureState(StrEnum):
@@ -182,7 +182,8 @@ class _Line:
         self._frames = self._holes = 0
         self._first_ticks: int | None = None
         self._last: Frame | None = None
-        self._reported_at = self._holes_told_until = 0.0
+        self._reported_at = 0.0
+        self._losses = Losses(track.kind.clock_rate)
 
     def permit(self, on: bool, at: float, why: str, report: SenderReport | None, with_room: bool) -> None:
         self.permitted = on
@@ -220,14 +221,10 @@ class _Line:
 
     def hole(self, hole: Hole, now: float) -> None:
         self._holes += 1
-        ahead = self._holes_told_until - now
-        if not 0 < ahead <= (_HOLES_AT_ONCE + 1) * _HOLE_EVERY_S:  # long ago, or the server's clock was set back
-            ahead = 0.0
-        if ahead < _HOLES_AT_ONCE * _HOLE_EVERY_S:
-            self._holes_told_until = now + ahead + _HOLE_EVERY_S
-            self._out.note(Lost(from_ticks=hole.from_ticks, to_ticks=hole.to_ticks))
+        self._tell(self._losses.add(hole, now))
 
     def tick(self, now: float) -> None:
+        self._tell(self._losses.tick(now))
         self._out.tick(now)
 
     def suspend(self, at: float) -> None:
@@ -252,6 +249,8 @@ class _Line:
     def close(self, clean: bool, at: float) -> None:
         self.permitted = False
         if self._touched:
+            with suppress(SpoolFull):  # as above
+                self._tell(self._losses.rest())
             self._out.close(clean, at)
 
     def health(self) -> TrackHealth:
@@ -265,6 +264,17 @@ class _Line:
             last_frame_at=self._last.arrived_at if self._last else None,
             holes=self._holes,
         )
+
+    def _tell(self, holes: tuple[Hole, ...]) -> None:
+        for hole in holes:
+            self._out.note(
+                Lost(
+                    from_ticks=hole.from_ticks,
+                    to_ticks=hole.to_ticks,
+                    places=hole.places,
+                    kept_ticks=hole.kept_ticks,
+                )
+            )
 
     def _restart(self) -> None:
         self.keeps = False

@@ -79,6 +79,30 @@ async def test_one_lost_packet_stands_in_the_index_and_is_told_to_nobody(scene):
     assert abs(start - 1_000) <= 1 and missing == end - start and 30 <= missing <= 34
 
 
+async def test_a_call_that_loses_every_other_packet_has_all_of_it_in_its_index_and_its_long_loss_is_told(scene):
+    """Twenty-five holes a second, more than a journal takes one by one, for a minute; and one of half a second."""
+    recorder = scene.recorder(permit=frozenset({VOICE}))
+    start, count = scene.now, 60 * 50
+    lost = {number for number in range(1, count) if number % 2 or 2_500 <= number < 2_525}
+    last = 0
+    for number, frame in enumerate(scene.frames(VOICE, start, 60)):
+        if number in lost:
+            continue
+        if number - last > 1:
+            recorder.hole(Hole(kind=VOICE, from_ticks=frame.ticks - (number - last) * 960, to_ticks=frame.ticks))
+        recorder.frame(frame)
+        scene.now, last = frame.arrived_at, number
+        if number % 5 == 0:
+            recorder.tick(scene.now)
+    summary = await finished(scene, recorder)
+    assert recorder.health().tracks[VOICE].holes > 1_400
+    found = holes(index_of(scene, summary))[VOICE]
+    assert 1_000 < len(found) < 1_450 and any(missing < end - start for start, end, missing in found), "some as one"
+    assert sum(missing for _, _, missing in found) == pytest.approx(len(lost) * 20, rel=0.001)
+    (gap,) = summary.gaps
+    assert gap.why == LOST and gap.to_ms - gap.from_ms == 540
+
+
 async def test_of_faster_pictures_than_usual_a_lost_one_is_a_hole_too(scene):
     recorder = scene.recorder(permit=frozenset({CAMERA}))
     scene.capture(recorder, 2, kinds=frozenset({CAMERA}))
@@ -172,7 +196,7 @@ STRETCHES = st.lists(st.tuples(st.integers(0, 3_000), st.integers(0, 40)).map(la
 @given(STRETCHES, st.integers(1, 5))
 def test_few_or_many_the_sum_of_what_is_missing_is_exact_and_nothing_is_left_out(lost, most):
     missing = {ms for start, end in lost for ms in range(start, end)}
-    found = holes_of(lost, most)
+    found = holes_of([IndexHole(start, end, end - start) for start, end in lost], most)
     assert len(found) <= most and sum(hole.missing_ms for hole in found) == len(missing)
     assert missing <= {ms for hole in found for ms in range(hole.from_ms, hole.to_ms)}
     assert all(before.to_ms < after.from_ms for before, after in pairwise(found))
@@ -180,14 +204,16 @@ def test_few_or_many_the_sum_of_what_is_missing_is_exact_and_nothing_is_left_out
 
 def test_those_nearest_to_each_other_are_put_together():
     lost = [(0, 20), (1_000, 1_020), (1_040, 1_060), (9_000, 9_100)]
-    assert holes_of(lost, 3) == (IndexHole(0, 20, 20), IndexHole(1_000, 1_060, 40), IndexHole(9_000, 9_100, 100))
-    assert holes_of(lost) == tuple(IndexHole(start, end, end - start) for start, end in lost)
+    each = tuple(IndexHole(start, end, end - start) for start, end in lost)
+    assert holes_of(each, 3) == (IndexHole(0, 20, 20), IndexHole(1_000, 1_060, 40), IndexHole(9_000, 9_100, 100))
+    assert holes_of(each) == each
+    assert holes_of([IndexHole(0, 100, 30), IndexHole(50, 150, 100)]) == (IndexHole(0, 150, 130),)
     gaps = [IndexGap(start * 10, end * 10, str(end - start)) for start, end in lost]
     assert fewer_gaps(gaps, 2) == (IndexGap(0, 10_600, "20"), IndexGap(90_000, 91_000, "100"))
 
 
 def test_three_hours_of_nothing_but_holes_keep_the_index_small():
-    lost = holes_of((ms, ms + 20) for ms in range(0, 3 * 3_600_000, 100))
+    lost = holes_of(IndexHole(ms, ms + 20, 20) for ms in range(0, 3 * 3_600_000, 100))
     assert len(lost) == MOST_HOLES and len(msgspec.msgpack.encode(lost)) < 60_000
     assert sum(hole.missing_ms for hole in lost) == 3 * 36_000 * 20
 
