@@ -152,7 +152,7 @@ function personState(now, one) {
   const kinds = streams.flatMap((stream) => stream.recorded.map((kind) => NAMES[kind]));
   const recorded = kinds.length ? _("recording %(kinds)s", { kinds: kinds.join(", ") }) : "";
   if (one.role !== "participant") {
-    const role = { owner: _("owner"), researcher: _("researcher") }[one.role];
+    const role = { owner: _("owner"), researcher: _("researcher"), observer: _("observer") }[one.role];
     return streams.length ? `${role}, ${recorded || _("not recorded")}` : role;
   }
   if (!one.present) return _("not here");

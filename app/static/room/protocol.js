@@ -9,7 +9,7 @@ import { Pace } from "./pace.js";
  * @typedef {object} Person
  * @property {string} person
  * @property {string} name
- * @property {"owner"|"researcher"|"participant"} role
+ * @property {"owner"|"researcher"|"observer"|"participant"} role an observer is named to themselves only
  * @property {boolean} present their page is open
  * @property {boolean} admitted
  * @property {boolean} paused they paused their own recording
