@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cache
 
 import av
@@ -10,6 +11,7 @@ import pytest
 
 from app.demo import clips, frame_counter
 from app.demo.clips import Clip
+from app.demo.figures import MOST_OFFSET_MS, Served, offset_ms
 from app.demo.frame_counter import FrameNumber
 from app.demo.inspection import Inspection, inspect
 
@@ -73,6 +75,13 @@ def test_flash_and_beep_come_together_once_a_second(person):
 def test_late_sound_is_told_with_its_sign():
     found = inspect(webm(clips.camera(1), clips.speech(1), sound_late_ms=120))
     assert found.av_offset_ms - seen(1).av_offset_ms == pytest.approx(120, abs=1)
+
+
+def test_of_all_cameras_the_one_whose_sound_is_furthest_off_is_told():
+    early = replace(seen(1), beeps=tuple(beep - 0.012 for beep in seen(1).beeps))
+    told = offset_ms([Served(link="", bytes=0, sha256="", seen=one) for one in (seen(1), early)])
+    assert told == pytest.approx(-12, abs=1.5)
+    assert abs(told) > MOST_OFFSET_MS
 
 
 def test_missing_pictures_are_named():

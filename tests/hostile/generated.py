@@ -47,6 +47,11 @@ class Track:
         return len(self.found) / self.sent
 
     @property
+    def never_begun(self) -> list[float]:
+        """Missing before the first one that came: of sound nobody can know that there was anything."""
+        return [at for at in self.missing if at < self.began]
+
+    @property
     def untold(self) -> list[float]:
         """Missing, and in no hole."""
         return [
@@ -104,24 +109,25 @@ async def recorded(
         played = play(b"".join(open_view(scene.store, scene.keys, ref, summary.object_key, summary.generation).read()))
         holes = {track.kind: track.holes for track in index.tracks}
         picture, sound = publisher.sent
+        began_ms = 1000 * (starts_at - summary.started_at)
         return Outcome(
-            picture=beside(picture, played["video"], holes[TrackKind.CAMERA]),
-            sound=beside(sound, played["audio"], holes[TrackKind.VOICE]),
+            picture=beside(picture, began_ms, played["video"], holes[TrackKind.CAMERA]),
+            sound=beside(sound, began_ms, played["audio"], holes[TrackKind.VOICE]),
             packets_lost=network.lost,
         )
 
 
-def beside(sent: Sequence[SentFrame], played: Sequence[Played], holes: tuple[IndexHole, ...]) -> Track:
-    """Frames are the same if their bytes are and they stand where they were sent. Where the file's timeline begins is
-    what most of them agree on."""
+def beside(sent: Sequence[SentFrame], began_ms: float, played: Sequence[Played], holes: tuple[IndexHole, ...]) -> Track:
+    """Frames are the same if their bytes are and they stand where they were sent. began_ms: where in the file the clip
+    began, but for the time of a packet's way; what most frames agree on is right."""
     times: dict[bytes, list[float]] = {}
     for frame in sent:
-        times.setdefault(frame.data, []).append(1000 * frame.at_s)
-    starts = median(one.at_ms - times[one.data][0] for one in played if len(times.get(one.data, ())) == 1)
+        times.setdefault(frame.data, []).append(began_ms + 1000 * frame.at_s)
+    late = median(min((one.at_ms - at for at in times[one.data]), key=abs) for one in played if one.data in times)
     in_file: dict[bytes, list[int]] = {}
     for one in played:
         in_file.setdefault(one.data, []).append(one.at_ms)
-    due = [(starts + 1000 * frame.at_s, in_file.get(frame.data, ())) for frame in sent]
+    due = [(began_ms + late + 1000 * frame.at_s, in_file.get(frame.data, ())) for frame in sent]
     is_there = [any(abs(at_ms - at) <= SAME_MS for at_ms in candidates) for at, candidates in due]
     return Track(
         sent=len(sent),

@@ -87,6 +87,7 @@ async def test_losses_of_a_generator(loss: float, delay_s: float, tmp_path: Path
         sound_kept=round(seen.sound.kept, 5),
         holes=[len(one.holes) for one in tracks],
         missing_untold=[len(one.untold) for one in tracks],
+        missing_before_the_first=[len(one.never_begun) for one in tracks],
         told_in_vain=[len(one.told_in_vain) for one in tracks],
         packets_lost=seen.packets_lost,
     )
