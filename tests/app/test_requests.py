@@ -12,13 +12,17 @@ from app.accounts.login import start_login
 from app.accounts.models import Scope
 from app.audit import Action, AuditEvent
 from app.database import now_in
+from app.invitations.models import Invitation
 from app.mail.models import MailState, OutgoingMail
 from app.participants.models import Participant
+from app.privacy.keeping.export_parts import account_files
 from app.privacy.keeping.retention import sweep
 from app.privacy.records.models import DataRequest, RequestKind, RequestState
 from app.privacy.rights.requests import ask, may_answer, may_lift
 from app.sessions.models import Recording, Transcript, TranscriptState
-from recordings.model import RecordingId
+from app.sessions.service import open_room
+from recordings.model import RecordingId, SessionId, StreamKind
+from tests.fixtures.answering import SAID, answered
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import EVERYONE, Cast, mails
 
@@ -190,6 +194,70 @@ async def test_who_asks_again_while_it_is_being_lifted_is_restricted_anew(cast: 
     await told(cast)
     assert [one.state for one in await requests(cast)] == [RequestState.DONE, RequestState.IN_FORCE]
     assert (await owner.get(f"/recordings/{recording}/media")).status_code == 404
+
+
+@pytest.mark.parametrize("kind", [RequestKind.RESTRICTION, RequestKind.OBJECTION])
+async def test_what_comes_while_it_stands_is_not_used_either_until_it_is_lifted(
+    cast: Cast, tmp_path: Path, kind: RequestKind
+) -> None:
+    """Recordings and answers, of the one who asked; there was nothing yet when they did."""
+    before = await stored_recording(cast, tmp_path / "b", person=cast.researcher, seconds=1.0)
+    request = await asked(cast, kind)
+    later = await stored_recording(cast, tmp_path / "a", person=cast.participant.participant, seconds=1.0)
+    others = cast.other_participant.participant, cast.other_session
+    ben = await stored_recording(cast, tmp_path / "c", person=others[0], session=others[1], seconds=1.0)
+    await answered(cast)
+    owner = await cast.browser("owner")
+
+    async def seen() -> list[int]:
+        return [(await owner.get(f"/recordings/{one}/media")).status_code for one in (later, ben, before)]
+
+    async def read() -> bool:
+        return SAID in (await owner.get(f"/sessions/{cast.session}/answers")).text
+
+    assert await seen() == [404, 200, 200] and not await read()
+    assert "what comes later: nobody" in (await (await inside(cast)).get("/my-data")).text
+    objected = kind is RequestKind.OBJECTION
+    data = {"words": "Over."} | ({"outcome": "refused", "ground": "research"} if objected else {"ground": "settled"})
+    await owner.post(f"/requests/{request.id}/{'answer' if objected else 'lift'}", data=data)
+    assert await seen() == [404, 200, 200], "not before they were told"
+    await told(cast)
+    assert await seen() == [200, 200, 200] and await read()
+    after = await stored_recording(
+        cast, tmp_path / "d", person=cast.participant.participant, stream=StreamKind.SCREEN, seconds=1.0
+    )
+    assert (await owner.get(f"/recordings/{after}/media")).status_code == 200
+    async with cast.wiring.database.transaction(cast.account) as db:
+        closed = select(AuditEvent).where(AuditEvent.action == Action.RECORDING_RESTRICTED)
+        assert [event.subject for event in await db.scalars(closed)] == [f"recording:{later}"]
+
+
+async def test_nobody_reads_notes_about_somebody_whose_data_are_not_used(cast: Cast) -> None:
+    """In the room, the review and the account's export; a session they had no part in is another matter."""
+    words, path = "Looks for the basket", f"/sessions/{cast.session}"
+    async with cast.wiring.database.transaction(cast.account) as db:
+        for session in (cast.session, cast.other_session):
+            await open_room(db, session=session)
+        await db.execute(update(Invitation).values(admitted_at=await now_in(db)))
+    owner = await cast.browser("owner")
+    for session in (cast.session, cast.other_session):
+        await owner.post(f"/sessions/{session}/notes", data={"text": words})
+
+    async def shown(session: SessionId) -> list[bool]:
+        pages = [f"/rooms/{session}", f"/sessions/{session}/review"]
+        return [words in (await owner.get(page)).text for page in pages]
+
+    request = await asked(cast, RequestKind.RESTRICTION)
+    assert await shown(cast.session) == [False, False] and await shown(cast.other_session) == [True, True]
+    for page in (f"/rooms/{cast.session}", f"{path}/review"):
+        assert "somebody who took part asked that nothing about them is used" in (await owner.get(page)).text
+    async with cast.wiring.database.transaction(cast.account) as db:
+        files = await account_files(db, cast.wiring, account=cast.account, restricted=())
+    study = b"".join(next(file for file in files if file.path.startswith("studies/")).read())
+    assert study.count(words.encode()) == 1
+    await owner.post(f"/requests/{request.id}/lift", data={"words": "Over.", "ground": "settled"})
+    await told(cast)
+    assert await shown(cast.session) == [True, True]
 
 
 async def test_a_transcript_that_waited_is_written_after_the_restriction(cast: Cast, recording: RecordingId) -> None:

@@ -7,13 +7,17 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from app.invitations.models import Invitation
+from app.ledger_entries import ErasureAsked
 from app.participants.consents import give_consent
+from app.privacy.erasing.lines import line_of
 from app.privacy.erasing.policy import stays_noted
 from app.privacy.erasing.withdrawal import withdraw
-from app.privacy.records.models import Erasure, ErasureReason, ErasureState
+from app.privacy.records.models import DataRequest, Erasure, ErasureReason, ErasureState
+from app.privacy.replays import Found, do_again
+from app.sessions.disclosure_models import Disclosure, RecipientNotice
 from app.sessions.models import Note, Recording, Session, SessionState, Transcript
 from app.sessions.notes import MOMENT_GONE
 from app.sessions.service import open_room
@@ -203,6 +207,22 @@ async def test_a_hold_keeps_notes_unread_until_it_is_released(
     assert (await newest(cast, erasure)).document["erased"]["rows"]["notes"] == 1
 
 
+async def test_whoever_was_given_the_notes_is_told(cast: Cast, anna: PersonId, nodes: SpyNodes) -> None:
+    """GDPR Art. 19; nobody who was given something else."""
+    owner = await cast.browser("owner")
+    given = {"people": [str(anna)], "ground": "vital", "words": "A risk.", "told": "yes", "contact": "x@y.example"}
+    for recipient, kind in (("Dr Meier", "notes"), ("Dr Huber", "video")):
+        form = given | {"recipient": recipient, "kinds": [kind], "given_on": f"{datetime.now(UTC).date()}"}
+        assert (await owner.post(f"/sessions/{cast.session}/disclosures", data=form)).status_code == 303
+    erasure = await take_back(cast, ConsentKind.TRANSCRIPT)
+    assert erasure is not None
+    await run(cast, erasure, nodes)
+    assert (await newest(cast, erasure)).document["recipients_to_tell"] == 1
+    async with cast.wiring.database.transaction(cast.account) as db:
+        of = select(Disclosure.kinds).join(RecipientNotice, RecipientNotice.disclosure_id == Disclosure.id)
+        assert list(await db.scalars(of)) == [["notes"]]
+
+
 async def test_an_erasure_of_one_recording_leaves_notes(cast: Cast, anna: PersonId, tmp_path: Path) -> None:
     recording = await stored_recording(cast, tmp_path, person=anna, seconds=1.0)
     await ask(cast, anna, recordings=[recording])
@@ -217,6 +237,25 @@ async def test_the_participant_reads_before_what_becomes_of_notes(cast: Cast, an
     assert "Olga Lab can tell you" in asked
     notice = (await (await cast.browser("participant")).get(f"/take-part/{cast.session}/notice")).text
     assert "They are erased when you take back your voice" in notice
+
+
+async def test_a_restored_database_is_told_by_the_ledger_which_notes_went(
+    cast: Cast, anna: PersonId, nodes: SpyNodes
+) -> None:
+    """As the backup remembers it: asked for nothing, and the note stands."""
+    erasure = await take_back(cast, ConsentKind.TRANSCRIPT)
+    assert erasure is not None
+    line = line_of(ErasureAsked, erasure, erasure.asked_at)
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(delete(DataRequest))
+        await db.execute(delete(Erasure))
+        await db.execute(update(Session).values(notes_gone_until=None))
+    assert await read(cast) == [True, True]
+    async with cast.wiring.database.transaction(cast.account) as db:
+        assert await do_again(db, line) is Found.DONE
+    assert await read(cast) == [False, False]
+    assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
+    assert await notes(cast) == 0
 
 
 @pytest.mark.parametrize(
