@@ -1,7 +1,8 @@
 """Long forms of tests: parts that run one after the other, each a pytest run of its own, with figures as JSON.
 
 The figures are what tests gave tests.hostile.trial.note. Used by `make trials` and `make trust`. A long run replaces
-what the file of results says of the parts that ran, each with its moment, machine and seed.
+what the file of results says of the parts that ran, each with its moment, machine and seed, and with the tests that
+were skipped and why: a part of which nothing ran has not passed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,33 @@ class Part:
     long: dict[str, str] = field(default_factory=dict)
     short: dict[str, str] = field(default_factory=dict)
     limit_s: int = 3600
+
+
+class Outcome(StrEnum):
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What pytest says of a run. skipped: tests by name, with the reason."""
+
+    ran: int
+    skipped: Mapping[str, str]
+
+    def outcome(self, *, is_well: bool) -> Outcome:
+        """is_well: pytest's own word, its exit status."""
+        if not is_well or not (self.ran or self.skipped):
+            return Outcome.FAILED
+        return Outcome.PASSED if self.ran else Outcome.SKIPPED
+
+
+def report_of(junit: str) -> Report:
+    """From the XML that `pytest --junit-xml` writes; of a run that was broken off there is none: an empty text."""
+    cases = list(ElementTree.fromstring(junit).iter("testcase")) if junit else []
+    skips = {case.get("name", ""): skip.get("message", "") for case in cases for skip in case.findall("skipped")}
+    return Report(ran=len(cases) - len(skips), skipped=skips)
 
 
 def run_parts(program: str, about: str, parts: Mapping[str, Part], results: Path) -> int:
@@ -52,28 +82,33 @@ def run_parts(program: str, about: str, parts: Mapping[str, Part], results: Path
         kept = {name: part for name, part in before.items() if name in parts}
         results.write_text(json.dumps(kept | ran, indent=1) + "\n")
     for name, part in ran.items():
-        print(f"{name}: {'passed' if part['passed'] else 'FAILED'} in {part['seconds']} s")
-    return 0 if all(part["passed"] for part in ran.values()) else 1
+        print(f"{name}: {part['outcome']} in {part['seconds']} s")
+        for test, why in part["skipped"].items():
+            print(f"  skipped {test}: {why}")
+    return 1 if any(part["outcome"] == Outcome.FAILED for part in ran.values()) else 0
 
 
 def _run(part: Part, *, short: bool, seed: str) -> dict[str, Any]:
-    """One part: whether it passed, what it was asked for, and the figures its tests noted."""
+    """One part: whether it passed, what of it was skipped, what it was asked for, and the figures its tests noted."""
     much = part.short if short else part.long
     with tempfile.TemporaryDirectory(prefix="junier-trials-") as folder:
-        figures = Path(folder) / "figures"
+        figures, junit = Path(folder) / "figures", Path(folder) / "junit.xml"
         fuzz_seed = str(int(seed) % (1 << 31))
         environment = os.environ | much | {"TRIAL_SEED": seed, "FUZZ_SEED": fuzz_seed, "TRIAL_FIGURES": str(figures)}
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "timeout=0", *part.tests]
+        options = ["-q", "-p", "no:cacheprovider", "-o", "timeout=0", f"--junit-xml={junit}"]
+        command = [sys.executable, "-m", "pytest", *options, *part.tests]
         began_at = time.monotonic()
         try:
-            passed = not subprocess.run(
+            is_well = not subprocess.run(
                 command, cwd=ROOT, env=environment, timeout=part.limit_s, check=False
             ).returncode
         except subprocess.TimeoutExpired:
-            passed = False
+            is_well = False
+        report = report_of(junit.read_text() if junit.exists() else "")
         lines = figures.read_text().splitlines() if figures.exists() else []
     return {
-        "passed": passed,
+        "outcome": report.outcome(is_well=is_well),
+        "skipped": report.skipped,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": asdict(this_machine()),
         "seed": int(seed),
