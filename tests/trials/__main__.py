@@ -20,7 +20,7 @@ PARTS = {
         short={"KILLS": "2", "PAGE_KILLS": "1"},
     ),
     "losses and cuts": Part(
-        tests=("tests/trials/networks.py",),
+        tests=("tests/trials/networks.py", "tests/trials/cuts.py"),
         short={"LOSS_SECONDS": "4", "CUT_SECONDS": "1"},
     ),
     "fuzz": Part(tests=("tests/hostile/test_fuzz.py",), long={"FUZZ_CASES": "2000000"}, short={"FUZZ_CASES": "20000"}),

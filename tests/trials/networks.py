@@ -1,5 +1,5 @@
 """The long form of tests/hostile/test_losses.py and test_generated_losses.py: every loss with every delay, by Chromium
-and by a generator whose finished file is read; cuts of every length, and how much is sent, by Chromium.
+and by a generator whose finished file is read; and how much is sent, by Chromium.
 
 Collected only when it is named, as `make trials` does.
 """
@@ -15,7 +15,6 @@ import pytest
 
 from app.demo import clips
 from app.demo.clips import Clip
-from app.room import peer
 from bench.media import encode_720p, lasting
 from recordings.model import TrackKind
 from tests.app.loopback import until
@@ -30,7 +29,6 @@ LEAST = {0.0: (1.0, 1.0), 0.02: (0.999, 0.999), 0.05: (0.999, 0.995), 0.10: (0.9
 """Of the pictures and of the sound, by loss."""
 FAST, FAST_WITHIN_S = 2_000_000, 3.0
 NARROW, SETTLED_S = 500_000, 20
-CUTS = [int(word) for word in os.environ.get("CUT_SECONDS", "1,5,20").split(",")]
 
 
 @pytest.mark.parametrize("delay_s", [0.02, 0.10])
@@ -135,26 +133,3 @@ async def test_a_narrow_way_is_filled() -> None:
     trial.note("a narrow way", bits_per_second=round(rate), of=NARROW, lost=round(lost / (lost + passed), 5))
     assert lost <= 0.02 * (lost + passed)
     assert not trial.is_measured() or 0.8 * NARROW <= rate <= NARROW
-
-
-@pytest.mark.parametrize("seconds", CUTS)
-async def test_cuts(seconds: int) -> None:
-    async with BadNetwork(Weather(delay_s=0.02)) as network, sending(network) as sender:
-        await until(lambda: sender.seconds() > 3, "three seconds of picture")
-        clock = asyncio.get_running_loop().time
-        before, shown, cut_at = len(sender.sink.of(CAMERA)), sender.seconds(), clock()
-        network.cut = True
-        await asyncio.sleep(seconds)
-        network.cut = False
-        mended_at = clock()
-
-        def is_back() -> bool:
-            """And at its time: closed up it would lag the length of the cut behind for ever."""
-            on_time = sender.seconds() - shown > clock() - cut_at - 3
-            return on_time and len(sender.sink.of(CAMERA)) > before + 30
-
-        await until(is_back, "the picture comes back", 40)
-        trial.note("cuts", seconds=seconds, back_after_s=round(clock() - mended_at, 2))
-        ticks = [frame.ticks for frame in sender.sink.of(CAMERA)]
-        assert ticks == sorted(ticks)
-        assert sender.publication.state is peer.PeerState.CONNECTED
