@@ -45,7 +45,7 @@ from tests.app.loopback import accept, offering, until
 from tests.app.node_scene import Scene as NodeScene
 from tests.app.node_scene import rooms
 from tests.app.room_stage import allow
-from tests.fixtures.weed import Weed
+from tests.fixtures.weed import MortalWeed, Weed
 from tests.hostile import trial
 from tests.hostile.fault_proxy import Fault, FaultProxy, proxied
 from tests.promises.sources import Clock
@@ -162,6 +162,29 @@ async def test_whatever_storage_does_nothing_is_lost_doubled_or_kept_quiet(
             assert scene.spool.waiting().ready > 0
         scene.proxy.fault = None
         frames += await scene.record(5)
+        scene.recorder.close()
+        await scene.drain()
+        assert scene.uploader.health().failing is None
+        assert scene.spool.used_bytes == 0
+        scene.all_is_there(frames)
+
+
+async def test_a_storage_that_is_killed_and_comes_back_on_what_it_left(mortal_weed: MortalWeed, tmp_path: Path) -> None:
+    """kill -9, with pieces on their way: a minute goes on into the spool, and drains by itself afterwards."""
+    async with capture(mortal_weed.service, tmp_path) as scene:
+        frames = await scene.record(10)
+        await scene.spool.settle()
+        storing = asyncio.create_task(scene.uploader.round())
+        await asyncio.to_thread(mortal_weed.kill)
+        await storing
+        began_at = scene.clock.now
+        frames += await scene.record(30, storing=False)
+        await scene.uploader.round()
+        assert scene.uploader.health().failing and scene.clock.now - began_at <= TOLD_WITHIN_S
+        frames += await scene.record(30, storing=False)
+        assert scene.recorder.health().state is CaptureState.RECORDING
+        assert scene.spool.waiting().ready > 0
+        await asyncio.to_thread(mortal_weed.start)
         scene.recorder.close()
         await scene.drain()
         assert scene.uploader.health().failing is None
