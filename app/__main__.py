@@ -78,10 +78,11 @@ def web(with_parent: bool) -> None:
     from app.privacy.serving import go_on
     from app.room.node_client import NodeClient
     from app.room.permission import push_loop
+    from app.store_check import watch_store
 
     wiring = _wiring(settings)
     node = NodeClient(settings)
-    background = [push_loop(node), go_on, *_private(wiring, PlatformNumbers(wiring))]
+    background = [push_loop(node), go_on, watch_store, *_private(wiring, PlatformNumbers(wiring))]
     if settings.worker_in_web:
         from workers.__main__ import run_light
 
@@ -114,9 +115,10 @@ def media(with_parent: bool) -> None:
         _end_with_parent()
     from app.privacy.serving import go_on
     from app.room.node import run
+    from app.store_check import watch_store
 
     wiring = _wiring(settings)
-    ports = [go_on, *_private(wiring)]
+    ports = [go_on, watch_store, *_private(wiring)]
     told(lambda: asyncio.run(_beside(run(wiring), wiring, *ports)))
 
 
@@ -139,10 +141,11 @@ def worker(queues: str, until_idle: bool) -> None:
     if unknown or not chosen:
         raise click.BadParameter(f"choose from {', '.join(q.value for q in Queue)}", param_hint="--queues")
     from app.privacy.serving import go_on
+    from app.store_check import watch_store
     from workers.__main__ import run
 
     wiring = _wiring(settings)
-    asyncio.run(_beside(run(wiring, chosen, until_idle=until_idle), wiring, go_on, *_private(wiring)))
+    asyncio.run(_beside(run(wiring, chosen, until_idle=until_idle), wiring, go_on, watch_store, *_private(wiring)))
 
 
 @cli.command()
@@ -272,6 +275,7 @@ def _wiring(settings: Settings) -> Wiring:
     """The ports of a long-lived process; refuses a database that is behind it. One that is ahead is well: during an
     upgrade the old processes go on, and come back when they fall."""
     from app.migrations import run
+    from app.store_check import confirm_at_start
     from app.third_parties import check_third_parties
     from app.wiring import open_wiring
 
@@ -281,6 +285,7 @@ def _wiring(settings: Settings) -> Wiring:
     if not run.serves(found):
         raise click.ClickException(f"The database is at {found}, needed is {run.head()}; run: junier migrate")
     wiring = told(lambda: open_wiring(settings, url))
+    told(lambda: confirm_at_start(wiring))
     told(lambda: asyncio.run(_catch_up(wiring)))
     return wiring
 

@@ -9,6 +9,7 @@ from app.ledger import ledger_of
 from app.sealed_columns import SealedColumns
 from app.settings import EU_COUNTRIES, Settings
 from recordings.encryption.keystore import KeyStore
+from recordings.storage.confirmed import ConfirmedStore
 from recordings.storage.regions import Place, place_of
 from recordings.storage.store import ObjectStore
 
@@ -69,5 +70,10 @@ def open_wiring(settings: Settings, database_url: str | None = None) -> Wiring:
         settings=settings,
         database=Database(database_url or settings.database_url),
         keys=open_keys(settings),
-        store=open_store(settings),
+        store=_confirmed(settings, open_store(settings)),
     )
+
+
+def _confirmed(settings: Settings, store: ObjectStore) -> ObjectStore:
+    """A bucket elsewhere takes nothing before it has said where it is; a folder of this machine is where we are."""
+    return ConfirmedStore(store) if settings.object_store == "s3" else store

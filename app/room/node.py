@@ -34,6 +34,7 @@ from recordings.capture.disk import hold
 from recordings.capture.recorder import CaptureState
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
+from recordings.storage.confirmed import refusal_of
 
 TICK_SECONDS = 0.2
 GOODBYE_SECONDS = 8.0
@@ -52,7 +53,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
     held = hold(folder)
     spool = Spool(folder, settings.spool_quota_mb << 20, time.time)
     leftovers = spool.recover()
-    uploader = Uploader(spool, wiring.store)
+    uploader = Uploader(spool, wiring.store, refusal=lambda: refusal_of(wiring.store))
     ledger = Ledger(
         wiring.database,
         spool,
@@ -91,7 +92,9 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
 
     numbers = MediaNumbers(rooms, spool, uploader)
     metrics.REGISTRY.register(numbers)
-    server = _Server(_server(NodeApi(rooms, node_secret(settings), health), settings.node_url))
+    server = _Server(
+        _server(NodeApi(rooms, node_secret(settings), health, lambda: refusal_of(wiring.store)), settings.node_url)
+    )
     loops = [
         asyncio.create_task(loop)
         for loop in (

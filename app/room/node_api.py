@@ -19,6 +19,7 @@ from app.errors import BadInput, JunierError, NotThere, SignInNeeded, Unavailabl
 from app.room import peer
 from app.room.node_messages import EraseAsk, Health, Permission, Problem, StreamAsk, ViewAsk
 from app.room.node_rooms import Rooms
+from app.store_check import NothingIsStored
 from recordings.encryption.keystore import KeyDestroyed, KeyStoreError
 
 MAX_BODY_BYTES = 256 * 1024  # the longest offer, as JSON; a permission of hundreds of people
@@ -40,10 +41,12 @@ _PEER_STATUS: dict[type[peer.PeerError], int] = {
 
 
 class NodeApi:
-    """ASGI. health: what GET /health answers."""
+    """ASGI. health: what GET /health answers; refusal: why nothing may be stored just now, "" when it may."""
 
-    def __init__(self, rooms: Rooms, secret: str, health: Callable[[], Health]) -> None:
-        self._rooms, self._health = rooms, health
+    def __init__(
+        self, rooms: Rooms, secret: str, health: Callable[[], Health], refusal: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._rooms, self._health, self._refusal = rooms, health, refusal
         self._expected = f"Bearer {secret}".encode()
         self._routes: tuple[tuple[str, re.Pattern[str], Callable[[_Request], Awaitable[Answer]]], ...] = (
             ("POST", re.compile(r"/streams"), self._publish),
@@ -90,6 +93,8 @@ class NodeApi:
             raise SignInNeeded("This address is for the web process only.")
 
     async def _publish(self, request: _Request) -> Answer:
+        if self._refusal():
+            raise NothingIsStored
         return 201, await self._rooms.publish(request.read(StreamAsk))
 
     async def _end(self, request: _Request) -> Answer:

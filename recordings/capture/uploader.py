@@ -61,9 +61,11 @@ class Uploader:
         lanes: int = 4,
         now: Callable[[], float] = time.time,
         put_limit_s: float = PUT_LIMIT_S,
+        refusal: Callable[[], str] = lambda: "",
     ) -> None:
+        """refusal: why nothing may be stored at all just now, "" when it may."""
         self._spool, self._store, self._on_stored = spool, store, on_stored
-        self._lanes, self._now, self._put_limit_s = lanes, now, put_limit_s
+        self._lanes, self._now, self._put_limit_s, self._refusal = lanes, now, put_limit_s, refusal
         # of its own: a store that hangs must not hold the threads that unwrap keys and wait for the disk
         self._threads = ThreadPoolExecutor(lanes + _SPARE_THREADS, "store")
         self._began_at = now()
@@ -89,6 +91,8 @@ class Uploader:
         many were stored."""
         self._stop_round = False
         await self._spool.settle()
+        if self._refusal():  # it all waits in the spool
+            return 0
         # what failed before comes last: one piece that cannot be stored holds up no other
         ready = sorted(self._spool.pieces(), key=lambda piece: self._failed[piece.key])
         if not ready:
@@ -132,6 +136,8 @@ class Uploader:
 
     def _trouble(self, oldest_since: float | None) -> str | None:
         """Leftovers of an earlier life have waited long before anybody could store them: the clock starts with us."""
+        if refusal := self._refusal():
+            return refusal
         if self._failing:
             return self._failing
         if self._refused:
