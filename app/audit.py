@@ -95,6 +95,7 @@ class Action(StrEnum):
     ADDRESS_CORRECTED = "participants:address:corrected"
     CODE_ASKED = "participants:code:asked"
     DATA_OPENED = "participants:data:opened"
+    DATA_SHOWN = "participants:data:shown"
     SESSION_REVIEWED = "library:session:reviewed"
     RECORDING_TRIED_AGAIN = "library:recording:tried_again"
     TRANSCRIPT_TRIED_AGAIN = "library:transcript:tried_again"
@@ -156,7 +157,10 @@ class AuditEvent(Row):
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
     previous_hash: Mapped[bytes]
     hash: Mapped[bytes]
-    __table_args__ = (UniqueConstraint("account_id", "number"), Index("audit_event_subject", "account_id", "subject"))
+    __table_args__ = (
+        UniqueConstraint("account_id", "number"),
+        Index("audit_event_subject", "account_id", "subject", "at"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,7 +333,7 @@ def _same(entry: _Entry) -> Select[UUID]:
             AuditEvent.action == entry.action.value,
             AuditEvent.actor == entry.actor,
             AuditEvent.facts == entry.facts,
-            AuditEvent.at > func.clock_timestamp() - entry.once,
+            AuditEvent.at > func.statement_timestamp() - entry.once,
         )
         .limit(1)
     )

@@ -12,6 +12,7 @@ from app.accounts.agreement import agreement_stands
 from app.accounts.assignments import team_of
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
+from app.accounts.reads import note_shown
 from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.errors import Conflict
@@ -83,6 +84,7 @@ async def _session_page(
     status: int = 200,
 ) -> Template:
     row, study = await session_with_study(db, session)
+    await note_shown(db, member, f"session:{session}")
     guests = await guests_of(db, wiring.columns, member.account, session)
     names = {PersonId(guest.person): guest.name for guest in guests}
     shown = [guest for guest in guests if guest.state != "erased"]

@@ -44,6 +44,7 @@ async def correct(request: AnyRequest, db: Db, wiring: Wiring, login: Login, rec
     found = await written(db, wiring, recording=recording)
     form = await read_form(request)
     if not await take_correction(db, wiring, found, form, by=member.actor):
+        await note_read(db, member, Action.SESSION_REVIEWED, f"session:{found.row.session_id}")
         return await _page(request, db, found, line_of(form), form, status=422)
     return Redirect(f"/recordings/{recording}/transcript/corrections#line-{line_of(form)}", status_code=303)
 

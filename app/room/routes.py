@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 
 from app.accounts.agreement import agreement_stands, require_agreement
 from app.accounts.login import Login
+from app.accounts.reads import note_shown
 from app.audit import Action, Fact, record
 from app.database import Db, now_in
 from app.errors import BadInput, Forbidden, NotThere
@@ -66,6 +67,8 @@ async def show(request: AnyRequest, wiring: Wiring, db: Db, login: Login, sessio
     study = await db.get_one(Study, row.study_id)
     if seat.person.is_member:
         noted = Noted()
+        if login is not None:
+            await note_shown(db, login, f"session:{session}")
         if seat.person.role != OBSERVER:
             noted = await notes_shown(db, wiring.columns, session=row, study=study)
         return page(

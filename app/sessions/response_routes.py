@@ -42,7 +42,7 @@ async def show_answers(
     added = await supplements_to_answers(db, wiring.columns, session=session)
     answered = await answers_of_session(db, wiring.columns, session=row, study=study)
     asks = bool(await questions_of_study(db, study.id))
-    if answered:
+    if answered or added:
         await _note(db, member, Action.ANSWERS_READ, row)
     return page(
         "sessions/answers.html",

@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
+from app.accounts.reads import Listed, note_shown
 from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.errors import Conflict, NotThere
@@ -51,6 +52,7 @@ async def list_erasures(
     number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
 ) -> Template:
     owner = require_member(login, Role.OWNER)
+    await note_shown(db, owner, Listed.ERASURES)
     lines = await erasures(db, wiring.columns, limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
     return page(
         "privacy/erasures.html",
@@ -86,6 +88,7 @@ async def confirm_erase_recording(
 ) -> Template:
     owner = require_member(login, Role.OWNER)
     row = await _recording(db, recording)
+    await note_shown(db, owner, f"recording:{recording}")
     session = await find_session(db, row.session_id)
     return page(
         "privacy/erase_recording.html",

@@ -12,6 +12,7 @@ from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
+from app.accounts.reads import Listed, note_shown
 from app.database import Db, now_in
 from app.errors import Conflict
 from app.forms import Form, read_form
@@ -42,16 +43,16 @@ async def show_holds(
     login: Login,
     number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
 ) -> Template:
-    require_member(login, Role.OWNER)
+    await note_shown(db, require_member(login, Role.OWNER), Listed.HOLDS)
     lines = await holds(db, wiring.columns, await now_in(db), limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
     return page("privacy/holds.html", request, holds=lines[:PAGE_ROWS], number=number, more=len(lines) > PAGE_ROWS)
 
 
 @get("/recordings/{recording:uuid}/hold")
 async def show_hold(request: AnyRequest, db: Db, wiring: Wiring, login: Login, recording: UUID) -> Template:
-    require_member(login, Role.OWNER)
+    owner = require_member(login, Role.OWNER)
     row = await recording_to_hold(db, recording)
-    return await _page(request, db, wiring, await find_session(db, row.session_id), [row], Form(), one=row)
+    return await _page(request, db, wiring, owner, await find_session(db, row.session_id), [row], Form(), one=row)
 
 
 @post("/recordings/{recording:uuid}/hold")
@@ -74,9 +75,9 @@ async def release_recording(db: Db, login: Login, recording: UUID) -> Redirect:
 
 @get("/sessions/{session:uuid}/hold")
 async def show_session_hold(request: AnyRequest, db: Db, wiring: Wiring, login: Login, session: UUID) -> Template:
-    require_member(login, Role.OWNER)
+    owner = require_member(login, Role.OWNER)
     row = await find_session(db, session)
-    return await _page(request, db, wiring, row, await recordings_to_hold(db, session=session), Form())
+    return await _page(request, db, wiring, owner, row, await recordings_to_hold(db, session=session), Form())
 
 
 @post("/sessions/{session:uuid}/hold")
@@ -109,7 +110,7 @@ async def _hold(
     form = await read_form(request)
     typed = read_hold(form, await now_in(db))
     if typed is None:
-        return await _page(request, db, wiring, session, rows, form, one=one, status=422)
+        return await _page(request, db, wiring, owner, session, rows, form, one=one, status=422)
     await set_hold(db, wiring.columns, rows, typed, by=owner.as_member)
     return Redirect(f"/sessions/{session.id}", status_code=303)
 
@@ -118,6 +119,7 @@ async def _page(
     request: AnyRequest,
     db: Db,
     wiring: Wiring,
+    owner: SignedIn,
     session: Session,
     rows: Sequence[Recording],
     form: Form,
@@ -130,6 +132,7 @@ async def _page(
     first = held[0] if held else None
     words = ""
     if first is not None:
+        await note_shown(db, owner, f"recording:{first.id}")
         account, person = AccountId(first.account_id), PersonId(first.person_id)
         words = wiring.columns.open(account, person, WORDS_FIELD, first.held_words)
     return page(

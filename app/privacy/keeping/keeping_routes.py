@@ -12,6 +12,7 @@ from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Account, Role
+from app.accounts.reads import note_shown
 from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.pages import AnyRequest, page
@@ -173,6 +174,10 @@ async def _page(
     status: int = 200,
 ) -> Template:
     going: Preview | None = None
+    if change.session is not None or change.participant is not None:
+        await note_shown(
+            db, owner, f"session:{change.session}" if change.session else f"participant:{change.participant}"
+        )
     before = await stands(db, change, owner.account)
     if listed is not None and anything_shorter(before, listed.level):
         going = await preview(db, listed, await now_in(db))

@@ -2,7 +2,8 @@
 Art. 33(2) and (3)(a), Art. 34).
 
 Ids only. Names and addresses are opened when the accounts' owners ask for them, and that is in their logs. The log
-knows what was played, read, downloaded, exported or watched live; names on lists of people are in no log.
+knows what was played, read, downloaded, exported or watched live, and which pages showed names, addresses, words or
+notes: of a list it names everybody who may have stood on it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from uuid import UUID
 from sqlalchemy import select, text
 
 from app.accounts.models import Member
+from app.accounts.reads import Listed
 from app.accounts.service import EMAIL_FIELD as MEMBER_EMAIL
 from app.accounts.service import NAME_FIELD as MEMBER_NAME
 from app.audit import SYSTEM, Action, AuditEvent, record
 from app.database import Database, Db
+from app.invitations.models import Invitation
 from app.participants.models import Participant
 from app.participants.service import EMAIL_FIELD, NAME_FIELD
+from app.privacy.records.models import DataRequest, Erasure
 from app.sealed_columns import SealedColumns
+from app.sessions.disclosure_models import Disclosure
 from app.sessions.models import Recording
 from app.sessions.response_models import Response
 from recordings.model import AccountId, PersonId
@@ -34,6 +39,7 @@ READINGS: Mapping[Action, str] = {
     Action.CONTACTS_EXPORTED: "name and address",
     Action.DATA_EXPORTED: EVERYTHING,
     Action.DATA_OPENED: EVERYTHING,
+    Action.DATA_SHOWN: "name, address, own words or notes",
     Action.LIVE_WATCHED: "picture and sound, live",
     Action.RECORDING_DOWNLOADED: "recording",
     Action.RECORDING_VIEWED: "recording",
@@ -134,6 +140,8 @@ _People = dict[str, list[tuple[UUID, bool, _Held]]]
 
 def _thing(event: AuditEvent) -> str:
     """What was opened: "session:…" of the answers is another thing than "session:…" of the recordings."""
+    if event.action == Action.DATA_SHOWN and not event.subject.startswith(("participant:", "recording:")):
+        return f"shown:{event.subject}"
     answers = event.action in (Action.ANSWERS_READ, Action.ANSWERS_DOWNLOADED)
     return f"answers:{event.subject}" if answers else event.subject
 
@@ -158,6 +166,36 @@ async def _people(db: Db, events: Sequence[AuditEvent]) -> _People:
         found[thing] = [(person, False, _Held(made, gone)) for person, made, gone in everybody]
         members = await db.execute(select(Member.id, Member.created_at, Member.removed_at))
         found[thing] += [(person, True, _Held(made, gone)) for person, made, gone in members]
+    for thing, shown in (await _shown(db, things)).items():
+        found.setdefault(thing, []).extend(shown)
+    return found
+
+
+async def _shown(db: Db, things: Collection[str]) -> _People:
+    """Of pages with names, addresses, words and notes: everybody the page may have named."""
+    found: _People = {}
+    invited = (
+        select(Invitation.session_id, Participant.id, Invitation.created_at, Participant.erased_at)
+        .join(Participant, Participant.id == Invitation.participant_id)
+        .where(Invitation.session_id.in_(_ids(things, "shown:session:")))
+    )
+    for session, person, since, until in await db.execute(invited):
+        found.setdefault(f"shown:session:{session}", []).append((person, False, _Held(since, until)))
+    asked = select(DataRequest.id, DataRequest.participant_id).where(DataRequest.id.in_(_ids(things, "shown:request:")))
+    for request, person in await db.execute(asked):
+        found.setdefault(f"shown:request:{request}", []).append((person, False, _Held()))
+    lists = {
+        Listed.REQUESTS: select(DataRequest.participant_id, DataRequest.asked_at),
+        Listed.ERASURES: select(Erasure.person_id, Erasure.asked_at),
+        Listed.DISCLOSURES: select(Disclosure.participant_id, Disclosure.at),
+        Listed.HOLDS: select(Recording.person_id, Recording.created_at).where(Recording.held_reason.is_not(None)),
+        Listed.AUDIT: select(Participant.id, Participant.created_at),
+    }
+    for listed, named in lists.items():
+        if (thing := f"shown:{listed}") in things:
+            gone = dict((await db.execute(select(Participant.id, Participant.erased_at))).tuples().all())
+            rows = (await db.execute(named)).tuples().all()
+            found[thing] = [(one, False, _Held(since, gone[one])) for one, since in rows if one in gone]
     return found
 
 

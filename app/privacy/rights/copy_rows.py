@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import ColumnElement, func, or_, select
 
 from app.accounts.models import Account, Login
+from app.accounts.reads import Listed
 from app.audit import Action, AuditEvent
 from app.database import Base, Db, now_in
 from app.invitations.models import Invitation
@@ -42,7 +43,7 @@ from app.studies.service import contact_of
 from recordings.model import AccountId, PersonId
 
 _SECRET_LINK = re.compile(r"(https?://[^\s/]+/[a-z-]+/)[\w.-]{20,}(?:/[\w.-]+)?")
-_READINGS_OF_SESSIONS = (Action.SESSION_REVIEWED, Action.ANSWERS_READ, Action.ANSWERS_DOWNLOADED)
+_READINGS_OF_SESSIONS = (Action.DATA_SHOWN, Action.SESSION_REVIEWED, Action.ANSWERS_READ, Action.ANSWERS_DOWNLOADED)
 _SECRET_CODE = re.compile(r"^\d{6}$", re.MULTILINE)
 
 
@@ -97,6 +98,13 @@ async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -
     await take(Certificate, Certificate.erasure_id.in_(erasures), Certificate.issued_at)
     await _context(take, rows)
     sessions = {row.id for row in rows[Session]}
+    stands_on = {
+        Listed.REQUESTS: requests,
+        Listed.ERASURES: erasures,
+        Listed.DISCLOSURES: given,
+        Listed.HOLDS: recordings,
+    }
+    lists = [Listed.AUDIT, *(listed for listed, named in stands_on.items() if named)]
     subjects = [
         f"participant:{person}",
         *(f"recording:{one}" for one in recordings),
@@ -114,6 +122,7 @@ async def find_rows(db: Db, participant: Participant, *, for_themselves: bool) -
             AuditEvent.actor == f"participant:{person}",
             AuditEvent.facts["participant"].astext == str(person),
             of_session & AuditEvent.action.in_(_READINGS_OF_SESSIONS),
+            AuditEvent.subject.in_(lists) & (AuditEvent.at >= participant.created_at),
         )
         & func.coalesce(AuditEvent.facts["purpose"].astext, "").not_in(secret),  # a copy that they may not know of yet
         AuditEvent.number,

@@ -18,6 +18,7 @@ from app.accounts.models import Member
 from app.audit import Action, record
 from app.database import Db, now_in
 from app.errors import JunierError, NotThere
+from app.language import gettext
 from app.library.service import Media, find_media, written
 from app.library.written import FORMATS
 from app.participants.models import Consent, Participant
@@ -163,7 +164,7 @@ def _event(event: Mapping[str, Any], roles: Mapping[str, str], participant: str)
     return {
         "at": event["at"],
         "who": _who(event["actor"], roles, participant),
-        "did": WORDS[Action(event["action"])],
+        "did": gettext(WORDS[Action(event["action"])]),
         "action": event["action"],
         "to": event["subject"],
         "facts": {name: value for name, value in event["facts"].items() if name != "login"},

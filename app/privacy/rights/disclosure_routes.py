@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from litestar import Router, get, post
 from litestar.params import Parameter
@@ -11,6 +12,7 @@ from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
+from app.accounts.reads import Listed, note_shown
 from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.language import gettext
@@ -26,7 +28,6 @@ from app.privacy.rights.disclosing import (
     read_given,
     read_told,
     to_tell,
-    today_in,
 )
 from app.sessions.disclosure_models import Disclosure
 from app.sessions.disclosures import (
@@ -58,8 +59,8 @@ async def show_disclosures(
     number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
 ) -> Template:
     """What is to be told to whom, and every entry that counts, newest first."""
-    require_member(login, Role.OWNER)
-    return await _register(request, db, wiring, Form(), number)
+    owner = require_member(login, Role.OWNER)
+    return await _register(request, db, wiring, owner, Form(), number)
 
 
 @post("/disclosures/notices/{notice:uuid}")
@@ -70,7 +71,7 @@ async def answer_one(request: AnyRequest, db: Db, wiring: Wiring, login: Login, 
     form = await read_form(request)
     told = read_told(form, row.given_on, await now_in(db))
     if told is None:
-        return await _register(request, db, wiring, form, 1, at=notice, status=422)
+        return await _register(request, db, wiring, owner, form, 1, at=notice, status=422)
     await answer_notice(db, wiring.columns, account=owner.account, notice=notice, told=told, by=owner.as_member)
     return Redirect("/disclosures", status_code=303)
 
@@ -83,7 +84,9 @@ async def show_noting(request: AnyRequest, db: Db, wiring: Wiring, login: Login,
     wanted = query.get("purpose", "")
     leaving = wanted if wanted in LEAVES_FOR else ""
     ground = str(LEAVES_FOR[DownloadPurpose(leaving)]) if leaving else ""
-    values = {"ground": ground, "given_on": today_in(await now_in(db)).isoformat()}
+    about, _study = await session_with_study(db, session)
+    today = (await now_in(db)).astimezone(ZoneInfo(about.time_zone)).date()  # as the researcher's calendar says
+    values = {"ground": ground, "given_on": f"{today}"}
     form = Form(values=values, lists={"people": query.getall("person", []), "kinds": query.getall("kind", [])})
     return await _page(request, db, wiring, member, session, form, leaving=leaving)
 
@@ -157,6 +160,7 @@ async def _register(
     request: AnyRequest,
     db: Db,
     wiring: Wiring,
+    owner: SignedIn,
     form: Form,
     number: int,
     *,
@@ -164,6 +168,7 @@ async def _register(
     status: int = 200,
 ) -> Template:
     """at: the notice that the form is about."""
+    await note_shown(db, owner, Listed.DISCLOSURES)
     rows = [row for row in counting(await disclosures_of(db)) if row.kinds]
     shown = rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
     return page(
@@ -194,6 +199,7 @@ async def _page(
 ) -> Template:
     """row: the entry that is corrected; leaving: the purpose of the copy that waits for an entry."""
     of, study = await session_with_study(db, session)
+    await note_shown(db, member, f"session:{session}")  # says nothing of an entry they may not know of yet
     lines = await noted_in(db, wiring.columns, session) if row is None else await lines_of(db, wiring.columns, [row])
     return page(
         "privacy/disclosures_of_session.html",

@@ -10,6 +10,7 @@ from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
+from app.accounts.reads import note_shown
 from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.language import N_
@@ -103,6 +104,7 @@ async def _day(db: Db, form: Form) -> date | None:
 async def _page(
     request: AnyRequest, db: Db, wiring: Wiring, owner: SignedIn, participant: UUID, form: Form, *, status: int = 200
 ) -> Template:
+    await note_shown(db, owner, f"participant:{participant}")
     person, name = await who_asks(db, wiring, account=owner.account, participant=participant)
     return page(
         "privacy/request_for.html",

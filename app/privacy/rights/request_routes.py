@@ -10,8 +10,9 @@ from litestar import Router, get, post
 from litestar.params import Parameter
 from litestar.response import Redirect, Template
 
-from app.accounts.login import Login, require_member
+from app.accounts.login import Login, SignedIn, require_member
 from app.accounts.models import Role
+from app.accounts.reads import Listed, note_shown
 from app.accounts.service import member_names
 from app.database import Db, now_in
 from app.forms import Form, read_form
@@ -40,7 +41,7 @@ async def show_requests(
     login: Login,
     number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
 ) -> Template:
-    require_member(login, Role.OWNER)
+    await note_shown(db, require_member(login, Role.OWNER), Listed.REQUESTS)
     lines = await inbox(db, wiring.columns, await now_in(db), limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
     return page(
         "privacy/requests.html",
@@ -54,8 +55,8 @@ async def show_requests(
 
 @get("/requests/{data_request:uuid}")
 async def show_request(request: AnyRequest, db: Db, wiring: Wiring, login: Login, data_request: UUID) -> Template:
-    require_member(login, Role.OWNER)
-    return await _page(request, db, wiring, data_request, Form())
+    owner = require_member(login, Role.OWNER)
+    return await _page(request, db, wiring, owner, data_request, Form())
 
 
 @post("/requests/{data_request:uuid}/answer")
@@ -69,7 +70,7 @@ async def answer_request(
     row = await find_request(db, data_request)
     given = read_answer(form, RequestKind(row.kind), await items_of(db, row.participant_id))
     if given is None:
-        return await _page(request, db, wiring, data_request, form, status=422)
+        return await _page(request, db, wiring, owner, data_request, form, status=422)
     await answer(db, wiring, request=data_request, given=given, by=owner.as_member)
     return Redirect(f"/requests/{data_request}", status_code=303)
 
@@ -84,7 +85,7 @@ async def extend_request(
     why = form.text("why", length=ANSWER_LENGTH)
     await find_request(db, data_request)
     if not form.fine:
-        return await _page(request, db, wiring, data_request, form, status=422)
+        return await _page(request, db, wiring, owner, data_request, form, status=422)
     await extend(db, wiring, request=data_request, words=why, by=owner.as_member)
     return Redirect(f"/requests/{data_request}", status_code=303)
 
@@ -100,15 +101,16 @@ async def lift_restriction(
     row = await find_request(db, data_request)
     ground = form.choice("ground", grounds_for(RequestKind(row.kind)))
     if not form.fine:
-        return await _page(request, db, wiring, data_request, form, status=422)
+        return await _page(request, db, wiring, owner, data_request, form, status=422)
     await lift(db, wiring, request=data_request, words=words, ground=Ground(ground), by=owner.as_member)
     return Redirect(f"/requests/{data_request}", status_code=303)
 
 
 async def _page(
-    request: AnyRequest, db: Db, wiring: Wiring, data_request: UUID, form: Form, *, status: int = 200
+    request: AnyRequest, db: Db, wiring: Wiring, owner: SignedIn, data_request: UUID, form: Form, *, status: int = 200
 ) -> Template:
     row = await find_request(db, data_request)
+    await note_shown(db, owner, f"request:{data_request}")
     [line] = await lines_of(db, wiring.columns, [row], await now_in(db))
     names = await member_names(db, wiring.columns) if row.answered_by or row.noted_by else {}
     return page(

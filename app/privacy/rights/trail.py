@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from app.accounts.reads import Listed
 from app.accounts.service import member_names
 from app.audit import SYSTEM, Action, AuditEvent
 from app.database import Db
@@ -97,6 +98,7 @@ WORDS: dict[Action, str] = {
     Action.ADDRESS_CORRECTED: N_("corrected their address"),
     Action.CODE_ASKED: N_("asked for a code to see their data"),
     Action.DATA_OPENED: N_("opened their data with a code"),
+    Action.DATA_SHOWN: N_("opened a page with names, addresses, words or notes"),
     Action.SESSION_REVIEWED: N_("opened a review"),
     Action.RECORDING_TRIED_AGAIN: N_("had a recording made ready again"),
     Action.TRANSCRIPT_TRIED_AGAIN: N_("had a transcript written again"),
@@ -147,6 +149,13 @@ WORDS: dict[Action, str] = {
 }
 
 
+LISTS = {
+    Listed.REQUESTS: (N_("list of requests"), "/requests"),
+    Listed.ERASURES: (N_("list of erasures"), "/erasures"),
+    Listed.DISCLOSURES: (N_("register of what was given to others"), "/disclosures"),
+    Listed.HOLDS: (N_("list of holds"), "/holds"),
+    Listed.AUDIT: (N_("audit log"), "/audit"),
+}
 UNSAID = ("scope",)  # facts that say nothing to people
 
 
@@ -225,6 +234,7 @@ async def _names(db: Db, columns: SealedColumns, events: Iterable[AuditEvent]) -
     names |= {
         f"operator:{one}": (_("an operator of the platform"), "/support-access") for one in ids.get("operator", ())
     }
+    names |= {listed: (_(words), page) for listed, (words, page) in LISTS.items()}
     return names
 
 

@@ -10,6 +10,7 @@ from litestar.response import Template
 
 from app.accounts.login import Login, require_member
 from app.accounts.models import Role
+from app.accounts.reads import Listed, note_shown
 from app.audit_heads import last_check
 from app.database import Db
 from app.pages import AnyRequest, page
@@ -27,7 +28,7 @@ async def show_trail(
     below: Annotated[int | None, Parameter(query="below", ge=1, le=2**62)] = None,
 ) -> Template:
     """Fifty events; `kind` one of KINDS, anything else shows all."""
-    require_member(login, Role.OWNER)
+    await note_shown(db, require_member(login, Role.OWNER), Listed.AUDIT)
     kind = kind if kind in KINDS else ""
     shown = await trail(db, wiring.columns, kind=kind, below=below)
     return page(
