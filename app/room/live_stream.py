@@ -11,7 +11,7 @@ from app.room.allowance import Meter
 from app.room.health import Kept, Pulse, stored_up_to
 from app.room.node_messages import HealthFacts, SessionFacts, StreamAsk, StreamFacts, TrackFacts
 from recordings.capture.recorder import StreamRecorder
-from recordings.capture.segmenter import SEGMENT_S
+from recordings.capture.segments import SEGMENT_S
 from recordings.capture.spool import Spool
 from recordings.capture.traffic import Traffic
 from recordings.capture.uploader import Uploader

@@ -6,14 +6,13 @@ a killed process loses the chunk being filled and never a place for bytes that e
 
 from __future__ import annotations
 
-from recordings.capture.chunks import CHUNK_S, Chunk, ChunkBeingFilled
+from recordings.capture.chunks import Chunk, ChunkBeingFilled
 from recordings.capture.journal import Arrival, ChunkSealed, Coded, End, JournalWriter, Permission, Record, Size
+from recordings.capture.segments import is_full
 from recordings.capture.spool import Spool, SpoolFull
 from recordings.encryption.sealed import FRAME_OVERHEAD, chunk_context, frame_message, seal
 from recordings.model import Frame, TrackRef
 from recordings.storage.layout import segment_key
-
-SEGMENT_S = 5.0
 
 
 class Segmenter:
@@ -35,7 +34,8 @@ class Segmenter:
         """Take one frame. Raises SpoolFull when the chunk before it could not be kept."""
         if self._filling.is_over(frame):
             self.cut()
-            self._end_segment_if_old(frame.arrived_at)
+            if is_full(self._segment_since, frame.arrived_at):
+                self.end_segment()
         if not self._arrived:
             self.note(Arrival(ticks=frame.ticks, at=frame.arrived_at))
             self._arrived = True
@@ -51,7 +51,8 @@ class Segmenter:
         """Cut a chunk and a segment that have become old. Raises SpoolFull like `add`."""
         if self._filling.is_old(now):
             self.cut()
-        self._end_segment_if_old(now)
+        if is_full(self._segment_since, now):
+            self.end_segment()
 
     def cut(self) -> None:
         """Seal what has been gathered. Raises SpoolFull, and then that chunk is lost."""
@@ -105,8 +106,3 @@ class Segmenter:
         self._next_chunk += 1
         self.sealed_bytes += len(message)
         self.note(entry)
-
-    def _end_segment_if_old(self, now: float) -> None:
-        # ends before another half second would make it longer than five; of a clock that was set back, at once
-        if self._segment_since is not None and abs(now - self._segment_since) >= SEGMENT_S - CHUNK_S:
-            self.end_segment()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from recordings.capture.segmenter import SEGMENT_S
+from recordings.capture.segments import SEGMENT_S
 from recordings.capture.spool import Piece, Spool, track_of
 from recordings.storage.store import ObjectStore, StoreError, StoreUnavailable
 

@@ -18,7 +18,7 @@ from app.room.health import Why, Word
 from app.room.node_messages import HealthFacts, StreamAsk
 from app.room.node_numbers import MediaNumbers
 from recordings.capture.recorder import CaptureState, StreamRecorder
-from recordings.capture.segmenter import SEGMENT_S
+from recordings.capture.segments import SEGMENT_S
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import ALARM_S, Uploader
 from recordings.encryption.keystore import KeyPath
