@@ -20,13 +20,16 @@ class Network:
     stay as they are and say nothing, new ones are taken and never answered, datagrams are gone.
 
     port: where a browser reaches our pages through it. Media goes through UDP doors, whose ports stand in the answers
-    that the browser gets instead of the server's own.
+    that the browser gets instead of the server's own. host: where media seems to come from; answered: packets of
+    media and about media that the server has sent there since it is that.
     """
 
     port: int
     up: asyncio.Event = field(default_factory=asyncio.Event)
     dropped: int = 0
-    _doors: list[asyncio.DatagramTransport] = field(default_factory=list)
+    host: str = "127.0.0.1"
+    answered: int = 0
+    _doors: list[tuple[asyncio.DatagramTransport, _Door]] = field(default_factory=list)
 
     async def between(self, context: BrowserContext) -> None:
         """Before the first page is opened."""
@@ -37,12 +40,12 @@ class Network:
         body = await answer.text()
         for server in set(CANDIDATE.findall(body)):
             loop = asyncio.get_running_loop()
-            door, _ = await loop.create_datagram_endpoint(
+            door = await loop.create_datagram_endpoint(
                 lambda server=server: _Door(self, int(server)),  # type: ignore[misc]
                 local_addr=("127.0.0.1", 0),
             )
             self._doors.append(door)
-            port = door.get_extra_info("sockname")[1]
+            port = door[0].get_extra_info("sockname")[1]
             body = body.replace(f" 127.0.0.1 {server} typ host", f" 127.0.0.1 {port} typ host")
         await route.fulfill(response=answer, body=body)
 
@@ -54,8 +57,14 @@ class Network:
             await writer.drain()
         writer.close()
 
+    def move(self, host: str) -> None:
+        """As after a change of networks behind a NAT: what is sent from now on comes from there, from other ports."""
+        self.host, self.answered = host, 0
+        for _, door in self._doors:
+            door.forget()
+
     def close(self) -> None:
-        for one in self._doors:
+        for one, _ in self._doors:
             one.close()
 
 
@@ -103,8 +112,12 @@ class _Door(asyncio.DatagramProtocol):
         self.transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         for one in self._towards.values():
             one.close()
+        self._towards.clear()
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         if not self._network.up.is_set():
@@ -121,7 +134,9 @@ class _Door(asyncio.DatagramProtocol):
 
     async def _open(self, address: tuple[str, int]) -> None:
         back, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Back(self._network, self.transport, address), remote_addr=self._server
+            lambda: _Back(self._network, self.transport, address),
+            local_addr=(self._network.host, 0),
+            remote_addr=self._server,
         )
         self._towards[address] = back
         for data in self._waiting.pop(address):
@@ -136,6 +151,7 @@ class _Back(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         if self._network.up.is_set():
+            self._network.answered += 127 < data[0] < 192  # RFC 7983
             self._door.sendto(data, self._browser)  # type: ignore[attr-defined]
         else:
             self._network.dropped += 1

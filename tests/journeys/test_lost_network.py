@@ -11,11 +11,12 @@ from playwright.async_api import expect
 
 from app.database import Database
 from app.invitations.service import admit
+from app.room.node_client import NodeClient
 from app.sessions.models import Recording, Take
 from app.studies.models import ConsentKind
 from tests.app.room_stage import Stage, media, serving, stage
 from tests.journeys.browser import FAKE_SCREEN, Window, chromium, until
-from tests.journeys.network import network
+from tests.journeys.network import Network, network
 from tests.journeys.rows import all_of, stored_up_to, window
 from workers.finalise import finalise
 
@@ -62,6 +63,12 @@ async def test_a_lost_network_is_said_and_comes_back_into_the_same_recording(
         await recorded_again(mia)
         await ada.plays()
         await stored_up_to(scene)
+
+        takes, before = len(await all_of(scene, Take)), await kept(scene)
+        lost.move("127.0.0.2")
+        await until(lambda: goes_on(scene, before), "pictures and sound from another address")
+        await until(lambda: is_answered(lost), "what is asked of the sender goes there")
+        assert len(await all_of(scene, Take)) == takes, "nobody had to publish again"
 
         lost.up.clear()
         await expect(mia.page.get_by_text(LOST)).to_be_visible(timeout=RETURN_MS)
@@ -120,6 +127,24 @@ async def test_a_reload_and_a_web_process_that_starts_anew_cost_no_more_than_a_g
     assert len(await all_of(scene, Recording)) == 1
     numbers = sorted(take.number for take in await all_of(scene, Take))
     assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) <= 4
+
+
+async def kept(scene: Stage) -> int:
+    """Frames of the only live take, of the track that has fewest."""
+    node = NodeClient(scene.wiring.settings)
+    try:
+        [stream] = (await node.facts(scene.wiring.settings.node_url, scene.session)).streams
+    finally:
+        await node.close()
+    return min(track.frames for track in stream.tracks)
+
+
+async def goes_on(scene: Stage, before: int) -> bool:
+    return await kept(scene) > before + 30
+
+
+async def is_answered(lost: Network) -> bool:
+    return lost.answered > 0
 
 
 async def all_ended(scene: Stage) -> bool:
