@@ -22,7 +22,7 @@ from app.studies.clocks import CLOCKS, OF_A_SESSION, Kind, days_of, idle_days
 from app.studies.models import ConsentKind
 from app.third_parties import ThirdParty, storage_place, third_parties
 
-WORDING_VERSION = 5  # raise it, and the date, with every change of a sentence below; a test pins the wording
+WORDING_VERSION = 6  # raise it, and the date, with every change of a sentence below; a test pins the wording
 WORDING_DATED = date(2026, 11, 22)
 
 KIND_WORDS: dict[ConsentKind, tuple[str, str]] = {

@@ -147,6 +147,6 @@ async def test_the_ledger_outside_the_database_holds_ids_and_times_only(
     assert begun.person == person and begun.recordings is None and begun.erasure == erasure.id
     lines = [json.loads(line) for line in ledger.path.read_text().splitlines()]
     bound = {"after", "sum"}
-    names = {"at", "event", "erasure", "account", "person", "recordings", "kinds"} | bound
+    names = {"at", "event", "erasure", "account", "person", "recordings", "kinds", "notes"} | bound
     names |= {"reason", "asked_by", "asked_at", "instruction", "receipt"}
     assert [set(line) for line in lines] == [{"ledger", "at"} | bound, names, names, names]

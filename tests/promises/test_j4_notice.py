@@ -21,8 +21,8 @@ from app.studies.service import new_consent_text
 from tests.promises.test_j4_contacts import EVERYWHERE, FACTS, STUDY_FORM, participant_pages
 from tests.promises.world import World
 
-WORDING_HASH = "c822fffb561657ee986ee3a085779d8a8dc48f9466dc6f692d737cf6a542e297"
-"""Of everything the notice says in version 5. A changed sentence needs a new WORDING_VERSION and date; then
+WORDING_HASH = "20b770a768fd828970022712350395d9c7c592acacea6026e27ef38b80533f91"
+"""Of everything the notice says in version 6. A changed sentence needs a new WORDING_VERSION and date; then
 pin the new hash here, and every participant is shown the new text before anything more is recorded."""
 
 
@@ -122,7 +122,7 @@ def test_j4_24_the_wording_cannot_change_without_a_new_version():
             shown = notice(settings, replace(FACTS, retention_days=days, has_questions=questions))
             said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
             said += [f"{p.name} {p.purpose} {p.data} {p.place}" for p in shown.third_parties]
-    pinned = {5: (date(2026, 11, 22), WORDING_HASH)}
+    pinned = {6: (date(2026, 11, 22), WORDING_HASH)}
     assert pinned[WORDING_VERSION] == (WORDING_DATED, sha256("\n".join(said).encode()).hexdigest())
 
 
@@ -133,7 +133,7 @@ def test_j4_24_the_german_wording_cannot_change_without_a_new_version():
         for days in (180, None):
             shown = notice(settings, replace(FACTS, retention_days=days, has_questions=True), Language.DE)
             said += [f"{s.heading}: {' '.join(s.paragraphs)}" for s in shown.sections]
-    pinned = {5: "e8cf4dedbfc9454d668118b30d0b176a9f23214d395550d79dd9caa446fd130e"}
+    pinned = {6: "4ec6a2e55348bcc605170d6607fdf5e17c7399745ecf36c78a614a8a37c3da86"}
     assert pinned[WORDING_VERSION] == sha256("\n".join(said).encode()).hexdigest()
 
 
