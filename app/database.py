@@ -155,9 +155,13 @@ def _require_open(connection: Any, record: ConnectionPoolEntry, ping: Callable[[
         raise InvalidatePoolError from error
 
 
+_SET_ACCOUNT = text("SELECT set_config('junier.account_id', :account, true), set_config('junier.reader', '', true)")
+
+
 async def set_account(db: Db, account: AccountId | UUID) -> None:
-    """From here to the end of the transaction only this account's rows exist."""
-    await db.execute(text("SELECT set_config('junier.account_id', :account, true)"), {"account": str(account)})
+    """From here to the end of the transaction only this account's rows exist, and all of them: what a login sees less
+    (junier.reader) does not count for the secret link that led here."""
+    await db.execute(_SET_ACCOUNT, {"account": str(account)})
 
 
 async def set_reader(db: Db, member: UUID | None) -> None:

@@ -28,7 +28,7 @@ from app.privacy.erasing.withdrawal import withdraw
 from app.privacy.records.grounds import Ground
 from app.privacy.records.models import DataRequest, Erasure, RequestKind, RequestState
 from app.privacy.replaying import Replayed, catch_up, settle
-from app.privacy.rights.address import ask_address, confirm_address
+from app.privacy.rights.address import ask_address, confirm_address, mail_address_code
 from app.privacy.rights.deciding import lift
 from app.privacy.rights.lifting import lift_when_told
 from app.privacy.rights.requests import ask
@@ -212,11 +212,11 @@ async def move(world: World, guest: Guest, email: str) -> None:
     """The guest's address becomes `email`, as by the pages of My data."""
     account = guest.lab.account
     async with world.wiring.database.transaction(account) as db:
-        await ask_address(db, world.wiring, account=account, participant=guest.person, email=email)
-    code = next(word for word in (await world.mails(guest.lab, person=guest.person))[-1].text.split() if word.isdigit())
+        asked = await ask_address(db, world.wiring, account=account, participant=guest.person, email=email)
+    await mail_address_code(world.wiring, asked)
     async with world.wiring.database.transaction(account) as db:
         assert await confirm_address(
-            db, world.wiring, account=account, participant=guest.person, login=uuid4(), code=code
+            db, world.wiring, account=account, participant=guest.person, login=uuid4(), code=asked.code
         )
 
 

@@ -5,6 +5,7 @@ Whoever reads the old mailbox opens nothing any more from that moment: codes go 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -31,11 +32,20 @@ from app.wiring import Wiring
 from recordings.model import AccountId, PersonId
 
 
-async def ask_address(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, email: str) -> None:
-    """Mail a code to `email`; a code mailed before stops working. What stands changes only with that code.
+@dataclass(frozen=True, kw_only=True)
+class AddressAsked:
+    """A new address with the code that proves it, on its way out: nothing of it is kept as it stands here."""
 
-    An address that somebody else of the account has gets no mail, and the page says the same: who takes part here is
-    told to nobody. Raises NotThere, TooManyTries."""
+    change: UUID
+    account: AccountId
+    participant: PersonId
+    email: str = field(repr=False)
+    code: str = field(repr=False)
+
+
+async def ask_address(db: Db, wiring: Wiring, *, account: AccountId, participant: PersonId, email: str) -> AddressAsked:
+    """Keep what was typed; a code mailed before stops working. What stands changes only with the new code, which
+    `mail_address_code` sends once this is committed and answered. Raises NotThere, TooManyTries."""
     row = await _locked(db, participant)
     now = await now_in(db)
     asked = select(func.count()).where(
@@ -58,8 +68,18 @@ async def ask_address(db: Db, wiring: Wiring, *, account: AccountId, participant
     )
     db.add(change)
     await record(db, account=account, actor=_actor(row), action=Action.ADDRESS_CODE_ASKED, subject=_actor(row))
-    if not await _has_somebody_else(db, row, columns.blind_index(account, email)):
-        await _mail(db, wiring, row, "address_code", f"address-code-{change.id}", email, {"code": code})
+    return AddressAsked(change=change.id, account=account, participant=participant, email=email, code=code)
+
+
+async def mail_address_code(wiring: Wiring, asked: AddressAsked) -> None:
+    """An address that somebody else of the account has gets no mail: who takes part here is told to nobody, neither by
+    the answer nor by how long it takes, so that this comes after it."""
+    async with wiring.database.transaction(asked.account) as db:
+        row = await db.get(Participant, asked.participant)
+        if row is None or await _has_somebody_else(db, row, wiring.columns.blind_index(asked.account, asked.email)):
+            return
+        key = f"address-code-{asked.change}"
+        await _mail(db, wiring, row, "address_code", key, asked.email, {"code": asked.code})
 
 
 async def pending_change(db: Db, participant: PersonId) -> AddressChange | None:

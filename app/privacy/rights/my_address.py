@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Router, get, post
+from litestar.background_tasks import BackgroundTask
 from litestar.response import Redirect, Template
 
 from app.accounts.login import Login, SignedIn, require_participant
@@ -14,7 +15,7 @@ from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.forms import read_code
 from app.participants.models import Participant
 from app.participants.service import ADDRESS_FIELD, EMAIL_FIELD
-from app.privacy.rights.address import ask_address, confirm_address, pending_change
+from app.privacy.rights.address import ask_address, confirm_address, mail_address_code, pending_change
 from app.privacy.rights.my_data import foot_of
 from app.sealed_columns import normalise_address
 from app.wiring import Wiring
@@ -36,8 +37,8 @@ async def send_address(request: AnyRequest, db: Db, wiring: Wiring, login: Login
         form.errors["email"] = _("This is your address already.")
     if not form.fine:
         return await _page(request, db, wiring, person, form, status=422)
-    await ask_address(db, wiring, account=person.account, participant=_participant(person), email=email)
-    return Redirect("/my-data/address", status_code=303)
+    asked = await ask_address(db, wiring, account=person.account, participant=_participant(person), email=email)
+    return Redirect("/my-data/address", status_code=303, background=BackgroundTask(mail_address_code, wiring, asked))
 
 
 @post("/my-data/address/confirm")
