@@ -1,15 +1,18 @@
-"""Publishers that are no browser: libwebrtc from Node.js and FFmpeg's H.264 are recorded."""
+"""Publishers that are no browser: libwebrtc from Node.js, FFmpeg's H.264 and the example client are recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import runpy
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.demo.people import Guest, Outbox, Owner
+from recordings.capture import aiortc_internals
 from tests.journeys.browser import Window, chromium, until
 from tests.journeys.quick import recording_room, served, stored
 
@@ -17,6 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 
 HERE = Path(__file__).parent
 NODE_MODULES = HERE.parents[1] / "node_modules"
+EXAMPLE = HERE.parents[1] / "docs" / "examples" / "client.py"
 FFMPEG_OFFER = HERE / "material" / "ffmpeg-9-h264.sdp"
 
 
@@ -107,7 +111,7 @@ async def test_ffmpeg_publishes_h264_and_the_review_plays_it(data_dir: Path) -> 
         assert window.faults == []
 
 
-async def test_an_offer_without_a_format_we_record_is_refused_in_words_a_person_can_use(data_dir: Path) -> None:
+async def test_an_offer_we_cannot_record_is_refused_in_words_and_the_example_client_is_taken_in(data_dir: Path) -> None:
     async with recording_room(data_dir) as (owner, guest):
         whip, token = await guest.room_token(owner.session, "camera")
         headers = {"authorization": f"Bearer {token}", "content-type": "application/sdp"}
@@ -116,6 +120,17 @@ async def test_an_offer_without_a_format_we_record_is_refused_in_words_a_person_
         assert answer.status_code == 422
         assert answer.headers["content-type"].startswith("application/problem+json")
         assert "VP8 or H.264" in answer.json()["detail"]
+        assert (await owner.room())["streams"] == []
+        await example_takes_part(owner, guest)
         await owner.lead("end")
-        page = await owner.browser.open(f"/sessions/{owner.session}")
-        assert "Nothing was recorded" in page.words
+        kept = await served(owner)
+        assert len(await owner.media_links()) == 1
+        assert kept["video"] > 0 and kept["audio"] > 0
+
+
+async def example_takes_part(owner: Owner, guest: Guest) -> None:
+    """With nothing but the mailed link the program of docs/examples publishes and views."""
+    link = await Outbox(owner.browser).link(guest.address, "/i/")
+    with aiortc_internals.gather_on(["127.0.0.1"]):  # a machine without a network has no other address
+        seen = await runpy.run_path(str(EXAMPLE))["take_part"](link)
+    assert seen["video"] >= 30 and seen["audio"] >= 50
