@@ -59,8 +59,9 @@ class LightPublisher:
                 )
             )
 
-    async def play(self, starts_at: float, is_over: Callable[[], bool]) -> None:
-        """Each packet at its time, until the clips or the wish to hear them are over. starts_at: UTC of tick 0."""
+    async def play(self, starts_at: float, is_over: Callable[[float], bool]) -> None:
+        """Each packet at its time, until the clips or the wish to see them are over. starts_at: UTC of tick 0; is_over:
+        asked before each packet, with its second in the clip."""
         assert self._transport is not None
         due = sorted(
             (packet.ticks / clip.clock_hz, number, packet.ticks)
@@ -69,7 +70,7 @@ class LightPublisher:
         )
         for at_s, number, ticks in due:
             await asyncio.sleep(max(0.0, starts_at + at_s - time.time()))
-            if is_over():
+            if is_over(at_s):
                 return
             now = time.time()
             report = self._tracks[number].report(now - starts_at, now + self._skew_s)
