@@ -15,7 +15,7 @@ from app.breach_command import summary, table
 from app.privacy.records.breach import EVERYTHING, PURPOSE, READINGS, Concerned, concerned
 from tests.promises.world import World
 
-OPENS = ("read", "viewed", "downloaded", "exported", "watched_live", "reviewed", "data:opened")
+OPENS = ("read", "viewed", "downloaded", "exported", "watched_live", "reviewed", "data:opened", "data:shown")
 LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
