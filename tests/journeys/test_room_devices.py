@@ -181,7 +181,7 @@ async def test_a_members_devices_and_sound_that_the_browser_holds_back(database:
         await olga.page.keyboard.press("Enter")
         await expect(olga.page.get_by_role("button", name=PLAY)).to_have_count(0)
         await expect(olga.page.get_by_text("Olga (you): observer")).to_be_visible()
-        await expect(olga.page.locator("figure.voice-only figcaption")).to_have_text("Mia")
+        await expect(olga.page.locator("figure.voice-only", has_text="Mia")).to_be_visible()
         await olga.plays()
         await olga.look("room-voice-only")
         assert ada.faults + guest.faults + olga.faults == []
