@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ from recordings.encryption.keystore import KeyPath, KeyStoreUnavailable
 from recordings.encryption.memory import MemoryKeyStore
 from recordings.model import AccountId, PersonId, RecordingId
 from recordings.storage.memory import MemoryStore
-from recordings.storage.store import StoreRefused, StoreUnavailable
+from recordings.storage.store import Stored, StoreRefused, StoreUnavailable
 from tests.fixtures.erasing import SpyNodes, ask, newest, run, served, store_of
 from tests.fixtures.web import Cast
 from workers.finalise import finalise
@@ -32,6 +32,8 @@ class Crash(BaseException):
     """kill -9: nothing after it runs, and nothing catches it."""
 
 
+COMMITS = 3
+"""Of one erasure."""
 STEPS: list[str] = ["_stop_capture", "_note", "destroy", "certify"]
 
 
@@ -75,6 +77,78 @@ def dying(original: Callable[..., Any], when: str) -> Callable[..., Any]:
         raise Crash
 
     return blocks if original.__name__ == "destroy" else waits
+
+
+@pytest.mark.parametrize("cut", ["key", "object", "before a commit", "after a commit"])
+async def test_killed_at_every_single_step_and_again_it_still_completes(
+    cast: Cast, anna: list[RecordingId], nodes: SpyNodes, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    """Each run gets one step further than the one before: one more key destroyed (that of a person takes all beneath
+    it), one more object deleted, one more COMMIT. No cut leaves a finished certificate beside something that can be
+    read, and the last run counts it all."""
+    person, cuts = cast.participant.participant, 0
+    everything = len([key for key in store_of(cast).objects if str(person) in key])
+    erasure = await ask(cast, person)
+    gone: set[object] = set()
+    while True:
+        with monkeypatch.context() as patch:
+            cut_short(patch, cast, cut, gone, cuts)
+            try:
+                outcome = await run(cast, erasure, nodes)
+            except Crash:
+                cuts += 1
+                assert cuts < 60
+            else:
+                break
+        left = [key for key in store_of(cast).objects if str(person) in key]
+        paper = await newest(cast, erasure)
+        assert paper is None or not (left or cast.wiring.keys.exists(KeyPath(cast.account, person)))
+        async with cast.wiring.database.transaction(cast.account) as db:
+            assert (await db.get_one(Recording, anna[0])).hidden_at is not None
+    assert cuts >= {"key": 1, "object": everything}.get(cut, COMMITS)
+    assert outcome.state is ErasureState.COMPLETE
+    paper = await newest(cast, erasure)
+    assert len(paper.document["objects"]) == everything and len(paper.document["keys"]) == 8
+    assert [(await served(cast, one))[0] for one in anna] == [404, 404]
+
+
+def cut_short(patch: pytest.MonkeyPatch, cast: Cast, cut: str, gone: set[object], cuts: int) -> None:
+    """Dies after the first key or object that is not in `gone`, else before or after the COMMIT of that number."""
+    keys, store, dialect = cast.wiring.keys, store_of(cast), cast.wiring.database.engine.sync_engine.dialect
+    destroy_key, delete, commit, done = keys.destroy, store.delete, dialect.do_commit, 0
+
+    def another(thing: object) -> None:
+        if thing not in gone:
+            gone.add(thing)
+            raise Crash
+
+    def one_key(path: KeyPath) -> int:
+        found = destroy_key(path)
+        another(path)
+        return found
+
+    def one_by_one(things: Iterable[Stored]) -> Sequence[tuple[Stored, str]]:
+        refused: list[tuple[Stored, str]] = []
+        for thing in things:
+            refused += delete([thing])
+            another(thing.key)
+        return refused
+
+    def commits(connection: Any) -> None:
+        nonlocal done
+        done += 1
+        if done > cuts and cut.startswith("before"):
+            raise Crash
+        commit(connection)
+        if done > cuts:
+            raise Crash
+
+    if cut == "key":
+        patch.setattr(keys, "destroy", one_key)
+    elif cut == "object":
+        patch.setattr(store, "delete", one_by_one)
+    else:
+        patch.setattr(dialect, "do_commit", commits)
 
 
 @pytest.mark.parametrize("verb", ["delete", "remains"])

@@ -113,6 +113,9 @@ class QuietNode(NodeClient):
     async def end(self, url: str, resource: str) -> None:
         """Ended already."""
 
+    async def end_view(self, url: str, view: str, viewer: UUID) -> None:
+        """Ended already."""
+
 
 @dataclass
 class World:

@@ -17,6 +17,7 @@ ERASING = "tests/promises/test_j4_erasing.py::test_j4_19c"
 PARTS = {
     "who gets in": Part(
         tests=(
+            "tests/promises/test_access_table.py",
             "tests/promises/test_j4_access.py",
             "tests/promises/test_j4_support.py",
             "tests/app/test_row_level_security.py",
