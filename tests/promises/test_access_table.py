@@ -36,7 +36,7 @@ def test_j4_08_every_row_says_what_everybody_gets() -> None:
 async def test_j4_08_everybody_gets_what_the_table_says(world: World, people: tuple[str, ...]) -> None:
     stage, wrong = await set_stage(world, people), {}
     for who in people:
-        for row in read_table() -> None:
+        for row in read_table():
             got = await stage.ask(who, row)
             if got != row.expected[who]:
                 wrong[f"{row} by {who}"] = f"{got} instead of {row.expected[who]}"

@@ -13,7 +13,7 @@ from litestar.handlers.http_handlers import HTTPRouteHandler
 from sqlalchemy import select
 
 from app.accounts.members import remove_member
-from app.accounts.models import Login, Passkey, Role, Scope
+from app.accounts.models import Login, Passkey, Role
 from app.audit import AuditEvent
 from app.demo.browser import Browser
 from app.participants.models import Participant
