@@ -1,4 +1,4 @@
-"""Signing in and out, with the pages of members. GET never changes anything: mail scanners open every link."""
+"""Signing in, with the pages of members. GET never changes anything: mail scanners open every link."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from litestar.response import Redirect, Template
 
 from app.accounts import agreement_routes, member_routes, passkey_routes
 from app.accounts.ceremonies import site_of
-from app.accounts.login import Login, end_login, start_login
+from app.accounts.login import Login, start_login
 from app.accounts.models import Scope, Way
 from app.accounts.passkeys import needs_passkey
 from app.accounts.policy import safe_next
 from app.accounts.service import ask_sign_in, use_link
 from app.database import Db
 from app.forms import Form, read_form
-from app.language import kept_in_address
-from app.pages import FOR_PARTICIPANTS, page
+from app.pages import page
 from app.wiring import Wiring
 
 
@@ -62,19 +61,6 @@ async def sign_in(request: Request[Any, Any, Any], db: Db, wiring: Wiring, login
     return Redirect(where, status_code=303, cookies=[cookie])
 
 
-@post("/sign-out", opt=FOR_PARTICIPANTS)
-async def sign_out(db: Db, wiring: Wiring, login: Login) -> Redirect:
-    cookies = [] if login is None else [await end_login(db, wiring.settings, login)]
-    where = f"/signed-out{kept_in_address()}" if login is not None and login.participant else "/sign-in"
-    return Redirect(where, status_code=303, cookies=cookies, headers={"clear-site-data": '"cache"'})
-
-
-@get("/signed-out", opt=FOR_PARTICIPANTS)
-async def show_signed_out(request: Request[Any, Any, Any]) -> Template:
-    """What a participant reads who has signed out."""
-    return page("accounts/signed_out.html", request)
-
-
 async def _ask(wiring: Wiring, email: str, next_path: str) -> None:
     async with wiring.database.transaction() as db:
         await ask_sign_in(db, wiring, email=email, next_path=next_path)
@@ -87,8 +73,6 @@ router = Router(
         ask_for_link,
         show_link,
         sign_in,
-        sign_out,
-        show_signed_out,
         *member_routes.handlers,
         *agreement_routes.handlers,
         *passkey_routes.handlers,

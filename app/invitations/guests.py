@@ -62,7 +62,7 @@ _OF_GUEST = (
 
 
 NOT_SENT: Mapping[str, str] = {
-    MailState.FAILED: N_("the mail could not be delivered"),
+    MailState.FAILED: N_("the mail could not be delivered; withdraw and invite again"),
     MailState.NOT_SENT: N_("the mail waited when a backup was restored and was not sent; withdraw and invite again"),
 }
 WITHOUT_ADDRESS = N_("the address was corrected and is lost with a restored backup; ask for it and invite again")

@@ -18,6 +18,7 @@ from app.privacy.rights import (
     my_words,
     noting_routes,
     request_routes,
+    signing_out,
     take_part,
     trail_routes,
 )
@@ -31,6 +32,7 @@ routers = (
     my_supplements.router,
     my_session.router,
     my_address.router,
+    signing_out.router,
     copy_routes.router,
     data_map.router,
     promises.router,

@@ -15,6 +15,7 @@ from app.accounts.policy import FRESH, ProofFacts, may_change_passkeys, may_need
 from app.audit import AuditEvent
 from app.ledger import ledger_of
 from app.ledger_entries import PasskeysNeeded
+from recordings.encryption.keystore import KeyStoreError
 from tests.app.test_passkeys import add, asked, show
 from tests.app.test_sign_in import link_for
 from tests.fixtures.authenticator import Authenticator
@@ -275,6 +276,20 @@ async def test_a_participant_who_opened_their_data_signs_out(cast: Cast) -> None
     for page in ("/my-data", "/my-data/requests", f"/take-part/{cast.session}"):
         assert 'action="/sign-out"' in (await proven.get(page)).text, page
     left = await proven.post("/sign-out")
-    assert (left.status_code, left.headers["location"]) == (303, "/signed-out")
+    assert left.status_code == 200 and "You are signed out" in left.text and 'action="/sign-out"' not in left.text
+    assert "no-store" in left.headers["cache-control"] and '"cache"' in left.headers["clear-site-data"]
+    assert "max-age=0" in left.headers["set-cookie"].lower()
     assert (await proven.get("/my-data")).status_code == 401
-    assert "You are signed out" in (await (await cast.browser("stranger")).get("/signed-out")).text
+    anybody = (await (await cast.browser("stranger")).get("/signed-out")).text
+    assert "You are signed out" in anybody and "stand in that mail too" in anybody
+
+
+async def test_signing_out_does_not_wait_for_a_key_store(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreachable(*_: object) -> None:
+        raise KeyStoreError("not reachable")
+
+    monkeypatch.setattr("app.privacy.rights.signing_out.foot_of", unreachable)
+    leaving = await cast.browser("participant")
+    left = await leaving.post("/sign-out")
+    assert left.status_code == 200 and "stand in that mail too" in left.text
+    assert (await leaving.get("/my-data")).status_code == 401

@@ -91,6 +91,9 @@ async def participant_pages(world: World, language: Language = Language.EN) -> d
         page = await browser.open(path)
         assert page.status == 200, path
         pages[path] = page.html
+    leaving = await world.guest(world.anna)
+    leaving.http.headers["accept-language"] = language
+    pages["signed out"] = (await world.post(leaving, "/sign-out")).text
     asking = await world.guest(world.anna, Scope.ROOM)
     asking.http.headers["accept-language"] = language
     pages["code"] = (await asking.open("/my-data")).html
