@@ -77,6 +77,7 @@ class Session(Row):
     __table_args__ = (
         Index("session_of_study", "study_id", "created_at"),
         Index("session_in_order", "account_id", "created_at"),
+        Index("session_coming", "account_id", "starts_at", postgresql_where=text("state <> 'ended'")),
         Index("session_to_remind", "starts_at", postgresql_where=text("state = 'scheduled' AND reminded_at IS NULL")),
     )
 

@@ -1,15 +1,15 @@
-"""Sessions across studies, newest first, each with what has become of it; a few queries for a whole page."""
+"""Sessions across studies, each with what has become of it; a few queries for a whole page."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, case, false, func, literal, select, true, union_all
+from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, case, false, func, literal, select, text, true, union_all
 
 from app.database import Db
 from app.language import _, ngettext
@@ -41,14 +41,19 @@ class SessionLine:
 
 async def sessions_of_account(db: Db, *, limit: int, offset: int = 0) -> list[SessionLine]:
     """Newest first, by when they were scheduled."""
-    found = select(*_OF_SESSION, Study.title.label("study_title")).join(Study, Study.id == Session.study_id)
-    return await _lines(db, found, limit, offset)
+    return await _lines(db, _WITH_STUDY.order_by(*_NEWEST_FIRST), limit, offset)
+
+
+async def coming_sessions(db: Db, *, now: datetime, limit: int, offset: int = 0) -> list[SessionLine]:
+    """Those with a time that are not over, the soonest first; also what was to begin within the last day."""
+    coming = _WITH_STUDY.where(_NOT_OVER, Session.starts_at >= now - LATE)
+    return await _lines(db, coming.order_by(Session.starts_at, Session.id), limit, offset)
 
 
 async def sessions_of_study(db: Db, study: Study, *, limit: int, offset: int = 0) -> list[SessionLine]:
     """Newest first, by when they were scheduled."""
     found = select(*_OF_SESSION, literal(study.title).label("study_title")).where(Session.study_id == study.id)
-    return await _lines(db, found, limit, offset)
+    return await _lines(db, found.order_by(*_NEWEST_FIRST), limit, offset)
 
 
 _OF_SESSION = (
@@ -62,11 +67,15 @@ _OF_SESSION = (
     Session.started_at,
 )
 """Columns, not rows of the mapping: a page has fifty of them."""
+_WITH_STUDY = select(*_OF_SESSION, Study.title.label("study_title")).join(Study, Study.id == Session.study_id)
+_NEWEST_FIRST = Session.created_at.desc(), Session.id
+_NOT_OVER = text("session.state <> 'ended'")  # as the index session_coming says it
+LATE = timedelta(days=1)
+"""Whoever is late, or in another zone's yesterday, still finds their session."""
 
 
 async def _lines(db: Db, found: Select[*tuple[Any, ...]], limit: int, offset: int) -> list[SessionLine]:
-    in_order = found.order_by(Session.created_at.desc(), Session.id)
-    rows = (await db.execute(in_order.limit(limit).offset(offset))).all()
+    rows = (await db.execute(found.limit(limit).offset(offset))).all()
     recordings, transcripts = await _counts(db, [row.id for row in rows])
     return [
         SessionLine(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Request, Router, get, post
@@ -12,13 +12,13 @@ from sqlalchemy import select
 
 from app.accounts.login import Login, require_member
 from app.accounts.models import Role
-from app.database import Db
+from app.database import Db, now_in
 from app.forms import Form, read_form
 from app.pages import page
 from app.sessions import note_routes, response_routes
 from app.sessions.forms import read_session, time_zones
 from app.sessions.models import Session
-from app.sessions.overview import sessions_of_account, sessions_of_study
+from app.sessions.overview import coming_sessions, sessions_of_account, sessions_of_study
 from app.sessions.service import schedule
 from app.studies.clocks import Ending
 from app.studies.forms import LANGUAGES
@@ -37,11 +37,19 @@ async def show_sessions(
     db: Db,
     login: Login,
     number: Annotated[int, Parameter(query="page", ge=1, le=100_000)] = 1,
+    show: Literal["coming"] | None = None,
 ) -> Template:
+    """All of them, or those that are coming."""
     require_member(login)
-    lines = await sessions_of_account(db, limit=PAGE_ROWS + 1, offset=(number - 1) * PAGE_ROWS)
+    offset = (number - 1) * PAGE_ROWS
+    if show:
+        lines = await coming_sessions(db, now=await now_in(db), limit=PAGE_ROWS + 1, offset=offset)
+    else:
+        lines = await sessions_of_account(db, limit=PAGE_ROWS + 1, offset=offset)
     more = len(lines) > PAGE_ROWS
-    return page("sessions/list.html", request, sessions=lines[:PAGE_ROWS], number=number, more=more)
+    return page(
+        "sessions/list.html", request, sessions=lines[:PAGE_ROWS], number=number, more=more, coming=show is not None
+    )
 
 
 @get("/studies/{study:uuid}")

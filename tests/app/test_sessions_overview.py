@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,37 @@ async def test_fifty_a_page_and_no_query_per_session(cast: Cast) -> None:
     assert first.count('<th scope="row">') == 50
     assert 'href="?page=2"' in first
     assert (await owner.get("/sessions?page=2")).text.count('<th scope="row">') == 12
+
+
+async def test_what_is_coming_soonest_first_with_what_began_within_a_day(cast: Cast) -> None:
+    """Neither what is over or long past, nor what has no time, nor another account's."""
+    now, hour, day = datetime.now(UTC), timedelta(hours=1), timedelta(days=1)
+    times = {
+        "Late": -hour,
+        "Long past": -day - hour,
+        "Over": hour,
+        "Tomorrow": day,
+        "Soon": hour,
+        "Room open": 2 * hour,
+    }
+    states = {"Over": ENDED, "Room open": LIVE}
+    owner = await cast.browser("owner")
+    assert "No session with a time is coming" in (await owner.get("/sessions?show=coming")).text
+    async with cast.wiring.database.transaction(cast.account) as db:
+        for title, after in times.items():
+            made = await schedule(db, account=cast.account, study=cast.study, title=title, starts_at=now + after)
+            await db.execute(update(Session).where(Session.id == made).values(state=states.get(title, SCHEDULED)))
+    shown = (await owner.get("/sessions?show=coming")).text
+    assert re.findall(r'<th scope="row"><a [^>]*>([^<]*)<', shown) == ["Late", "Soon", "Room open", "Tomorrow"]
+    assert 'href="/sessions?show=coming" aria-current="page"' in shown
+    assert "Tomorrow" not in (await (await cast.browser("other_owner")).get("/sessions?show=coming")).text
+    assert (await (await cast.browser("participant")).get("/sessions?show=coming")).status_code == 401
+    assert (await owner.get("/sessions?show=nothing")).status_code == 400
+    async with cast.wiring.database.transaction(cast.account) as db:
+        for number in range(50):
+            await schedule(
+                db, account=cast.account, study=cast.study, title=f"Number {number}", starts_at=now + 2 * day
+            )
+    first, second = [(await owner.get(f"/sessions?show=coming&page={number}")).text for number in (1, 2)]
+    assert (first.count('<th scope="row">'), second.count('<th scope="row">')) == (50, 4)
+    assert 'href="?show=coming&amp;page=2"' in first and 'href="?show=coming&amp;page=1"' in second

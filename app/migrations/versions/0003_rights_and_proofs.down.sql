@@ -1,4 +1,5 @@
 -- The reverse, last first.
+DROP INDEX session_coming;
 DROP INDEX audit_event_subject;
 CREATE INDEX audit_event_subject ON audit_event (account_id, subject);
 ALTER TABLE erasure DROP COLUMN note_sessions;

@@ -546,3 +546,4 @@ ALTER TABLE session ADD COLUMN notes_gone_until TIMESTAMP WITH TIME ZONE;
 ALTER TABLE erasure ADD COLUMN note_sessions UUID[];
 DROP INDEX audit_event_subject;
 CREATE INDEX audit_event_subject ON audit_event (account_id, subject, at);
+CREATE INDEX session_coming ON session (account_id, starts_at) WHERE state <> 'ended';
