@@ -18,7 +18,16 @@ from app.privacy.erasing.lifeline import lifeline
 from app.privacy.records.models import Certificate, Erasure
 
 TRANSLATED = (
-    *(N_("Recordings"), N_("Tracks"), N_("Transcripts"), N_("Answers"), N_("Notes"), N_("Contact"), N_("Mails"), N_("Codes")),
+    *(
+        N_("Recordings"),
+        N_("Tracks"),
+        N_("Transcripts"),
+        N_("Answers"),
+        N_("Notes"),
+        N_("Contact"),
+        N_("Mails"),
+        N_("Codes"),
+    ),
     *(N_("Invitations"), N_("camera"), N_("voice"), N_("screen"), N_("screen sound"), N_("transcript")),
     *(N_("video"), N_("audio"), N_("answers")),
 )
