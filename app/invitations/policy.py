@@ -34,7 +34,9 @@ def may_invite(facts: InviteFacts) -> Decision:
     if facts.suppressed:
         return refused("This person has unsubscribed from your invitations, so we do not write to them.")
     if facts.others_invited and not facts.group:
-        return refused("This session has its one participant. Withdraw the invitation first, or schedule a group session.")
+        return refused(
+            "This session has its one participant. Withdraw the invitation first, or schedule a group session."
+        )
     return ALLOWED
 
 
