@@ -30,7 +30,7 @@ class Participant(Row):
     no_session_mails_at: Mapped[datetime | None]  # since when they want no mails about their sessions
     # since when all of theirs is kept and not used (GDPR Art. 18), what comes later too; None: no such wish stands
     restricted_at: Mapped[datetime | None]
-    leaving_at: Mapped[datetime | None]  # the first time that all of theirs was to be erased, though a hold may keep some
+    leaving_at: Mapped[datetime | None]  # since all of theirs was first to be erased; a hold may keep some
     __table_args__ = (UniqueConstraint("account_id", "email_index"),)
 
 

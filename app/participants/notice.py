@@ -220,8 +220,8 @@ def _collected(kinds: Collection[ConsentKind], has_questions: bool) -> tuple[str
         *_kinds(kinds),
         _(
             "The people of the study may write notes while you take part. Notes are kept as long as recordings may be. "
-            "They are erased when you take back your voice or its transcript, or have everything erased, unless somebody "
-            "else who took part is left."
+            "They are erased when you take back your voice or its transcript, or have everything erased, unless "
+            "somebody else who took part is left."
         ),
         *((answers,) if has_questions else ()),
         _(
