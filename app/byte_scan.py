@@ -10,6 +10,7 @@ import base64
 import html
 import json
 import mmap
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -162,6 +163,12 @@ def cluster_files(superuser_url: str) -> list[Path]:
         connection.execute("CHECKPOINT")
         [(folder,)] = connection.execute("SELECT current_setting('data_directory')").fetchall()
     return [Path(folder), *Path(folder).parent.glob("*.log")]
+
+
+def own_temporary(folder: Path) -> list[Path]:
+    """What this user has left in the system's temporary folder, where other programs have theirs."""
+    with os.scandir(folder) as entries:
+        return [Path(one.path) for one in entries if one.stat(follow_symlinks=False).st_uid == os.getuid()]
 
 
 def _scan_file(file: Path, canaries: Sequence[str]) -> Scanned:

@@ -164,8 +164,9 @@ def erasure() -> None:
     help="A further file or folder, such as logs kept elsewhere or the data directory of a database server.",
 )
 def scan(canaries: tuple[str, ...], also: tuple[Path, ...]) -> None:
-    """Look for words in every byte kept here: data folder with logs, spool and outbox, database files with WAL, every
-    row, object store with versions; as they are, in UTF-16, base64, hex, URL-, JSON- and HTML-escaped, and packed.
+    """Look for words in every byte kept here: data folder with logs, spool and outbox, what is ours in the system's
+    temporary folder, database files with WAL, every row, object store with versions; as they are, in UTF-16, base64,
+    hex, URL-, JSON- and HTML-escaped, and packed.
 
     A CANARY of "-" reads them from standard input, one a line. Exit status 1 when one is found.
     """
@@ -228,11 +229,13 @@ def orphans(erase: bool) -> None:
 
 
 def _scan(settings: Settings, words: list[str], also: tuple[Path, ...]) -> Scanned:
-    from app.byte_scan import Scanned, cluster_files, scan_files, scan_store, scan_tables
+    from tempfile import gettempdir
+
+    from app.byte_scan import Scanned, cluster_files, own_temporary, scan_files, scan_store, scan_tables
     from app.embedded import EmbeddedPostgres, database_urls
     from app.wiring import open_store
 
-    places = [settings.data_dir, settings.keys_folder, *also]
+    places = [settings.data_dir, settings.keys_folder, *own_temporary(Path(gettempdir())), *also]
     result = Scanned(hits=())
     with database_urls(settings) as urls:
         if not settings.database_url:

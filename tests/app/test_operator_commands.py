@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -23,7 +24,10 @@ SIGNED_IN = (
 
 
 @pytest.fixture
-def run(data_dir: Path) -> Run:
+def run(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))  # that of the system has much of others
+
     def invoke(*words: str, typed: str | None = None) -> Result:
         environment = {"JUNIER_DATA_DIR": str(data_dir), "DATABASE_URL": "", "MIGRATION_DATABASE_URL": ""}
         return CliRunner().invoke(cli, words, env=environment, input=typed)
@@ -133,6 +137,9 @@ def test_backup_restore_and_the_proofs(run: Run, data_dir: Path, tmp_path: Path)
         assert sealed.exit_code == 0 and sealed.output.startswith("0 hits in "), sealed.output
         shown = run("erasure", "scan", "-", typed="nobody at all\nKitchen lab\n")
         assert shown.exit_code == 1 and "table public.account: canary 2 as plain" in shown.output
+        (Path(tempfile.gettempdir()) / "forgotten").write_text("nobody at all")
+        left = run("erasure", "scan", "nobody at all")
+        assert left.exit_code == 1 and "forgotten: canary 1 as plain" in left.output
         assert "Kitchen lab" not in shown.output  # an operator's terminal and logs need not repeat it
         operators(run)
         nobody_was_read(run)

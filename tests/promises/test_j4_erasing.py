@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote, quote_plus
+from uuid import uuid4
 
 import pytest
 
@@ -32,6 +33,7 @@ from app.privacy.erasing.service import run_erasure
 from app.privacy.records.models import Certificate, Erasure, ErasureState
 from app.privacy.replaying import LedgerLost, Replayed, catch_up
 from app.sessions.models import Recording, RecordingState, Track, Transcript, TranscriptState
+from app.sessions.notes import write_note
 from app.settings import Settings
 from app.studies.models import ConsentKind
 from recordings.encryption.directory import DirectoryKeyStore
@@ -40,11 +42,12 @@ from recordings.model import RecordingRef
 from recordings.storage.layout import person_prefix
 from recordings.storage.memory import MemoryStore
 from recordings.storage.store import Stored, StoreUnavailable
+from tests.fixtures.weed import Weed
 from tests.promises.byte_scan import database_files
 from tests.promises.drill import backed_up, restored
 from tests.promises.sources import HEARD
 from tests.promises.test_j4_rights import ask_to_be_erased
-from tests.promises.world import ANSWERED, QuietNode, World, answer_after_the_session
+from tests.promises.world import ANSWERED, Guest, QuietNode, World, answer_after_the_session
 
 
 async def test_j4_19c_erased_at_once_and_certified(world: World, tmp_path: Path):
@@ -95,32 +98,73 @@ async def test_j4_19c_old_links_logins_and_mails_are_dead(world: World):
     assert "Anna" not in words and world.anna.email not in words
 
 
-def everywhere(places: Sequence[Path], owner_url: str, canaries: Sequence[str]) -> Scanned:
+def everywhere(world: World, superuser_url: str, owner_url: str, canaries: Sequence[str]) -> Scanned:
     """What `junier erasure scan` does."""
-    return scan_files(places, canaries) | scan_tables(owner_url, canaries)
+    places = [world.settings.data_dir, *database_files(superuser_url)]
+    return scan_files(places, canaries) | scan_tables(owner_url, canaries) | scan_store(world.wiring.store, canaries)
 
 
-async def test_j4_19c_no_byte_of_it_is_left_anywhere(world: World, superuser_url: str, owner_url: str):
-    """Canaries in name, address, spoken word and answer: found by the same search before, in what the pages show."""
-    carl = await world.invite(world.lab, "Kanarienvogel", "carl.kanarienvogel@people.example")
+CANARIES = {
+    "name": "Kanarienvogel",
+    "address": "carl.kanarienvogel@people.example",
+    "spoken word": HEARD,
+    "answer": ANSWERED,
+    "correction": "muskatblütenlokomotive",
+    "supplement": "birkenrindenkaleidoskop",
+    "words of a request": "wacholderbeerenpendeluhr",
+    "note": "quittengeleekarussell",
+}
+"""Everything that somebody can write or say here; no file of a participant's own is ever taken."""
+
+
+@pytest.fixture
+def kept_in_versions(world: World, weed: Weed) -> World:
+    """The world with a real S3 bucket that keeps every version."""
+    client, bucket = weed.client(), f"scan-{uuid4().hex[:8]}"
+    client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return replace(world, wiring=replace(world.wiring, store=weed.store(bucket)))
+
+
+async def carl_who_left_canaries(world: World) -> tuple[Guest, bytes]:
+    """He said and wrote all of them, or somebody about him. Also what his own copy and the review show of them."""
+    carl = await world.invite(world.lab, CANARIES["name"], CANARIES["address"])
     transcript = await world.transcribed(carl)
     await answer_after_the_session(world, carl)
-    canaries = ("Kanarienvogel", "carl.kanarienvogel@people.example", HEARD, ANSWERED)
-    owner = await world.member(world.lab)
-    shown = (await owner.http.get(f"/sessions/{world.lab.session}")).content
-    shown += (await owner.http.get(f"/recordings/{transcript.recording_id}/transcript/txt?purpose=quality")).content
-    shown += (await owner.http.get(f"/sessions/{world.lab.session}/answers")).content
-    assert {hit.canary for hit in find(shown, canaries)} == {0, 1, 2, 3}  # the search finds what is there
-    kept = [world.settings.data_dir, *database_files(superuser_url)]
-    assert everywhere(kept, owner_url, canaries).hits == ()  # sealed from the first moment
+    guest, owner, columns = await world.guest(carl), await world.member(world.lab), world.wiring.columns
+    about, export = f"/my-data/recordings/{transcript.recording_id}/transcript", "/my-data/export.zip"
+    heard = (await guest.http.get(export)).content  # a correction stands in its place afterwards
+    for path, form in (
+        (about, {"start_ms": "100", "text": CANARIES["correction"]}),
+        ("/my-data/supplements", {"about": str(transcript.recording_id), "words": CANARIES["supplement"]}),
+        ("/my-data/requests", {"kind": "rectification", "words": CANARIES["words of a request"]}),
+    ):
+        assert (await world.post(guest, path, form)).status_code == 303, path
+    async with world.wiring.database.transaction(world.lab.account) as db:
+        session, text = world.lab.session, CANARIES["note"]
+        await write_note(db, columns, session=session, member=world.lab.owner, text=text, writing=timedelta(0))
+    copy = await guest.http.get(export)
+    review = await owner.http.get(f"/sessions/{world.lab.session}/review")
+    return carl, heard + copy.content + review.content
+
+
+async def test_j4_19c_no_byte_of_it_is_left_anywhere(kept_in_versions: World, superuser_url: str, owner_url: str):
+    """Everything personal is found by the same search before, in the copy that he can take; and nowhere as bytes."""
+    world, canaries = kept_in_versions, tuple(CANARIES.values())
+    carl, shown = await carl_who_left_canaries(world)
+    assert {hit.canary for hit in find(shown, canaries)} == set(range(len(canaries)))  # the search finds what is there
+    before = everywhere(world, superuser_url, owner_url, canaries)
+    assert before.hits == () and before.objects > 3  # sealed from the first moment
     await ask_to_be_erased(world, carl)
     await world.work()
-    kept = [world.settings.data_dir, *database_files(superuser_url)]
-    looked = everywhere(kept, owner_url, canaries)
+    looked = everywhere(world, superuser_url, owner_url, canaries)
     assert looked.hits == () and looked.unread == ()
     assert looked.files > 100 and looked.tables > 30 and looked.bytes > 10_000_000
+    assert not [thing for thing in world.wiring.store.remains("") if str(carl.person) in thing.key]  # no version either
     [row] = await world.rows(world.lab, Transcript)
     assert row.state == TranscriptState.ERASED and row.words is None
+    review = await (await world.member(world.lab)).http.get(f"/sessions/{world.lab.session}/review")
+    assert list(find(review.content, canaries)) == []
 
 
 @pytest.mark.parametrize("fault", ["the store is down", "the media process is silent", "killed while destroying"])
@@ -224,7 +268,7 @@ async def test_j4_19c_a_restored_backup_is_erased_again_before_it_serves(
         assert await then.rows(then.lab, OutgoingMail, OutgoingMail.person_id == carl.person) == []
         canaries = ("Kanarienvogel", carl.email, HEARD, ANSWERED)
         kept = [then.settings.data_dir, *database_files(empty_urls["superuser"])]
-        assert everywhere(kept, empty_urls["owner"], canaries).hits == ()
+        assert (scan_files(kept, canaries) | scan_tables(empty_urls["owner"], canaries)).hits == ()
         assert await catch_up(then.wiring, then.node) == Replayed()  # the next start has nothing to do
 
 
