@@ -1,14 +1,17 @@
-"""Two media processes on one machine: when one dies, its people rejoin on the other, in the same recording; when it
-comes back it stores what it held and closes its takes as interrupted. Nobody is ever locked out."""
+"""Two media processes that share no folder, as on two machines: when one dies, its people rejoin on the other, in the
+same recording; when it comes back it stores what it held and closes its takes as interrupted. Nobody is ever locked
+out. Common are the database, the object store, the database of keys, the folder of the ledger, and two secrets."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
+import secrets
+import shutil
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from tests.app.room_stage import RECORDED, Stage, as_, patient, stage, web
 from tests.app.test_node_apart import answering
 from tests.app.test_whip import SDP, token_of
 from tests.fixtures.ports import free_port
+from tests.fixtures.weed import Weed
 from tests.recordings.scene import play
 from workers.finalise import finalise
 
@@ -40,18 +44,29 @@ LIMIT_SECONDS = 90
 
 
 class Nodes:
-    """Media processes by name, each with its own port and spool, on one data folder."""
+    """Media processes by name, each with its own port and data folder, as docs/operators say it for another machine:
+    the master key was carried there by hand."""
 
-    def __init__(self, scene: Stage, app_url: str) -> None:
-        self.scene, self._app_url = scene, app_url
+    def __init__(self, scene: Stage, app_url: str, folder: Path) -> None:
+        self.scene, self._app_url, self._folder = scene, app_url, folder
         self.urls = {name: f"http://127.0.0.1:{free_port()}" for name in ("media-a", "media-b")}
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._client = patient(scene.wiring.settings)
 
     async def start(self, name: str) -> None:
-        settings = self.scene.wiring.settings
+        settings, folder = self.scene.wiring.settings, self._folder / name
+        folder.mkdir(exist_ok=True)
+        shutil.copy2(settings.master_key_path, folder)
         environment = os.environ | {
-            "JUNIER_DATA_DIR": str(settings.data_dir),
+            "JUNIER_DATA_DIR": str(folder),
+            "JUNIER_KEYS_DIR": str(settings.keys_folder),
+            "JUNIER_OBJECT_STORE": settings.object_store,
+            "JUNIER_S3_ENDPOINT": settings.s3_endpoint,
+            "JUNIER_S3_REGION": settings.s3_region,
+            "JUNIER_S3_BUCKET": settings.s3_bucket,
+            "JUNIER_S3_ACCESS_KEY": settings.s3_access_key,
+            "JUNIER_S3_SECRET_KEY": settings.s3_secret_key,
+            "KEYS_DATABASE_URL": settings.keys_database_url,
             "JUNIER_NODE_NAME": name,
             "JUNIER_NODE_URL": self.urls[name],
             "JUNIER_NODE_SECRET": settings.node_secret,
@@ -63,6 +78,7 @@ class Nodes:
         await answering(self._client, self.urls[name])
         async with asyncio.timeout(LIMIT_SECONDS):
             while name not in await self.registered():
+                assert self._running[name].returncode is None, f"{name} does not start"
                 await asyncio.sleep(0.05)
 
     async def registered(self) -> set[str]:
@@ -71,7 +87,8 @@ class Nodes:
 
     async def kill(self, name: str) -> None:
         process = self._running.pop(name)
-        process.send_signal(signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it had ended by itself
+            process.kill()
         await process.wait()
 
     async def silence(self, name: str) -> None:
@@ -104,19 +121,37 @@ class Nodes:
         await self._client.close()
 
 
+@pytest.fixture
+def apart(weed: Weed, keys_url: str) -> dict[str, Any]:
+    """Settings of what lies on no machine of the platform; a bucket of its own, for one database is served from it."""
+    bucket = f"apart-{secrets.token_hex(8)}"
+    weed.client().create_bucket(Bucket=bucket)
+    return {
+        "object_store": "s3",
+        "s3_endpoint": weed.endpoint,
+        "s3_region": weed.region,
+        "s3_bucket": bucket,
+        "s3_access_key": weed.access_key,
+        "s3_secret_key": weed.secret,
+        "keys_database_url": keys_url,
+    }
+
+
 @asynccontextmanager
 async def two_nodes(
-    database: Database, app_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, app_url: str, folder: Path, apart: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Nodes]:
-    """Keys and objects lie on disk, for three processes; the web is ours."""
+    """The web is ours, in a third folder."""
     in_memory = room_stage.wiring_on
 
-    def on_disk(*given: Any, **more: Any) -> Wiring:
-        return open_wiring(in_memory(*given, **more).settings, app_url)
+    def on_services(*given: Any, **more: Any) -> Wiring:
+        settings = replace(in_memory(*given, **more).settings, **apart, keys_dir=folder / "mount")
+        return open_wiring(settings, app_url)
 
-    monkeypatch.setattr(room_stage, "wiring_on", on_disk)
-    scene = await stage(database, folder)
-    nodes = Nodes(scene, app_url)
+    monkeypatch.setattr(room_stage, "wiring_on", on_services)
+    (folder / "web").mkdir()
+    scene = await stage(database, folder / "web")
+    nodes = Nodes(scene, app_url, folder)
     try:
         yield nodes
     finally:
@@ -125,10 +160,10 @@ async def two_nodes(
 
 
 async def test_people_of_a_dead_media_process_rejoin_on_another_in_the_same_recording(
-    database: Database, app_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: Database, app_url: str, tmp_path: Path, apart: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with AsyncExitStack() as stack:
-        nodes = await stack.enter_async_context(two_nodes(database, app_url, tmp_path, monkeypatch))
+        nodes = await stack.enter_async_context(two_nodes(database, app_url, tmp_path, apart, monkeypatch))
         scene = nodes.scene
         await nodes.start("media-a")
         http = await stack.enter_async_context(web(scene))
