@@ -55,8 +55,8 @@ def security_headers(settings: Settings) -> dict[str, str]:
 PUBLISHERS = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "POST, DELETE, PATCH, OPTIONS",
-    "access-control-allow-headers": "authorization, content-type",
-    "access-control-expose-headers": "location, link, retry-after",
+    "access-control-allow-headers": "authorization, content-type, if-match",
+    "access-control-expose-headers": "location, etag, link, retry-after",
 }
 """WHIP is open to pages of other origins, refusals included, so that they can read why (Fetch §3.2): they show a room
 token. No cookie is ever accepted from another origin, and "*" tells browsers so."""

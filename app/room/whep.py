@@ -1,6 +1,6 @@
 """Viewing, the twin of WHIP (draft-ietf-wish-whep): receive one stream of the room with one HTTP exchange.
 
-    POST    /whep/{recording}          offer, application/sdp -> 201, answer, Location, Link rel="ice-server"
+    POST    /whep/{recording}          offer, application/sdp -> 201, answer, Location, ETag, Link rel="ice-server"
     OPTIONS /whep/{recording}          what is accepted
     DELETE  /whep/{recording}/{view}   the view ends -> 200
     PATCH   /whep/{recording}/{view}   405: neither trickle ICE nor ICE restart; offer anew

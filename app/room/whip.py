@@ -1,20 +1,22 @@
 """WHIP (RFC 9725): publish one stream into the room with one HTTP exchange.
 
-    POST    /whip                       offer, application/sdp -> 201, answer, Location, Link rel="ice-server"
+    POST    /whip                       offer, application/sdp -> 201, answer, Location, ETag, Link rel="ice-server"
     POST    /whip?session=…&stream=…    the same from our own page, by its login cookie
     OPTIONS /whip                       what is accepted; with a token also the ICE servers
     DELETE  /whip/{resource}            the stream ends -> 200
-    PATCH   /whip/{resource}            405: neither trickle ICE nor ICE restart (RFC 9725 §4.3.1); offer anew,
-                                        the stream goes on in the same recording
+    PATCH   /whip/{resource}            405: neither trickle ICE nor ICE restart (RFC 9725 §4.3.1), so no Accept-Patch
+                                        either; offer anew, the stream goes on in the same recording
 
 A room token (Bearer) already names session and stream. The Location is unguessable and opens nothing by
-itself: whoever uses it is authorised again. No ETag is given: it would say that the session can be patched. What
-other origins may read: app/security.py.
+itself: whoever uses it is authorised again. The ETag names the ICE session (§4.3.1), the only one this resource ever
+has. So it never changes, and If-Match decides nothing: DELETE must not look at it, and what PATCH is refused for comes
+before any precondition (RFC 9110 §13.2.1). What other origins may read: app/security.py.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from uuid import UUID
 
 from litestar import Response, Router, delete, patch, post, route
@@ -158,13 +160,18 @@ async def read_offer(request: AnyRequest) -> str:
 
 def answered(settings: Settings, seat: Seat, sdp: str, location: str) -> Response[str]:
     """201 with the answer (RFC 9725 §4.2)."""
-    headers = {"location": location} | ice_link(settings, seat)
+    headers = {"location": location, "etag": _ice_session(location)} | ice_link(settings, seat)
     return Response(sdp, status_code=201, media_type=SDP, headers=headers)
 
 
 def ice_link(settings: Settings, seat: Seat) -> dict[str, str]:
     link = links(ice_servers(settings, session=seat.facts.session, now=datetime.now(UTC)))
     return {"link": link} if link else {}
+
+
+def _ice_session(location: str) -> str:
+    """Its strong entity tag (RFC 9110 §8.8.3), of which the address is not to be had."""
+    return f'"{sha256(location.encode()).hexdigest()[:32]}"'
 
 
 async def _find_place(db: Db, settings: Settings, seat: Seat, stream: StreamKind) -> None:

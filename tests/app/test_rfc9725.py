@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ ELSEWHERE = {"origin": "https://studio.example", "sec-fetch-site": "cross-site"}
 
 @dataclass(frozen=True, kw_only=True)
 class Clause:
-    """One thing asked and how it must be answered. path: {session} stands for the WHIP session URL."""
+    """One thing asked and how it must be answered. path: {session} stands for the WHIP session URL,
+    in headers {etag} for its entity tag."""
 
     says: str
     method: str
@@ -32,7 +34,7 @@ class Clause:
     answered: dict[str, str] = field(default_factory=dict)
 
 
-EXPOSED = {"access-control-allow-origin": "*", "access-control-expose-headers": "location, link, retry-after"}
+EXPOSED = {"access-control-allow-origin": "*", "access-control-expose-headers": "location, etag, link, retry-after"}
 PREFLIGHT = {"access-control-request-method": "DELETE", "access-control-request-headers": "authorization"}
 
 CLAUSES = (
@@ -65,13 +67,16 @@ CLAUSES = (
     Clause(says="§4.2 nothing to get", method="GET", path="{session}", status=405, answered=EXPOSED),
     Clause(says="§4.2 nothing to put", method="PUT", path="{session}", status=405),
     Clause(says="§4.2 nothing to post", method="POST", path="{session}", status=405),
-    Clause(
-        says="§4.3.1 neither trickle nor restart",
-        method="PATCH",
-        path="{session}",
-        status=405,
-        headers={"content-type": "application/trickle-ice-sdpfrag", "if-match": '"x"'},
-        answered={"allow": "DELETE, OPTIONS"} | EXPOSED,
+    *(
+        Clause(
+            says=f"§4.3.1 neither trickle nor restart, RFC 9110 §13.2.1 before any precondition: {precondition}",
+            method="PATCH",
+            path="{session}",
+            status=405,
+            headers={"content-type": "application/trickle-ice-sdpfrag"} | precondition,
+            answered={"allow": "DELETE, OPTIONS"} | EXPOSED,
+        )
+        for precondition in ({}, {"if-match": "*"}, {"if-match": '"x"'}, {"if-match": "{etag}"})
     ),
     Clause(says="somebody else's", method="DELETE", path="/whip/" + "x" * 43, status=404, answered=EXPOSED),
     Clause(
@@ -83,7 +88,7 @@ CLAUSES = (
         headers=PREFLIGHT,
         answered={
             "access-control-allow-methods": "POST, DELETE, PATCH, OPTIONS",
-            "access-control-allow-headers": "authorization, content-type",
+            "access-control-allow-headers": "authorization, content-type, if-match",
         }
         | EXPOSED,
     ),
@@ -95,7 +100,14 @@ CLAUSES = (
         token=False,
         answered={"accept-post": "application/sdp"} | EXPOSED,
     ),
-    Clause(says="§4.2 the end", method="DELETE", path="{session}", status=200, answered=EXPOSED),
+    Clause(
+        says="§4.2 the end, §4.3.1 whatever its precondition",
+        method="DELETE",
+        path="{session}",
+        status=200,
+        headers={"if-match": '"x"'},
+        answered=EXPOSED,
+    ),
     Clause(says="the end, again", method="DELETE", path="{session}", status=200),
 )
 
@@ -117,7 +129,9 @@ async def test_every_clause(database: Database, tmp_path: Path) -> None:
         assert made.status_code == 201
         assert made.headers["content-type"].startswith("application/sdp") and made.text.startswith("v=0")
         assert made.headers["location"].startswith("/whip/") and len(made.headers["location"]) > 40
-        assert "etag" not in made.headers, "§4.3.1: it would promise PATCH"
+        tag = made.headers["etag"]
+        assert re.fullmatch(r'"[0-9a-f]{32}"', tag), "§4.3.1: strong, of the ICE session"
+        assert "accept-patch" not in made.headers, "§4.3.1: it would promise PATCH"
         assert EXPOSED.items() <= dict(made.headers).items()
         for headers in (made.headers, (await http.options("/whip", headers=bearer)).headers):
             stun, turn_server = headers["link"].split(", ")
@@ -126,7 +140,8 @@ async def test_every_clause(database: Database, tmp_path: Path) -> None:
             assert turn_server.endswith('"; credential-type="password"')
         wrong = []
         for clause in CLAUSES:
-            shown = (bearer if clause.token else SDP) | ELSEWHERE | clause.headers
+            stated = {name: value.format(etag=tag) for name, value in clause.headers.items()}
+            shown = (bearer if clause.token else SDP) | ELSEWHERE | stated
             content = clause.body(offer) if clause.method in ("POST", "PUT") else None
             path = clause.path.format(session=made.headers["location"])
             answer = await http.request(clause.method, path, content=content, headers=shown)
@@ -135,4 +150,8 @@ async def test_every_clause(database: Database, tmp_path: Path) -> None:
             if answer.status_code == 405 and not answer.headers.get("allow"):
                 wrong.append((clause.says, "RFC 9110 §15.5.6: no Allow", clause.method, clause.path))
         assert wrong == []
+        await pc.close()
+        pc, _, _, offer = await offering()
+        anew = await http.post("/whip", content=offer, headers=bearer)
+        assert anew.status_code == 201 and anew.headers["etag"] != tag, "§4.3.1: unique"
         await pc.close()
