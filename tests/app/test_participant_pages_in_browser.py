@@ -18,7 +18,18 @@ from app.privacy.erasing.service import run_erasure
 from app.privacy.records.models import Erasure
 from app.sessions.models import Session, SessionState
 from recordings.model import StreamKind
-from tests.app.test_pages_in_browser import SCHEMES, SIZES, _shoot, chromium, problems, served, sign_in, wiring
+from tests.app.test_pages_in_browser import (
+    SCHEMES,
+    SIZES,
+    WIDER,
+    _shoot,
+    chromium,
+    problems,
+    served,
+    sign_in,
+    too_wide,
+    wiring,
+)
 from tests.fixtures.erasing import SpyNodes
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
@@ -43,7 +54,7 @@ LEFT_BEHIND = """() => [
 
 
 class Look:
-    """Looks at the page as it stands, light and dark, in both widths, and gathers what is wrong."""
+    """Looks at the page as it stands, light and dark, in every width, and gathers what is wrong."""
 
     cookies = frozenset({"login"})
     stored: frozenset[str] = frozenset()
@@ -62,12 +73,14 @@ class Look:
         cookies = [str(cookie.get("name")) for cookie in await self.page.context.cookies()]
         if not set(cookies) <= self.cookies:
             self.wrong[f"{name} and cookies"] = cookies
+        if found := await too_wide(self.page):
+            self.wrong[f"{name} at its ends"] = found
         for scheme in SCHEMES:
             await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             for width, height in SIZES.items():
                 await self.page.set_viewport_size({"width": width, "height": height})
                 found = await problems(self.page)
-                if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                if await self.page.evaluate(WIDER):
                     found.append("the page is wider than the screen")
                 if found:
                     self.wrong[f"{name} {scheme} {width}"] = found
@@ -87,16 +100,6 @@ class MemberLook(Look):
     """Pages that renew themselves do it with htmx, which keeps the address of the page in its tab."""
 
     stored = frozenset({"htmx-current-path-for-history"})
-
-
-class NarrowLook(Look):
-    """… and at 320 px never wider than the screen (WCAG 2.2, 1.4.10)."""
-
-    async def at(self, name: str) -> None:
-        await super().at(name)
-        await self.page.set_viewport_size({"width": 320, "height": 640})
-        if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            self.wrong[f"{name} 320"] = ["the page is wider than the screen"]
 
 
 async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
@@ -153,6 +156,7 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await look.at("my-data")
     await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     await corrections(look, served)
+    await over(look, cast, served)
     await page.goto(f"{served}/my-data/requests")
     await page.get_by_role("button", name="Send the request").click()
     await look.at("my-requests-wrong")
@@ -165,6 +169,19 @@ async def walk(look: Look, cast: Cast, served: str, link: str) -> None:
     await page.get_by_role("button", name="Erase everything about me").click()
     await page.wait_for_url(f"{served}/receipt/*")
     await look.at("receipt-waiting")
+
+
+async def over(look: Look, cast: Cast, served: str) -> None:
+    """Whoever comes back later finds no switches and no room, but where it all stands."""
+    async with cast.wiring.database.transaction(cast.account) as db:
+        here = update(Session).where(Session.id == cast.session)
+        before = (await db.get_one(Session, cast.session)).state
+        await db.execute(here.values(state=SessionState.ENDED))
+    await look.page.goto(f"{served}/take-part/{cast.session}")
+    await expect(look.page.get_by_role("switch")).to_have_count(0)
+    await look.at("session-over")
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(here.values(state=before))
 
 
 async def corrections(look: Look, served: str) -> None:
@@ -193,7 +210,7 @@ async def test_from_the_link_to_the_receipt(cast: Cast, served: str, chromium: B
         cast, tmp_path, person=cast.other_participant.participant, session=cast.other_session, stream=StreamKind.SCREEN
     )
     context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
-    look = NarrowLook(await context.new_page())
+    look = Look(await context.new_page())
     await walk(look, cast, served, cast.participant.link)
     await run_all(cast)
     await look.page.reload()
