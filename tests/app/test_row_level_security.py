@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -10,8 +10,10 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import Base, Database
+from app.jobs import TASKS
 from app.models import accounts, metadata, studies
 from recordings.model import AccountId
+from tests.fixtures.erasing import ask
 
 WITHOUT_ACCOUNT = {
     "alembic_version",
@@ -137,12 +139,66 @@ async def test_an_account_sees_its_own_rows_only(database):
             assert seen == [account]
 
 
-async def test_without_an_account_there_are_no_rows(database):
-    await two_accounts(database)
-    async with database.transaction() as db:
-        for table in metadata.sorted_tables:
-            if table.name not in WITHOUT_ACCOUNT:
-                assert (await db.execute(select(text("1")).select_from(table))).all() == [], table.name
+OF_ACCOUNTS = sorted(set(metadata.tables) - WITHOUT_ACCOUNT)
+BY_TYPE = {
+    "uuid": "gen_random_uuid()", "text": "gen_random_uuid()", "character varying": "gen_random_uuid()",
+    "bytea": "uuid_send(gen_random_uuid())", "integer": "{number}", "bigint": "{number}", "boolean": "false",
+    "date": "now()", "double precision": "1", "timestamp with time zone": "now()", "jsonb": "'{}'",
+    "json": "'{}'", "ARRAY": "'{}'",
+}  # fmt: skip
+
+
+def fill(superuser_url: str, *owners: AccountId) -> None:
+    """One row of each account in every table that has accounts: what must not be empty gets some value."""
+    columns = (
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' "
+        "AND table_name = %s AND is_nullable = 'NO' AND is_identity = 'NO' AND generation_expression IS NULL"
+    )
+    with psycopg.connect(superuser_url) as connection:
+        connection.execute("SET session_replication_role = replica")  # no foreign key, no trigger
+        for table in OF_ACCOUNTS:
+            types = connection.execute(columns, [table]).fetchall()
+            for number, owner in enumerate(owners, 1):
+                values = {name: BY_TYPE[of].replace("{number}", str(number)) for name, of in types}
+                values |= {name: f"'{owner}'" for name in ("account_id", "account") if name in values}
+                names = ", ".join(f'"{name}"' for name in values)
+                row = f"INSERT INTO {table} ({names}) VALUES ({', '.join(values.values())})"
+                connection.execute(row.encode())
+
+
+def whose(connection: psycopg.Connection, table: str) -> list[AccountId]:
+    column = "account" if table == "sign_in_address" else "account_id"
+    return sorted(row[0] for row in connection.execute(f"SELECT {column} FROM {table}".encode()))
+
+
+def test_plain_sql_sees_no_row_without_an_account_and_one_accounts_rows_with_it(superuser_url, owner_url, app_url):
+    """In every table with accounts, each of which holds a row of two."""
+    lab, other = sorted(AccountId(uuid4()) for _ in range(2))
+    fill(superuser_url, lab, other)
+    with psycopg.connect(owner_url) as owner, psycopg.connect(app_url) as app:
+        assert {table for table in OF_ACCOUNTS if whose(owner, table) != [lab, other]} == set()
+        assert {table for table in OF_ACCOUNTS if whose(app, table)} == set()
+        for account in (lab, other):
+            app.execute("SELECT set_config('junier.account_id', %s, false)", [str(account)])
+            assert {table for table in OF_ACCOUNTS if whose(app, table) != [account]} == set()
+        app.execute("SELECT set_config('junier.account_id', '', false)")  # as a pool leaves it
+        assert {table for table in OF_ACCOUNTS if whose(app, table)} == set()
+
+
+async def test_jobs_name_accounts_and_ids_and_nothing_else(cast, anna, owner_url, app_url):
+    """Schema `jobs` has no row-level security: a worker takes the next job of any account, and only the job says whose
+    it is. What every account's code could read there says nothing about anybody."""
+    await ask(cast, cast.participant.participant)
+    with psycopg.connect(owner_url) as owner, psycopg.connect(app_url) as app:
+        jobs = owner.execute("SELECT task_name, args FROM jobs.procrastinate_jobs").fetchall()
+        assert len({task for task, _ in jobs}) > 2
+        for task, arguments in jobs:
+            assert set(arguments) == TASKS[task].arguments, task
+            assert all(UUID(value) for value in arguments.values()), task
+        reached = app.execute(
+            "SELECT DISTINCT table_schema FROM information_schema.table_privileges WHERE grantee = 'junier_app'"
+        )
+        assert {schema for (schema,) in reached} == {"public", "jobs"}
 
 
 async def test_a_pooled_connection_leaks_nothing_into_the_next_transaction(database):
