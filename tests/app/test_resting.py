@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 from app.invitations.models import Invitation
 from app.ledger_entries import ErasureAsked
@@ -15,6 +15,7 @@ from app.participants.consents import give_consent
 from app.privacy.erasing.lines import line_of
 from app.privacy.erasing.policy import stays_noted
 from app.privacy.erasing.withdrawal import withdraw
+from app.privacy.keeping.holds import release
 from app.privacy.records.models import DataRequest, Erasure, ErasureReason, ErasureState
 from app.privacy.replays import Found, do_again
 from app.sessions.disclosure_models import Disclosure, RecipientNotice
@@ -25,7 +26,7 @@ from app.studies.models import ConsentKind
 from recordings.encryption.keystore import KeyPath
 from recordings.model import PersonId, RecordingId
 from tests.app.test_withdrawal import notice_of
-from tests.fixtures.erasing import SpyNodes, ask, newest, run, served, store_of
+from tests.fixtures.erasing import SpyNodes, ask, newest, run, served, store_of, waiting
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast
 
@@ -163,7 +164,10 @@ async def test_notes_go_when_what_they_may_quote_is_taken_back(
     assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
     assert await notes(cast) == 1
     owner = await cast.browser("owner")
-    assert "notes about a session" in (await owner.get(f"/erasures/{erasure.id}")).text
+    paper = (await owner.get(f"/erasures/{erasure.id}")).text
+    assert "notes about a session" in paper
+    assert "only notes could still be opened" in paper, "their key is the account's: a backup may open them for a while"
+    assert "They cannot be opened" not in paper and "Nobody can bring it back" not in paper
 
 
 async def test_a_note_begun_before_it_was_taken_back_is_not_kept(cast: Cast, anna: PersonId) -> None:
@@ -201,7 +205,9 @@ async def test_a_hold_keeps_notes_unread_until_it_is_released(
     assert outcome.state is ErasureState.HELD and "A hold keeps notes" in outcome.reasons[0]
     assert await notes(cast) == 1 and await read(cast) == [False, False]
     async with cast.wiring.database.transaction(cast.account) as db:
-        await db.execute(update(Recording).values(held_reason=None))
+        await db.execute(text("DELETE FROM jobs.procrastinate_jobs"))  # what was asked for has run
+        await release(db, list(await db.scalars(select(Recording))), by=cast.owner)
+    assert await waiting(cast, "erase") == 1, "with the release, whoever the recording is of"
     assert (await run(cast, erasure, nodes)).state is ErasureState.COMPLETE
     assert await notes(cast) == 0
     assert (await newest(cast, erasure)).document["erased"]["rows"]["notes"] == 1

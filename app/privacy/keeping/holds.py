@@ -130,7 +130,8 @@ async def release(db: Db, recordings: Collection[Recording], *, by: PersonId) ->
         )
     await db.flush()
     people = {row.person_id for row in held}
-    waiting = select(Erasure).where(Erasure.person_id.in_(people), Erasure.state == ErasureState.HELD)
+    noted = Erasure.note_sessions.overlap(list({row.session_id for row in held}))  # whose notes it kept, too
+    waiting = select(Erasure).where(Erasure.person_id.in_(people) | noted, Erasure.state == ErasureState.HELD)
     for erasure in await db.scalars(waiting):
         await enqueue_erasure(db, erasure)
     return len(held)
