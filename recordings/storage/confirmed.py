@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from recordings.storage.store import ObjectStore, Stored, StoreRefused
 
@@ -41,7 +42,8 @@ class ConfirmedStore:
         if not self._confirmed and not self._refusal:
             with self._checking:  # one asks, the others wait for the answer
                 if not self._confirmed:
-                    self.check()
+                    with suppress(StoreRefused):  # told below
+                        self.check()
         if self._refusal:
             raise _said(self._refusal)
         self._store.put(key, data)
@@ -67,4 +69,5 @@ def refusal_of(store: ObjectStore) -> str:
 def _said(words: str) -> StoreRefused:
     error = StoreRefused()
     error.args = (words,)  # which begin with the docstring already
+    error.retry = True  # it is asked again soon: what waits goes on then by itself
     return error
