@@ -43,6 +43,16 @@ devices.answer = new Promise((done) => (devices.answered = done));
 navigator.permissions.query = async () => ({ state: "prompt" });
 delete MediaDevices.prototype.getDisplayMedia;
 """
+CHOOSES_LATE = """
+const shown = navigator.mediaDevices.getDisplayMedia.bind(navigator.mediaDevices);
+window.screens = [];
+navigator.mediaDevices.getDisplayMedia = async (wanted) => {
+  const media = await shown(wanted);
+  screens.push(...media.getTracks());
+  await new Promise((done) => (screens.chosen = done));
+  return media;
+};
+"""
 REFUSES_AFTER_A_RELOAD = """
 const reloaded = performance.getEntriesByType("navigation")[0].type === "reload";
 devices.refused = reloaded ? "video" : "";
@@ -96,7 +106,7 @@ async def test_a_participants_devices_are_what_the_page_says(database: Database,
 
         # muted, the camera off, and back after a reload: as it was, also with a device that fails at first
         one = await window(browser, scene, cookie, width=360)
-        for script in (DEVICES, REFUSES_AFTER_A_RELOAD):
+        for script in (DEVICES, REFUSES_AFTER_A_RELOAD, CHOOSES_LATE):
             await one.page.add_init_script(script)
         await one.page.goto(room)
         await expect(one.page.locator("#can-share")).to_contain_text("You can share your screen here")
@@ -118,6 +128,14 @@ async def test_a_participants_devices_are_what_the_page_says(database: Database,
         await expect(one.page.locator("#device-trouble")).to_be_hidden()
         await one.press("I am ready")
         await voice_is(one.page, muted=True)
+        await one.press("Share my screen")
+        await one.page.wait_for_function("() => screens.chosen")
+
+        # they leave before a screen is chosen: it is not shared
+        await one.press("Leave")
+        await expect(one.page.get_by_role("heading", name="Thank you")).to_be_visible()
+        await one.page.evaluate("screens.chosen()")
+        await one.page.wait_for_function("() => screens.length && screens.every((one) => one.readyState === 'ended')")
 
         # the session ends while the browser still asks: what it gives then is off at once
         await scene.open("end")

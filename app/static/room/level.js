@@ -7,7 +7,7 @@ const LOOK_EVERY_MS = 100;
 /**
  * @param {MediaStreamTrack} track
  * @param {(level: number, silent: boolean) => void} onLevel level 0..1; silent: nothing heard for six seconds
- * @returns {() => void} stops listening
+ * @returns {() => void} stops listening; safe to call twice
  */
 export function watchLevel(track, onLevel) {
   const context = new AudioContext();
@@ -28,6 +28,6 @@ export function watchLevel(track, onLevel) {
   return () => {
     clearInterval(timer);
     for (const touch of ["click", "keydown"]) removeEventListener(touch, wake);
-    void context.close();
+    if (context.state !== "closed") void context.close();
   };
 }

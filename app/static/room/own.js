@@ -109,10 +109,10 @@ export class Own {
     say(this.#trouble, trouble);
     for (const track of media.getTracks()) {
       this.#media.addTrack(track);
+      this.#draw(); // first: on a connection that is lost just now the next line never returns
       await this.#sending?.replace("video", track);
     }
     if (this.#sends) this.send();
-    this.#draw();
   }
 
   async #cameraOff() {

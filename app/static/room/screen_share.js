@@ -14,6 +14,7 @@ export class ScreenShare {
   #media = null;
   /** @type {Publishing|null} */
   #publishing = null;
+  #turn = 0; // a screen that is chosen once another turn has begun is not shared
 
   /** @param {string} session @param {HTMLButtonElement} control @param {HTMLElement} trouble where problems are said */
   constructor(session, control, trouble) {
@@ -37,6 +38,7 @@ export class ScreenShare {
   }
 
   stop() {
+    this.#turn += 1;
     this.#publishing?.close();
     this.#publishing = null;
     this.#media?.getTracks().forEach((track) => track.stop());
@@ -45,13 +47,13 @@ export class ScreenShare {
   }
 
   async #start() {
-    try {
-      this.#media = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: true });
-    } catch {
-      return say(this.#trouble, _("No screen is shared."));
-    }
+    const turn = (this.#turn += 1);
+    const media = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: true }).catch(() => null);
+    if (turn !== this.#turn) return media?.getTracks().forEach((track) => track.stop());
+    if (!media) return say(this.#trouble, _("No screen is shared."));
     say(this.#trouble, "");
-    const tracks = this.#media.getTracks();
+    this.#media = media;
+    const tracks = media.getTracks();
     tracks.forEach((track) => (track.onended = () => this.stop()));
     this.#publishing = new Publishing({
       session: this.#session,
