@@ -27,6 +27,7 @@ from app.accounts.login import Login
 from app.database import Db, set_reader
 from app.errors import BadInput, Forbidden, JunierError, NotThere, SignInNeeded
 from app.pages import FOR_PARTICIPANTS, AnyRequest
+from app.participants.models import Participant
 from app.room.allowance import check_streams
 from app.room.ice import ice_servers, links
 from app.room.node_client import Node as NodePort
@@ -77,6 +78,8 @@ async def publish(
     if not allowed:
         raise Forbidden(allowed.reason)
     await _find_place(db, wiring.settings, seat, kind)
+    own = select(Participant.id).where(Participant.id == seat.person.person)
+    await db.execute(own.with_for_update(read=True))  # the person before the session, as whoever is erased locks them
     place = await node_of(db, await find_session(db, seat.facts.session), eu_only=wiring.settings.eu_only)
     resource = new_token()
     take = await open_take(

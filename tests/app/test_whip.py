@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -17,15 +18,17 @@ from app.accounts.service import create_account
 from app.audit import Action, AuditEvent
 from app.database import Database
 from app.invitations.service import invitation_of, revoke
+from app.participants.models import Participant
 from app.room import ice, tokens
 from app.room.secret import node_secret, purpose_key
 from app.room.tokens import BadRoomToken
-from app.sessions.models import Recording, Take, Track
+from app.sessions.models import Recording, Session, Take, Track
 from app.settings import Settings
 from app.studies.models import ConsentKind
 from recordings.model import PersonId, StreamKind
 from tests.app.loopback import accept, client, offer_of, offering, until
 from tests.app.room_stage import RECORDED, Stage, as_, media, stage, web
+from tests.app.test_node_load import waits_for_a_lock
 
 SDP = {"content-type": "application/sdp"}
 NOW = datetime(2026, 5, 3, tzinfo=UTC)
@@ -58,7 +61,12 @@ async def test_a_stream_comes_and_goes_with_one_exchange_each(database: Database
         assert refused.status_code == 403
         assert "let in" in refused.json()["detail"]
         assert (await http.post(f"/rooms/{scene.session}/admit/{anna}", headers=owner)).status_code == 204
-        made = await http.post("/whip", content=offer, headers=bearer)
+        async with database.transaction(scene.account) as erasing:  # it locks her first, and then her sessions
+            await erasing.get_one(Participant, anna, with_for_update=True)
+            coming = asyncio.create_task(http.post("/whip", content=offer, headers=bearer))
+            await waits_for_a_lock(database)
+            await erasing.get_one(Session, scene.session, with_for_update={"key_share": True, "nowait": True})
+        made = await coming
         assert made.status_code == 201
         assert made.headers["content-type"].startswith("application/sdp")
         place = made.headers["location"]
