@@ -15,7 +15,7 @@ from app.participants.models import Participant
 from app.sessions.models import Session, SessionState
 from app.studies.service import new_consent_text
 from tests.app.test_pages_in_browser import chromium, served, until, wiring
-from tests.app.test_participant_pages_in_browser import NarrowLook, code_of, run_all
+from tests.app.test_participant_pages_in_browser import Look, code_of, run_all
 from tests.fixtures.answering import ask_three, took_part
 from tests.fixtures.stored import stored_recording
 from tests.fixtures.web import Cast, mails
@@ -51,7 +51,7 @@ def test_the_list_of_english_texts_is_long():
     assert len(ENGLISH) > 200
 
 
-class GermanLook(NarrowLook):
+class GermanLook(Look):
     """Besides what every look finds: English words, and a page that does not say that it speaks German."""
 
     async def at(self, name: str) -> None:

@@ -33,6 +33,8 @@ AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SHOTS = os.environ.get("JUNIER_TEST_SHOTS")  # a folder for pictures of every page, to look at
 SIZES = {1280: 900, 360: 740}
+ENDS = (320, 1440)
+WIDER = "document.documentElement.scrollWidth > innerWidth"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -108,6 +110,18 @@ async def problems(page: Page) -> list[str]:
     ]
 
 
+async def too_wide(page: Page) -> list[str]:
+    """At the ends of what our pages are made for (320 px: WCAG 2.2, 1.4.10); the window keeps its size."""
+    before, wide = page.viewport_size, []
+    for width in ENDS:
+        await page.set_viewport_size({"width": width, "height": 800})
+        if await page.evaluate(WIDER):
+            wide.append(f"wider than a screen of {width} px")
+    if before:
+        await page.set_viewport_size(before)
+    return wide
+
+
 async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
     cast: Cast, served: str, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -122,6 +136,7 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
         "sign-in": "/sign-in",
         "studies": "/",
         "sessions": "/sessions",
+        "sessions-coming": "/sessions?show=coming",
         "study": f"/studies/{cast.study}",
         "study-new": "/studies/new",
         "study-edit": f"/studies/{cast.study}/edit",
@@ -158,12 +173,13 @@ async def test_every_page_is_readable_for_everyone_and_keeps_our_policy(
             await page.goto(path if path.startswith("http") else served + path)
         if name == "data-map":
             await page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        wrong[f"{name} at its ends"] = await too_wide(shown)
         for scheme in SCHEMES:
             await shown.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             for width, height in SIZES.items():
                 await shown.set_viewport_size({"width": width, "height": height})
                 found = await problems(shown)
-                if await shown.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                if await shown.evaluate(WIDER):
                     found.append("the page is wider than the screen")
                 wrong[f"{name} {scheme} {width}"] = found
                 await _shoot(shown, f"{name}-{width}", scheme)

@@ -10,7 +10,7 @@ from sqlalchemy import func, update
 from app.accounts.models import Account, Login
 from app.accounts.policy import FRESH
 from tests.app.test_pages_in_browser import chromium, served, sign_in, wiring
-from tests.app.test_participant_pages_in_browser import NarrowLook
+from tests.app.test_participant_pages_in_browser import Look
 from tests.fixtures.web import Cast
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,7 @@ DEVICE = {
 async def test_a_passkey_is_added_signs_in_and_is_removed(cast: Cast, served: str, chromium: Browser) -> None:
     context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
     page = await context.new_page()
-    look = NarrowLook(page)
+    look = Look(page)
     devices = await context.new_cdp_session(page)
     await devices.send("WebAuthn.enable")
     device = (await devices.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE}))["authenticatorId"]

@@ -15,16 +15,6 @@ pytestmark = pytest.mark.browser
 __all__ = ["chromium", "served", "wiring"]  # fixtures used here
 
 
-class NarrowToo(Look):
-    """… and at 320 px (WCAG 2.2, 1.4.10)."""
-
-    async def at(self, name: str) -> None:
-        await super().at(name)
-        await self.page.set_viewport_size({"width": 320, "height": 640})
-        if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            self.wrong[f"{name} 320"] = ["the page is wider than the screen"]
-
-
 async def come_in(page: Page, cast: Cast) -> None:
     """By the mailed link, registered already."""
     await page.goto(cast.participant.link)
@@ -116,7 +106,7 @@ async def test_the_questions_are_answered_by_keyboard_alone(cast: Cast, served: 
 
 async def test_every_page_of_questions_is_readable_for_everyone(cast: Cast, served: str, chromium: Browser) -> None:
     context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
-    look = NarrowToo(await context.new_page())
+    look = Look(await context.new_page())
     await researchers_pages(look, cast, served)
     await participants_pages(look, cast, served)
     await context.close()

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
-from tests.app.test_pages_in_browser import SHOTS, problems
+from tests.app.test_pages_in_browser import SHOTS, WIDER, problems, too_wide
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
@@ -65,10 +65,11 @@ class Window:
         await self.context.add_cookies([{"name": one.name, "value": str(one.value), "url": origin} for one in cookies])
 
     async def look(self, name: str) -> None:
-        """At both widths, on the page as it stands: axe, and nothing wider than the screen."""
+        """At every width, on the page as it stands: nothing wider than the screen, and axe at two of them."""
+        self.faults += [f"{name}: {one}" for one in await too_wide(self.page)]
         async for width in self._widths(name):
             self.faults += [f"{name} at {width}: {one}" for one in await problems(self.page)]
-            if await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            if await self.page.evaluate(WIDER):
                 self.faults.append(f"{name} at {width}: wider than the screen")
 
     async def picture(self, name: str) -> None:
