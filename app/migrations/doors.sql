@@ -167,7 +167,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
       AND NOT EXISTS (
           SELECT FROM public.recording AS held
           WHERE held.session_id = due.session_id AND held.state <> 'erased'
-            AND held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_)
+            AND (held.restricted_at IS NOT NULL
+                 OR held.held_reason IS NOT NULL AND (held.held_until IS NULL OR held.held_until > now_))
       )
     ORDER BY row_number() OVER (PARTITION BY due.account_id ORDER BY due.at), due.at
     LIMIT limit_

@@ -225,6 +225,18 @@ async def test_a_hold_keeps_the_notes_too(live: Cast, tmp_path: Path) -> None:
     assert "basket" not in shown.text, "kept, but past its date nobody reads it"
 
 
+async def test_notes_stay_while_somebody_wants_what_is_theirs_kept(live: Cast, tmp_path: Path) -> None:
+    """Kept and not used (GDPR Art. 18): past their date too, as the recordings they speak of; lifted, they go."""
+    await stored_recording(live, tmp_path, person=live.participant.participant, seconds=1.0)
+    await write(live)
+    await set_session(live, state=SessionState.ENDED, ended_at=datetime.now(UTC) - timedelta(days=400))
+    for restricted_at, left in ((datetime.now(UTC), 1), (None, 0)):
+        async with live.wiring.database.transaction(live.account) as db:
+            await db.execute(update(Recording).values(restricted_at=restricted_at))
+        await sweep(live.wiring, datetime.now(UTC))
+        assert len(await notes(live)) == left
+
+
 async def test_past_their_date_notes_are_unread_at_once_and_swept(live: Cast) -> None:
     await write(live)
     [note] = await notes(live)
