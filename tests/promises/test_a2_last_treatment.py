@@ -241,7 +241,7 @@ async def test_a2_07_the_owner_alone_chooses_and_the_participant_reads_it(cast: 
     assert "2000 days after the participant's last session in the study" in read
     read = unescape((await owner.get(f"/studies/{cast.study}")).text)
     assert "2000 days after each participant's last session" in read
-    told = (await (await cast.browser("participant")).get(f"/take-part/{cast.session}")).text
+    told = (await (await cast.browser("participant")).get(f"/take-part/{cast.session}/notice")).text
     assert "2000 days after your last session in this study" in told and "is counted and stays" in told
     mine = (await (await proven_browser(cast)).get("/my-data")).text
     assert "How often each choice was taken is counted and stays" in mine

@@ -149,7 +149,10 @@ async def test_a_refused_address_is_not_tried_again_and_the_owner_sees_it(cast: 
     mail = await invitation_of(cast)
     await send_mail(cast.wiring, Carrier(refuses=REFUSED), cast.account, mail)
     assert (await row_of(cast, mail)).state == MailState.FAILED
-    assert "the mail could not be delivered; withdraw and invite again" in (await owner.get(f"/sessions/{cast.session}")).text
+    assert (
+        "the mail could not be delivered; withdraw and invite again"
+        in (await owner.get(f"/sessions/{cast.session}")).text
+    )
     assert "could not be delivered" not in (await owner.get(f"/sessions/{cast.other_session}")).text
 
 
