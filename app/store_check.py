@@ -49,7 +49,8 @@ async def watch_store(wiring: Wiring) -> None:
             await asyncio.to_thread(store.check)
         except (StoreError, OSError) as error:
             if store.refusal != before or not isinstance(error, StoreRefused):
-                log.error("the object store was asked in vain: %s", error)
+                why = store.refusal if isinstance(error, StoreRefused) else type(error).__name__
+                log.error("the object store was asked in vain: %s", why)
         else:
             if before:
                 log.warning("the object store is fit again")
