@@ -14,7 +14,8 @@ from app.privacy.replaying import Replayed, catch_up
 from app.restoring import begin_anew
 from app.wiring import Wiring
 from recordings.storage.layout import SERVING
-from tests.promises.world import QuietNode, World
+from tests.promises.quiet_node import QuietNode
+from tests.promises.world import World
 
 
 async def backed_up(world: World, owner_url: str, folder: Path) -> Path:

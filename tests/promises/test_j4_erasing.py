@@ -45,9 +45,10 @@ from recordings.storage.store import Stored, StoreUnavailable
 from tests.fixtures.weed import Weed
 from tests.promises.byte_scan import database_files
 from tests.promises.drill import backed_up, restored
+from tests.promises.quiet_node import QuietNode
 from tests.promises.sources import HEARD
 from tests.promises.test_j4_rights import ask_to_be_erased
-from tests.promises.world import ANSWERED, Guest, QuietNode, World, answer_after_the_session
+from tests.promises.world import ANSWERED, Guest, World, answer_after_the_session
 
 
 async def test_j4_19c_erased_at_once_and_certified(world: World, tmp_path: Path):

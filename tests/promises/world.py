@@ -34,8 +34,6 @@ from app.participants.service import register, study_notice
 from app.privacy.erasing.service import run_erasure
 from app.privacy.keeping.closing_job import run_closing
 from app.privacy.records.models import Erasure
-from app.room.node_client import NodeClient
-from app.room.node_messages import EraseDone, StreamMade
 from app.sessions import service as sessions
 from app.sessions.models import Recording, RecordingState, Session, SessionState, Transcript, TranscriptState
 from app.sessions.policy import Switch, allowed_kinds
@@ -55,6 +53,7 @@ from recordings.model import (
     StreamKind,
 )
 from recordings.storage.layout import track_key_path
+from tests.promises.quiet_node import QuietNode
 from tests.promises.sources import Clock, Listener, store_all
 from tests.recordings.scene import Played, play
 from workers.finalise import finalise
@@ -89,32 +88,6 @@ class Guest:
     email: str
     link: str
     unsubscribe: str
-
-
-class QuietNode(NodeClient):
-    """The media process at its port: takes everything and has nothing in its spool."""
-
-    def __init__(self) -> None:
-        self.published: list[Any] = []
-        self.permissions: list[Any] = []
-        self.erased: list[str] = []
-
-    async def publish(self, url: str, ask: Any) -> StreamMade:
-        self.published.append(ask)
-        return StreamMade(resource=ask.resource, sdp="v=0\r\n")
-
-    async def permit(self, url: str, session: UUID, permission: Any) -> None:
-        self.permissions.append(permission)
-
-    async def erase(self, url: str, prefix: str) -> EraseDone:
-        self.erased.append(prefix)
-        return EraseDone(streams=0, pieces=0)
-
-    async def end(self, url: str, resource: str) -> None:
-        """Ended already."""
-
-    async def end_view(self, url: str, view: str, viewer: UUID) -> None:
-        """Ended already."""
 
 
 @dataclass
