@@ -228,6 +228,8 @@ def error_answer(request: AnyRequest, error: Exception) -> Response[Any]:
     letter = login.participant is not None if login else _for_participants(request)
     title, message = translate_only(_title(status, letter, request.url.path)), translate_only(message)
     headers = {"retry-after": "5"} if status == 503 else {}
+    if isinstance(error, HTTPException):
+        headers |= error.headers or {}  # what the path allows, beside 405 (RFC 9110 §15.5.6)
     if retry_after_s := getattr(error, "retry_after_s", None):  # ours, or a media process's
         headers = {"retry-after": str(retry_after_s)}
     if not reads_pages(request):

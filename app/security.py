@@ -74,7 +74,7 @@ def add_headers(settings: Settings) -> Callable[[Message, Scope], Awaitable[None
             headers.setdefault(name, value)
         if f"{scope['path']}/".startswith("/whip/"):
             for name, value in (PUBLISHERS | _told_publishers(message["status"], scope["path"])).items():
-                headers.setdefault(name, value)
+                headers[name] = value  # also in place of an Allow that counts PATCH, which is there to say no
         headers.setdefault("cache-control", "no-store")  # pages hold personal data; static files say otherwise
 
     return before_send

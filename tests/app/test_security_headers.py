@@ -49,6 +49,7 @@ async def test_what_is_for_operators_or_for_nobody_is_not_there(cast: Cast, path
 async def test_no_request_is_mirrored(cast: Cast) -> None:
     answer = await (await cast.browser("owner")).request("TRACE", "/", headers={"x-secret": "mirror"})
     assert answer.status_code == 405 and "mirror" not in answer.text
+    assert "GET" in answer.headers["allow"], "RFC 9110 §15.5.6"
 
 
 async def test_an_unexpected_error_tells_a_reference_and_nothing_else(
