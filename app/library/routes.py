@@ -58,7 +58,11 @@ async def show_review(request: Request[Any, Any, Any], db: Db, wiring: Wiring, l
         lines=lines_markup(shown.lines),
         listing=look.listing,
         supplements=[(line, one) for line in look.listing.lines if line.readable for one in added.get(line.id, ())],
-        silent=[line for line in look.listing.lines if not line.readable or line.erased_tracks or line.missing],
+        silent=[
+            line
+            for line in look.listing.lines
+            if not line.readable or line.in_part or line.erased_tracks or line.missing
+        ],
         lifeline=lifeline(shown),
         notes=placed(noted.lines, shown),
         notes_kept_back=noted.why,

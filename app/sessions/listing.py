@@ -67,6 +67,11 @@ class RecordingLine:
     moving: bool
     failed: Failed | None
 
+    @property
+    def in_part(self) -> bool:
+        """It can be seen, and a later take of it is not in the film yet."""
+        return self.readable and self.state is RecordingState.CAPTURED
+
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:

@@ -166,6 +166,20 @@ async def test_what_one_kind_lacks_is_told_of_that_kind_and_goes_with_it(cast: C
     assert "missing" not in page and "lost on the network" not in page
 
 
+async def test_what_can_be_seen_only_in_part_is_called_so_on_both_pages(cast: Cast, recording: RecordingId) -> None:
+    """A take came after the film was made: what there is plays, and it is not taken for all of it."""
+    browser = await cast.browser("researcher")
+    pages = [f"/sessions/{cast.session}", f"/sessions/{cast.session}/review"]
+    for path in pages:
+        assert "still missing" not in (await browser.get(path)).text
+    async with cast.wiring.database.transaction(cast.account) as db:
+        await db.execute(update(Recording).values(state="captured"))
+    for path in pages:
+        page = (await browser.get(path)).text
+        assert "Stored; what is still missing is being made ready" in page
+    assert f"/recordings/{recording}/media" in page
+
+
 async def test_the_session_page_says_what_became_of_each_recording(cast: Cast, recording: RecordingId) -> None:
     browser = await cast.browser("owner")
     page = (await browser.get(f"/sessions/{cast.session}")).text

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -33,6 +34,7 @@ from app.settings import Settings, child_environment
 from recordings.capture.chunks import CHUNK_S
 from recordings.model import TrackKind
 from tests.fixtures.ports import free_ports
+from tests.journeys.finished import playable
 
 LIMIT_SECONDS = 120
 
@@ -260,21 +262,8 @@ class Room:
     async def played(self) -> Inspection:
         """The recording as the researcher gets it, once all of it is there: fetched before, it may lack a take."""
 
-        async def look() -> bytes | None:
-            words = await self.recordings()
-            if any(unfinished in words for unfinished in UNFINISHED):
-                return None
-            for link in await self.owner.media_links():
-                answer = await self.owner.browser.http.get(link)
-                if answer.status_code == 200:
-                    return answer.content
-            return None
-
-        return await asyncio.to_thread(inspect, await until(look))
-
-
-UNFINISHED = ("still being recorded", "recording is being made ready", "still missing")
-"""What the list of recordings says until the last take is in the film (app.sessions.words)."""
+        link = await until(partial(playable, self.owner))
+        return await asyncio.to_thread(inspect, (await self.owner.browser.http.get(link)).content)
 
 
 @asynccontextmanager

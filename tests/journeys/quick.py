@@ -13,6 +13,7 @@ import av
 from app.demo.browser import Browser
 from app.demo.people import Guest, Owner
 from tests.journeys.browser import until
+from tests.journeys.finished import playable
 from tests.journeys.people import OWNER, platform
 
 STORED = timedelta(seconds=5)
@@ -49,14 +50,7 @@ async def stored(owner: Owner) -> bool:
 
 async def served(owner: Owner) -> dict[str, int]:
     """Decoded pictures (video) and pieces of sound (audio) of the only recording, once it can be played."""
-    link = await until(lambda: _playable(owner), "a recording to play")
+    link = await until(lambda: playable(owner), "a recording to play")
     with av.open(io.BytesIO((await owner.browser.http.get(link)).content), "r") as container:
         frames = [(packet.stream.type, len(packet.decode())) for packet in container.demux()]
     return {kind: sum(count for one, count in frames if one == kind) for kind in ("video", "audio")}
-
-
-async def _playable(owner: Owner) -> str | None:
-    links = await owner.media_links()
-    if not links or (await owner.browser.http.get(links[0], headers={"Range": "bytes=0-99"})).status_code != 206:
-        return None
-    return links[0]

@@ -18,7 +18,7 @@ from aiosmtpd.controller import Controller
 
 from app.demo.browser import DeadEnd
 from app.demo.clips import Clip
-from app.demo.people import CODE, LINK, Owner
+from app.demo.people import CODE, LINK
 from recordings.storage.layout import SERVING
 from tests.app.room_stage import patient
 from tests.fixtures.ports import free_ports
@@ -142,13 +142,6 @@ async def taken_in(deployment: Deployment, session: str) -> None:
                 await asyncio.sleep(0.05)
     finally:
         await client.close()
-
-
-async def playable(owner: Owner) -> str | None:
-    for link in await owner.media_links():
-        if (await owner.browser.http.get(link, headers={"Range": "bytes=0-99"})).status_code == 206:
-            return link
-    return None
 
 
 def first_seconds(clip: Clip, seconds: float) -> Clip:

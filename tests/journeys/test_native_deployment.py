@@ -26,7 +26,8 @@ from app.settings import Settings, SettingsError
 from recordings.storage.layout import checked_prefix
 from tests.fixtures.weed import Weed
 from tests.journeys.deployment import Deployment, NotSet, compose
-from tests.journeys.stage import FILLED_IN, OWNER, PARTS, Mailbox, first_seconds, playable, taken_in
+from tests.journeys.finished import playable
+from tests.journeys.stage import FILLED_IN, OWNER, PARTS, Mailbox, first_seconds, taken_in
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -31,7 +31,8 @@ from app.demo.people import Guest, Owner
 from app.demo.publisher import Publication, PublishFailed, publish
 from app.demo.story import until
 from tests.journeys.deployment import ROOT, Deployment
-from tests.journeys.stage import OWNER, PARTS, Mailbox, playable, taken_in
+from tests.journeys.finished import playable
+from tests.journeys.stage import OWNER, PARTS, Mailbox, taken_in
 
 LIMIT_SECONDS = 90
 SLOWER = 4
