@@ -23,7 +23,7 @@ from workers.finalise import finalise
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 LOST = "The connection was lost. Trying again by itself; you need not do anything."
-RETURN_MS = 40_000
+RETURN_MS = 60_000
 """Within this a page is back, however long its network was away: waits between tries are bounded."""
 
 
@@ -126,7 +126,8 @@ async def test_a_reload_and_a_web_process_that_starts_anew_cost_no_more_than_a_g
             assert ada.faults + mia.faults == []
     assert len(await all_of(scene, Recording)) == 1
     numbers = sorted(take.number for take in await all_of(scene, Take))
-    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) <= 4
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) < 10, "a page that asked anew with every word of the room would have dozens"
 
 
 async def kept(scene: Stage) -> int:
