@@ -84,13 +84,17 @@ async def recorded(at: Platform, ada: Owner, mia: Guest, speech: Speech) -> None
     await mia.recording_says("Recording: video, voice, screen and sound of the screen")
     await ada.plays("camera")
     await ada.plays("screen")
-    assert near(await ada.page.evaluate(PIXEL), GREEN)
+    await until(lambda: shows(ada.page, GREEN), "the colour of the shared tab")
     await ada.look("room-recording")
     await until(lambda: recorded_for(ada.page, 2 * speech.seconds), "two rounds of the speech")
     await ada.end_session()
     await expect(mia.page.get_by_role("heading", name="Thank you")).to_be_visible()
     await mia.look("room-thanks")
     await ada.look("room-ended")
+
+
+async def shows(page: Page, colour: tuple[int, ...]) -> bool:
+    return near(await page.evaluate(PIXEL), colour)
 
 
 async def recorded_for(page: Page, seconds: float) -> bool:
@@ -104,7 +108,7 @@ async def reviewed(at: Platform, ada: Owner, speech: Speech) -> list[str]:
     await ada.page.get_by_role("link", name="Go to its recordings").click()
     await ada.picture("session-finishing")
     await ada.page.get_by_role("link", name="Review", exact=True).click(timeout=LONG_SECONDS * 1000)
-    await until(lambda: written(ada.page), "the transcript beside the player")
+    await until(lambda: written(ada.page, videos=2), "the transcript beside the player of camera and screen")
     await ada.picture("review")
     await plays_and_seeks(ada.page)
     said = " ".join(await ada.page.locator("#cues .said").all_inner_texts())
@@ -122,9 +126,9 @@ async def reviewed(at: Platform, ada: Owner, speech: Speech) -> list[str]:
     return media
 
 
-async def written(page: Page) -> bool:
-    """A person waits for the transcript by coming back to the page."""
-    if await page.locator("#cues li").count():
+async def written(page: Page, *, videos: int = 1) -> bool:
+    """A person waits for the transcript, and for what is not playable yet, by coming back to the page."""
+    if await page.locator("#cues li").count() and await page.locator("video").count() >= videos:
         return True
     await page.reload()
     return False
@@ -176,6 +180,7 @@ async def erased(at: Platform, mia: Guest) -> None:
     await mia.press("Show my data")
     await mia.picture("my-data")
     await mia.press("Erase everything about me")
+    await mia.page.wait_for_url(f"{at.origin}/my-data/erase")
     await mia.picture("erase-me")
     await mia.press("Erase everything about me")
     await mia.page.wait_for_url(f"{at.origin}/receipt/*")
