@@ -7,11 +7,11 @@ import bisect
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -30,6 +30,7 @@ from app.embedded import EmbeddedPostgres, end_leftover
 from app.embedded_place import find_place
 from app.room.node_client import NodeClient, NodeUnreachable
 from app.room.node_messages import StreamFacts
+from app.room.node_rooms import NO_PUSH
 from app.settings import Settings, child_environment
 from recordings.capture.chunks import CHUNK_S
 from recordings.model import TrackKind
@@ -75,7 +76,9 @@ class Platform:
             return parent
         for one in parent.children(recursive=word == "worker"):
             with suppress(psutil.Error):
-                if word in " ".join(one.cmdline()[:4]) and one.status() != psutil.STATUS_ZOMBIE:
+                words = " ".join(one.cmdline()[:4])
+                is_ours = word == "postgres" or "postgres" not in words  # which has workers of its own
+                if word in words and is_ours and one.status() != psutil.STATUS_ZOMBIE:
                     return one
         raise LookupError(word)
 
@@ -218,9 +221,10 @@ class Room:
         return max(facts.streams, key=lambda stream: stream.take, default=None)
 
     async def is_connected(self) -> None:
-        """Until the media process takes in what is sent: what comes sooner is lost, as in a call."""
+        """Until the media process takes in what is sent: what comes sooner is lost, as in a call, and what comes before
+        permission does is not recorded."""
         async with asyncio.timeout(LIMIT_SECONDS):
-            while not ((take := await self.live()) and take.connected):
+            while not ((take := await self.live()) and take.connected and all(one.permitted for one in take.tracks)):
                 await asyncio.sleep(0.05)
 
     async def acknowledged(self, sending: Sending) -> tuple[int, int]:
@@ -242,8 +246,9 @@ class Room:
         take = await self.live()
         return sum(track.frames for track in take.tracks) if take else 0
 
-    async def goes_on(self, more: int = 180) -> None:
-        """Capture adds frames, 80 a second, for longer than a permission lasts: one has come since."""
+    async def goes_on(self, more: int = 240) -> None:
+        """Capture adds frames, 80 a second, for longer than a permission lasts and than what a busy machine has not
+        read yet: one has come since."""
         async with asyncio.timeout(LIMIT_SECONDS):
             while not (before := await self.frames_kept()):
                 await asyncio.sleep(0.1)
@@ -264,6 +269,33 @@ class Room:
 
         link = await until(partial(playable, self.owner))
         return await asyncio.to_thread(inspect, (await self.owner.browser.http.get(link)).content)
+
+    def lapses(self) -> list[tuple[float, float]]:
+        """Where in the recording, in seconds, it says itself that permission did not arrive: nothing is recorded
+        without, also on a machine that merely stood still for as long."""
+        query = (
+            "SELECT (gap->>'from_ms')::float / 1000, (gap->>'to_ms')::float / 1000"
+            " FROM recording, jsonb_array_elements(gaps) AS gap WHERE session_id = %s AND gap->>'why' = %s"
+        )
+        with self.platform.superuser() as looking:
+            return looking.execute(query, (self.owner.session, NO_PUSH)).fetchall()
+
+
+def shown(seen: Inspection, clip: int) -> dict[int, float]:
+    """When each picture of that clip is in the recording."""
+    pairs = zip(seen.numbers, seen.pictures_at, strict=True)
+    return {number.frame: at for number, at in pairs if number and number.clip == clip}
+
+
+def lost(frames: int, there: Mapping[int, float], lapses: Sequence[tuple[float, float]]) -> list[int]:
+    """Of the frames 0 to frames-1 those that are not there, and not in a lapse either."""
+
+    def lapsed(frame: int) -> bool:
+        before = max((at for one, at in there.items() if one < frame), default=-inf)
+        after = min((at for one, at in there.items() if one > frame), default=inf)
+        return any(start < after and end > before for start, end in lapses)
+
+    return [frame for frame in range(frames) if frame not in there and not lapsed(frame)]
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.hostile.platform import LIMIT_SECONDS, Platform, room
+from tests.hostile.platform import LIMIT_SECONDS, Platform, lost, room, shown
 
 pytestmark = pytest.mark.timeout(600)  # a minute each where nothing else runs
 
@@ -21,7 +21,8 @@ SEED = 20261122
 
 
 async def test_web_or_database_killed_the_stream_stays_and_capture_goes_on_by_itself(running: Platform) -> None:
-    """Without permission capture pauses after two seconds; what is missing lies between kill and recovery."""
+    """Without permission capture pauses after two seconds; what is missing lies between kill and recovery, or where
+    the recording says that a machine stood still for as long."""
     chance, now = random.Random(SEED), asyncio.get_running_loop().time
     await running.ready()
     async with room(running) as here:
@@ -36,8 +37,8 @@ async def test_web_or_database_killed_the_stream_stays_and_capture_goes_on_by_it
             assert sending.publication.is_connected
         await here.end()
         seen = await here.played()
-        words = await here.recordings()
-    for frame in seen.missing(1, sending.publication.frames_sent):
+        words, lapses = await here.recordings(), here.lapses()
+    for frame in lost(sending.publication.frames_sent, shown(seen, 1), lapses):
         assert any(sending.sent_at(start)[0] <= frame <= sending.sent_at(end)[0] for start, end in away), frame
     assert seen.foreign(1) == 0
     assert "Stored" in words
@@ -66,12 +67,12 @@ async def test_media_or_parent_killed_what_was_sent_is_there_and_the_next_take_g
             await last.publication.done.wait()
         await here.end()
         seen = await here.played()
-        words = await here.recordings()
+        words, lapses = await here.recordings(), here.lapses()
     for clip, frames in [*kept, (9, last.publication.frames_sent)]:
         assert frames > 0
         pictures = Counter(number and number.clip for number in seen.numbers)
-        assert seen.missing(clip, frames) == (), f"of clip {clip}; there are {pictures}; {words}"
-    assert seen.audio_packets >= packets + last.publication.audio_packets_sent
+        assert lost(frames, shown(seen, clip), lapses) == [], f"of clip {clip}; there are {pictures}; {words}"
+    assert seen.audio_packets >= packets + (0 if lapses else last.publication.audio_packets_sent)
     assert None not in seen.numbers
     assert "the connection broke, the gap is marked" in words
     assert words.count("Mia, camera") == 1, "one recording, however often they come back"
