@@ -139,7 +139,7 @@ async def test_what_the_network_loses_is_kept_all_the_same(
         await until(lambda: sender.seconds() > lossless, "the end of the last loss", 60)
         sent = await sender.stop()
         await until(lambda: len(sender.sink.of(CAMERA)) >= int(picture * sent), f"{picture} of {sent} frames", 60)
-        assert network.lost > 20
+        assert network.lost >= 5  # of 350 packets of sound alone, however few pictures a busy machine makes
         assert sender.sound_kept() >= sound
         missing = [hole for hole in sender.sink.holes if hole.kind is VOICE]
         assert sender.sound_kept() == 1.0 or missing, "a hole nobody was told of"

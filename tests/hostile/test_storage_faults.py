@@ -311,7 +311,6 @@ async def test_a_real_publisher_is_recorded_through_it_and_the_room_and_the_metr
             await until(
                 lambda: _recording(scene, ask) and scene.rooms.facts(ask.session).failing,
                 "the room is told",
-                TOLD_WITHIN_S,
             )
             with monkeypatch.context() as sooner:
                 sooner.setattr("app.room.health.ALARM_S", 1.0)  # with the real one it is told in time, see below
