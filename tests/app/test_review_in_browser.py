@@ -89,6 +89,7 @@ async def test_a_gap_has_words_over_the_picture_and_its_place_in_the_transcript(
     cast: Cast, served: str, chromium: Browser
 ) -> None:
     async with reviewing(cast, served, chromium) as page:
+        await until(page, READY)
         gap = page.locator("#cues li.gap", has_text="Anna")
         await expect(gap).to_contain_text("Anna: gap of 2 s: the recording was paused")
         place = float(await gap.get_attribute("data-start") or 0)
