@@ -16,7 +16,7 @@ from websockets.typing import Origin
 from app.demo.browser import Browser, DeadEnd, Page
 
 KINDS = ("video", "audio", "screen", "transcript")
-ROOM_SECONDS = 10
+ROOM_SECONDS = 60
 LINK = re.compile(r"https?://\S+")
 MEDIA = re.compile(r'src="(/recordings/[0-9a-f-]{36}/media)"')
 TAGS = re.compile(r"<[^>]*>")  # WebVTT's voice spans and word times
@@ -100,7 +100,11 @@ class Owner:
         cookie = "; ".join(f"{c.name}={c.value}" for c in self.browser.http.cookies.jar)
         url = f"{self.browser.origin.replace('http', 'ws', 1)}/rooms/{self.session}/events"
         async with connect(
-            url, origin=Origin(self.browser.origin), additional_headers={"Cookie": cookie}, proxy=None
+            url,
+            origin=Origin(self.browser.origin),
+            additional_headers={"Cookie": cookie},
+            proxy=None,
+            open_timeout=ROOM_SECONDS,
         ) as room:
             return dict(json.loads(await asyncio.wait_for(room.recv(), ROOM_SECONDS)))
 

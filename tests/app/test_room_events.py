@@ -154,7 +154,7 @@ def test_a_media_process_from_before_an_upgrade_is_understood() -> None:
 async def following(scene: Stage, headers: dict[str, str]) -> AsyncIterator[ClientConnection]:
     address = f"{scene.wiring.settings.origin.replace('http', 'ws')}/rooms/{scene.session}/events"
     host = address.replace("localhost", "127.0.0.1")
-    async with connect(host, additional_headers=headers, proxy=None) as socket:
+    async with connect(host, additional_headers=headers, proxy=None, open_timeout=60) as socket:
         yield socket
 
 
