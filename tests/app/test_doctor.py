@@ -87,7 +87,7 @@ def stun_server() -> Iterator[int]:
     """Answers every binding request with a success, as RFC 8489 asks."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
-        udp.settimeout(10)
+        udp.settimeout(120)
 
         def answer() -> None:
             try:

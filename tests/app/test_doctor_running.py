@@ -253,7 +253,7 @@ def test_programs_get_json_and_an_exit_status(data_dir: Path) -> None:
     def asked(**more: str) -> tuple[int, dict]:
         command = [sys.executable, "-m", "app", "doctor", "--json"]
         environment = {"PATH": "/usr/bin:/bin", "JUNIER_DATA_DIR": str(data_dir / "var"), **more}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=80, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, json.loads(done.stdout)
 
     status, well = asked()
