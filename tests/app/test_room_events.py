@@ -166,6 +166,10 @@ async def heard(socket: ClientConnection, **wanted: object) -> dict[str, Any]:
             return message
 
 
+def here(message: dict[str, Any]) -> set[str]:
+    return {person["name"] for person in message["people"] if person["present"]}
+
+
 async def test_changes_reach_everyone_who_follows(database: Database, tmp_path: Path) -> None:
     scene = await stage(database, tmp_path)
     anna = await scene.participant("Anna", *RECORDED)
@@ -178,8 +182,9 @@ async def test_changes_reach_everyone_who_follows(database: Database, tmp_path: 
         assert first["you"]["role"] == "participant"
         await scene.open("open_room")
         assert (await heard(guest_page, session="live"))["you"]["admitted"] is False
-        names = {person["name"]: person["present"] for person in (await heard(ada, session="live"))["people"]}
-        assert names == {"Ada": True, "Anna": True}
+        async with asyncio.timeout(60):  # a busy machine may be late in saying who is here
+            while here(await heard(ada, session="live")) != {"Ada", "Anna"}:
+                pass
         async with following(scene, observer):
             await heard(guest_page, observers=1)
         await heard(guest_page, observers=0)
