@@ -91,8 +91,10 @@ async def test_ffmpeg_publishes_h264_and_the_review_plays_it(data_dir: Path) -> 
                 await ffmpeg.wait()
         await owner.lead("end")
         seen = await served(owner)
-        # what was sent before the first permission arrived is not recorded, which is at most a second of it
-        assert int(str(sent["pictures"])) - 2 * 30 <= seen["video"] <= int(str(sent["pictures"]))
+        # not recorded: what was sent before permission came, and while it lapsed on a machine that stood still for two
+        # seconds; each time also what comes before the next key frame, of which there is one in 30
+        assert int(str(sent["pictures"])) - 4 * 30 <= seen["video"] <= int(str(sent["pictures"]))
+        assert seen["video"] > 30
         assert seen["audio"] > 100
         window = await Window.open(browser)
         await window.context.add_cookies(
