@@ -36,6 +36,7 @@ async def finalise(wiring: Wiring, account: AccountId, recording_id: UUID) -> No
         row.index_generation += 1
         generation = row.index_generation
         started_at = row.recorded_at.timestamp() if row.recorded_at else None  # what was timed keeps its times
+        ends = await _ends(db, recording_id)
     try:
         summary = await asyncio.to_thread(
             write_index, wiring.store, wiring.keys, ref, tracks, generation, started_at=started_at
@@ -43,18 +44,19 @@ async def finalise(wiring: Wiring, account: AccountId, recording_id: UUID) -> No
     except KeyDestroyed:  # erased while we were reading: there is nothing left to index
         return
     async with wiring.database.transaction(account) as db:
-        kept = await _keep(db, wiring.settings, recording_id, generation, summary)
+        kept = await _keep(db, wiring.settings, recording_id, generation, summary, ends)
     await asyncio.to_thread(_drop_indexes, wiring, ref, generation, kept=kept)
 
 
-async def _keep(db: Db, settings: Settings, recording_id: UUID, generation: int, summary: IndexSummary) -> bool:
-    """False when it came too late: the recording is erased, or a newer index is on its way."""
+async def _keep(
+    db: Db, settings: Settings, recording_id: UUID, generation: int, summary: IndexSummary, ends: list[datetime | None]
+) -> bool:
+    """False when it came too late: the recording is erased, or a newer index is on its way. ends: of its takes when the
+    index was begun; of a take that was not over by then it lacks a part, and another run follows."""
     row = await db.get(Recording, recording_id, with_for_update=True)
     if row is None or row.erased_at is not None or row.index_generation != generation:
         return False
-    open_takes = (
-        await db.execute(select(Take.id).where(Take.recording_id == recording_id, Take.ended_at.is_(None)))
-    ).first()
+    is_whole = None not in ends and ends == await _ends(db, recording_id)
     row.index_key = summary.object_key
     row.place = storage_name(settings)
     row.recorded_at = datetime.fromtimestamp(summary.started_at, UTC)
@@ -66,10 +68,10 @@ async def _keep(db: Db, settings: Settings, recording_id: UUID, generation: int,
         if track_row is not None:
             track_row.frames, track_row.bytes, track_row.duration_ms = track.frames, track.bytes, track.duration_ms
     recorded = any(t.frames for t in summary.tracks)
-    if open_takes is None:
+    if is_whole:
         row.state = RecordingState.STORED if recorded else RecordingState.EMPTY
     session = await db.get_one(Session, row.session_id)
-    if open_takes is None and recorded and session.state == SessionState.ENDED:
+    if is_whole and recorded and session.state == SessionState.ENDED:
         await _ask_for_transcript(db, row, session, summary)
     return True
 
@@ -110,6 +112,11 @@ async def _ask_for_transcript(db: Db, row: Recording, session: Session, summary:
             account_id=row.account_id,
             transcript_id=transcript_id,
         )
+
+
+async def _ends(db: Db, recording_id: UUID) -> list[datetime | None]:
+    """When each take was over."""
+    return list(await db.scalars(select(Take.ended_at).where(Take.recording_id == recording_id).order_by(Take.number)))
 
 
 async def _living_tracks(db: Db, recording_id: UUID) -> list[Track]:
