@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from importlib import import_module
 from types import ModuleType
 
 import pytest
@@ -15,7 +16,7 @@ from tests.contracts.test_moving_keys import Place, filled, place, same
 
 __all__ = ["place"]
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 MIDDLE: dict[tuple[str, str], tuple[ModuleType, str]] = {
     ("put", "database"): (postgres_moving, "_forget"),  # the transaction is open
     ("put", "directory"): (directory_moving, "sync_folder"),  # all is written, nothing has its name yet
@@ -27,7 +28,8 @@ MIDDLE: dict[tuple[str, str], tuple[ModuleType, str]] = {
 """Of each verb of a store the part after which the process dies. The verb calls it from this module."""
 
 
-def moves_and_dies(place: Place, where: ModuleType, name: str) -> None:
+def moves_and_dies(place: Place, module: str, name: str) -> None:
+    where = import_module(module)
     real = getattr(where, name)
 
     def last(*arguments: object) -> None:
@@ -42,7 +44,9 @@ def moves_and_dies(place: Place, where: ModuleType, name: str) -> None:
 def test_a_process_that_moves_keys_is_killed_for_real_and_the_move_is_run_again(place: Place, verb: str) -> None:
     made, destroyed = filled(place.source())
     there = place.to if verb == "put" else {"database": "directory", "directory": "database"}[place.to]
-    other = multiprocessing.get_context("fork").Process(target=moves_and_dies, args=(place, *MIDDLE[verb, there]))
+    where, name = MIDDLE[verb, there]
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may wait for one of them for ever
+    other = spawn.Process(target=moves_and_dies, args=(place, where.__name__, name))
     other.start()
     other.join(PATIENCE_S)
     assert other.exitcode == -signal.SIGKILL

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -133,8 +134,10 @@ def test_destroying_a_track_killed_at_any_step_is_resumed(
     assert steps > 8
 
 
-def _rotate_until_killed(place: Path) -> None:
+def _rotate_until_killed(place: Path, begun: Connection) -> None:
     keys = open_store(place)
+    keys.rotate()
+    begun.send_bytes(b"once")
     while True:
         keys.rotate()
 
@@ -143,11 +146,12 @@ def test_a_process_that_rotates_is_killed_for_real(place: Path) -> None:
     keys = open_store(place)
     made = family(keys)
     account = next(iter(made))
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may wait for one of them for ever
     for wait in (0.0, 0.01, 0.05):
-        other = multiprocessing.get_context("fork").Process(target=_rotate_until_killed, args=(place,))
+        ours, theirs = spawn.Pipe(duplex=False)
+        other = spawn.Process(target=_rotate_until_killed, args=(place, theirs))
         other.start()
-        while keys.check().epoch_began is None:
-            other.join(0.01)
+        assert ours.poll(120), "it has rotated once"
         other.join(wait)
         other.kill()
         other.join(60)
