@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from app.studies.models import ConsentKind
 from recordings.model import PersonId
 from tests.app.loopback import accept, client, offer_of, offering, until
 from tests.app.room_stage import RECORDED, Stage, as_, media, stage, web
+from tests.fixtures.ports import free_ports
 
 SDP = {"content-type": "application/sdp"}
 MUTATIONS = 200
@@ -164,17 +164,17 @@ async def test_addresses_in_an_offer_are_never_contacted(database: Database, tmp
         def datagram_received(self, data: bytes, addr: object) -> None:
             knocks.append("udp")
 
-    loop = asyncio.get_running_loop()
-    udp, _ = await loop.create_datagram_endpoint(Listener, local_addr=("127.0.0.1", 0))
-    tcp = await asyncio.start_server(lambda reader, writer: knocks.append("tcp"), "127.0.0.1", 0, family=socket.AF_INET)
+    loop, (on_udp, on_tcp) = asyncio.get_running_loop(), free_ports(2)  # that were nobody's before
+    udp, _ = await loop.create_datagram_endpoint(Listener, local_addr=("127.0.0.1", on_udp))
+    tcp = await asyncio.start_server(lambda reader, writer: knocks.append("tcp"), "127.0.0.1", on_tcp)
     lures = "".join(
         f"a={name}:{number} 1 {net} 2130706431 127.0.0.1 {port} typ {kind}\r\n"
         for number, (name, net, port, kind) in enumerate(
             (
-                ("candidate", "udp", udp.get_extra_info("sockname")[1], "host"),
-                ("candidate", "UDP", udp.get_extra_info("sockname")[1], "srflx raddr 127.0.0.1 rport 9"),
-                ("candidate", "tcp", tcp.sockets[0].getsockname()[1], "host tcptype passive"),
-                ("remote-candidates", "udp", udp.get_extra_info("sockname")[1], "host"),
+                ("candidate", "udp", on_udp, "host"),
+                ("candidate", "UDP", on_udp, "srflx raddr 127.0.0.1 rport 9"),
+                ("candidate", "tcp", on_tcp, "host tcptype passive"),
+                ("remote-candidates", "udp", on_udp, "host"),
             )
         )
     )

@@ -14,6 +14,7 @@ import pytest
 from app.room import peer, sdp
 from recordings.model import StreamKind
 from tests.app.loopback import BOTH, HERE, Collected, offering, until
+from tests.fixtures.ports import free_port
 
 WAIT_S = 1.0
 """aioice sends its first check to a candidate at once and the next after half a second."""
@@ -90,16 +91,17 @@ OTHERWISE: dict[str, Callable[[str, int, int], str]] = {
 
 @dataclass
 class Listener:
-    """Hears everything on one UDP and one TCP port of 127.0.0.1, 127.0.0.2 and ::1."""
+    """Hears everything on one UDP and one TCP port of 127.0.0.1, 127.0.0.2 and ::1, that were nobody's before: what is
+    still sent to somebody who has gone is no answer to a lure."""
 
-    udp: int = 0
-    tcp: int = 0
+    udp: int
+    tcp: int
     heard: list[str] = field(default_factory=list)
 
 
 @asynccontextmanager
 async def listening() -> AsyncIterator[Listener]:
-    loop, listener, closing = asyncio.get_running_loop(), Listener(), []
+    loop, listener, closing = asyncio.get_running_loop(), Listener(udp=free_port(), tcp=free_port()), []
 
     class Ear(asyncio.DatagramProtocol):
         def datagram_received(self, data: bytes, addr: object) -> None:
@@ -111,11 +113,8 @@ async def listening() -> AsyncIterator[Listener]:
 
     for host in ("127.0.0.1", "127.0.0.2", "::1"):
         with suppress(OSError):  # no IPv6 here
-            udp, _ = await loop.create_datagram_endpoint(Ear, local_addr=(host, listener.udp))
-            tcp = await asyncio.start_server(answer, host, listener.tcp)
-            listener.udp = udp.get_extra_info("sockname")[1]
-            listener.tcp = tcp.sockets[0].getsockname()[1]
-            closing += [udp, tcp]
+            closing.append((await loop.create_datagram_endpoint(Ear, local_addr=(host, listener.udp)))[0])
+            closing.append(await asyncio.start_server(answer, host, listener.tcp))
     try:
         yield listener
     finally:
