@@ -35,11 +35,12 @@ from app.room.rows import here, one_moment, read_room
 from app.room.snapshot import told
 from app.sessions.models import Node, Recording, Session, SessionState, Track
 from app.sessions.policy import JoinFacts, Switch, member_consents
-from app.sessions.service import open_take
+from app.sessions.service import node_of, open_take
 from app.studies.models import ConsentKind
 from app.studies.service import new_consent_text
 from recordings.model import AccountId, PersonId, RecordingId, SessionId, StreamKind, TrackId, TrackKind
-from tests.app.room_stage import RECORDED, stage
+from tests.app.room_stage import RECORDED, media, patient, stage
+from workers.__main__ import _standing_in as standing_in
 
 NOW = datetime(2026, 5, 3, 14, 32, tzinfo=UTC)
 BOTH = frozenset({TrackKind.CAMERA, TrackKind.VOICE})
@@ -329,9 +330,31 @@ async def test_a_media_process_that_does_not_answer_holds_up_no_other_room(datab
     assert scene.session not in told
 
 
+async def test_a_light_worker_gives_permission_while_no_web_process_does(database: Database, tmp_path: Path) -> None:
+    scene = await stage(database, tmp_path)
+    await scene.open("open_room")
+    settings, client = scene.wiring.settings, patient(scene.wiring.settings)
+
+    async def until_it(leased: bool) -> None:
+        async with asyncio.timeout(60):
+            while (await client.facts(settings.node_url, scene.session)).leased is not leased:
+                await asyncio.sleep(0.05)
+
+    async with media(scene.wiring):
+        async with database.transaction(scene.account) as db:
+            await node_of(db, await db.get_one(Session, scene.session), eu_only=settings.eu_only)
+        await until_it(leased=False)
+        async with standing_in(scene.wiring, True):
+            await until_it(leased=True)
+        await until_it(leased=False)
+    await client.close()
+
+
 async def test_what_keeps_permission_from_a_session_is_told_once_and_again_when_it_changes(
-    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.room.permission.PATIENCE_SECONDS", 60.0)  # a busy machine is no trouble of a session
+    monkeypatch.setattr("app.room.permission.ASKED_WITHIN_SECONDS", 60.0)
     scene = await stage(database, tmp_path)
     await scene.open("open_room")
     async with database.transaction(scene.account) as db:
