@@ -1,7 +1,8 @@
 """An upgrade in the middle of a recorded session (deploy/upgrade.sh): the database, workers, web, media last.
 
 The publisher goes on while web and workers come anew, and publishes again when media went, as the page would; there is
-one recording, and nothing is missing but what was sent into the cut.
+one recording, and nothing is missing but what was sent into the cut. That a worker gives permission while web is away:
+tests/app/test_permission.py.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ async def test_an_upgrade_leaves_one_recording_with_everything_but_the_cut(
 
     assert "already at revision" in deployment.run("migrate")
     assert await asyncio.gather(deployment.restart("worker"), deployment.restart("transcriber")) == [0, 0]
-    assert await deployment.restart("web") == -signal.SIGTERM  # the worker stands in for it
+    assert await deployment.restart("web") == -signal.SIGTERM
     await asyncio.wait_for(ends(room), LIMIT_SECONDS)  # the page's own socket: it connects again by itself
     assert await asyncio.wait_for(following, LIMIT_SECONDS) > 0  # and so does its stream of events
     room = await listening(owner)
