@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from app.accounts.models import Account
 from app.database import Db, now_in
@@ -35,6 +35,10 @@ from app.wiring import Wiring
 from recordings.model import AccountId, PersonId, SessionId
 
 TEMPLATE = "session"
+CANCELLATIONS = and_(
+    OutgoingMail.template == TEMPLATE, OutgoingMail.key.startswith(f"session-{SessionMail.CANCELLED}-")
+)
+"""Which mails say that a session does not take place."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,8 +38,8 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CLOSE, TODAY, KEEP = "/account/close", "/account/close/today", "/account/keep"
 NAME = {"name": "Kitchen Lab"}
 NOTHING_LEFT = {
-    "sessions": 0, "people": 0, "recordings": 0, "notes": 0, "kept_notes": 0, "members": 0, "erasing": 0, "stuck": 0,
-    "mails": 0, "told": True,
+    "sessions": 0, "news": 0, "people": 0, "recordings": 0, "notes": 0, "kept_notes": 0, "members": 0, "erasing": 0,
+    "stuck": 0, "mails": 0, "told": True,
 }  # fmt: skip
 
 
@@ -60,6 +60,8 @@ def test_announcing_and_keeping_need_a_fresh_proof_and_nothing_else() -> None:
     ("left", "step"),
     [
         ({"sessions": 1, "people": 1, "members": 1}, Step.SESSIONS),
+        ({"sessions": 1, "news": 1}, Step.SESSIONS),
+        ({"news": 1, "people": 1}, Step.NEWS),
         ({"people": 1, "notes": 1}, Step.PEOPLE),
         ({"recordings": 1, "notes": 1}, Step.PEOPLE),
         ({"notes": 1, "members": 1}, Step.NOTES),

@@ -38,13 +38,15 @@ class CannotClose(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """What closing would end, counted. rooms: open right now; members: who are no owners; held: recordings that holds
+    """What closing would end, counted. rooms: open right now; barred: sessions planned for before the account closes,
+    which are not opened any more once that is announced; members: who are no owners; held: recordings that holds
     keep, the last until held_until. closes_at: it was announced for; settled: whether anything stands against it;
     decision: whether this owner may close it today."""
 
     studies: int
     sessions: int
     rooms: int
+    barred: int
     people: int
     recordings: int
     answers: int
@@ -62,10 +64,18 @@ async def ending(db: Db, *, owner: SignedIn) -> Ending:
     now = await now_in(db)
     held = await held_recordings(db, now)
     facts = await _facts(db, owner.since, held)
+    closes_at = await db.scalar(select(Account.closes_at))
     return Ending(
         studies=await _count(db, Study),
         sessions=await _count(db, Session),
         rooms=await _count(db, Session, Session.state == SessionState.LIVE),
+        barred=await _count(
+            db,
+            Session,
+            Session.state == SessionState.SCHEDULED,
+            Session.starts_at > now,
+            Session.starts_at < (closes_at or closing_day(now)),
+        ),
         people=await _count(db, Participant, Participant.erased_at.is_(None)),
         recordings=await _count(db, Recording, Recording.erased_at.is_(None)),
         answers=await _count(db, Response, Response.erased_at.is_(None)),
@@ -73,7 +83,7 @@ async def ending(db: Db, *, owner: SignedIn) -> Ending:
         members=await _count(db, Member, Member.role != Role.OWNER, Member.removed_at.is_(None)),
         held=len(held),
         held_until=max((row.held_until for row in held if row.held_until is not None), default=None),
-        closes_at=await db.scalar(select(Account.closes_at)),
+        closes_at=closes_at,
         settled=settled(facts),
         decision=may_close(facts, now),
     )

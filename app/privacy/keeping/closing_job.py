@@ -13,6 +13,8 @@ from sqlalchemy import text
 
 from app.accounts.models import Account
 from app.database import Db
+from app.invitations.session_mail_policy import SessionMail
+from app.invitations.session_mails import tell_participants
 from app.logs import place_of
 from app.privacy.erasing.account_papers import closed_path, newest_paper
 from app.privacy.keeping.closing import close_on_its_day, enqueue_closing
@@ -38,7 +40,8 @@ from app.wiring import Wiring
 from recordings.encryption.keystore import KeyPath
 from recordings.model import AccountId, PersonId
 
-RESTING = frozenset({Step.WAIT, Step.MAILS})
+RESTING = frozenset({Step.NEWS, Step.WAIT, Step.MAILS})
+"""Steps in which others work, the mails' and the erasures' jobs; the sweep looks again."""
 AT_ONCE = 500
 
 log = logging.getLogger("junier.privacy")
@@ -92,7 +95,10 @@ async def _take(step: Step, wiring: Wiring, account: AccountId, by: str, nodes: 
     rooms: list[UUID] = []
     async with wiring.database.transaction(account) as db:
         if step is Step.SESSIONS:
-            rooms += await end_sessions(db, by)
+            ended = await end_sessions(db, by)
+            rooms += ended.rooms
+            for one in ended.cancelled:
+                await tell_participants(db, wiring, session=one, mail=SessionMail.CANCELLED)
         elif step is Step.PEOPLE:
             await ask_for_people(db, account, by)
         elif step is Step.NOTES:

@@ -15,6 +15,7 @@ from app.accounts.members import shut_out
 from app.accounts.models import Account, Member, Role
 from app.audit import Action, record
 from app.database import Base, Db, now_in
+from app.invitations.session_mails import CANCELLATIONS
 from app.mail.models import MailState, OutgoingMail
 from app.participants.models import Participant
 from app.privacy.erasing.policy import OPEN_STATES
@@ -34,10 +35,13 @@ PORTION = 50
 """People, sessions or members in one transaction: seconds, not minutes, are lost when a run is killed."""
 MAIL_PATIENCE = timedelta(days=2)
 """What could not be sent by then holds up nothing: the platform's contact has the link, too."""
+NEWS_PATIENCE = timedelta(hours=1)
+"""What could not be sent to participants by then holds up nobody's erasure; a mail is tried for some minutes."""
 
 
 class Step(StrEnum):
     SESSIONS = "sessions"
+    NEWS = "news"  # participants are being told that a session does not take place, as long as they have an address
     PEOPLE = "people"
     NOTES = "notes"
     MEMBERS = "members"
@@ -50,12 +54,13 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """What is still to do, counted. people, recordings: nobody has asked for their erasure yet; recordings: of members;
-    notes: sessions with some that no hold keeps, kept_notes: that one keeps; erasing: erasures under way; stuck: that
-    cannot go on now; mails: waiting; told: the last
-    mail was written, or nobody is left who could read it."""
+    """What is still to do, counted. news: mails of cancelled sessions that wait; people, recordings: nobody has asked
+    for their erasure yet; recordings: of members; notes: sessions with some that no hold keeps, kept_notes: that one
+    keeps; erasing: erasures under way; stuck: that cannot go on now; mails: waiting; told: the last mail was written,
+    or nobody is left who could read it."""
 
     sessions: int
+    news: int
     people: int
     recordings: int
     notes: int
@@ -68,10 +73,12 @@ class Left:
 
 
 def next_step(left: Left) -> Step:
-    """In this order: nobody comes in any more, then everybody's data goes, last what the account needs to write to its
-    owners."""
+    """In this order: nobody comes in any more, whoever was expected hears of it, then everybody's data goes, last what
+    the account needs to write to its owners."""
     if left.sessions:
         return Step.SESSIONS
+    if left.news:
+        return Step.NEWS
     if left.people or left.recordings:
         return Step.PEOPLE
     if left.notes:
@@ -93,6 +100,7 @@ async def left_of(db: Db) -> Left:
     return Left(
         sessions=await _count(db, Session, Session.state != SessionState.ENDED)
         + await _count(db, Study, Study.closed_at.is_(None)),
+        news=await _waiting(db, NEWS_PATIENCE, CANCELLATIONS),
         people=await db.scalar(select(func.count()).select_from(_people().subquery())) or 0,
         recordings=await db.scalar(select(func.count()).select_from(_recordings().subquery())) or 0,
         notes=len(noted - kept),
@@ -100,21 +108,22 @@ async def left_of(db: Db) -> Left:
         members=await _count(db, Member, Member.role != Role.OWNER) + await _count(db, Member, *_FORMER_OWNERS),
         erasing=await _count(db, Erasure, Erasure.state.in_((ErasureState.ASKED, ErasureState.RUNNING))),
         stuck=await _count(db, Erasure, Erasure.state.in_((ErasureState.PARTIAL, ErasureState.HELD))),
-        mails=await _count(
-            db,
-            OutgoingMail,
-            OutgoingMail.template.in_(TEMPLATES),
-            OutgoingMail.state.in_((MailState.WAITING, MailState.SENDING)),
-            OutgoingMail.created_at > await now_in(db) - MAIL_PATIENCE,
-        ),
+        mails=await _waiting(db, MAIL_PATIENCE, OutgoingMail.template.in_(TEMPLATES)),
         told=await _count(db, OutgoingMail, OutgoingMail.key.startswith("closing-gone-")) > 0
         or not await _count(db, Member),
     )
 
 
-async def end_sessions(db: Db, by: str) -> list[SessionId]:
-    """A portion. Studies close first: whoever is just being invited is seen, or refused. Returns the sessions whose
-    rooms were open."""
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Sessions that have just ended. rooms: of which the room was open; cancelled: that had not begun."""
+
+    rooms: list[SessionId]
+    cancelled: list[SessionId]
+
+
+async def end_sessions(db: Db, by: str) -> Ended:
+    """A portion. Studies close first: whoever is just being invited is seen, or refused."""
     for study in (await db.scalars(select(Study.id).where(Study.closed_at.is_(None)).order_by(Study.id))).all():
         await close_study(db, study=study, by=by)
     return await _end(db, Session.state != SessionState.ENDED, by)
@@ -122,22 +131,24 @@ async def end_sessions(db: Db, by: str) -> list[SessionId]:
 
 async def end_rooms(db: Db, by: str) -> list[SessionId]:
     """Those that are open, at once: whoever closes the account must not go on being recorded meanwhile."""
-    return await _end(db, Session.state == SessionState.LIVE, by)
+    return (await _end(db, Session.state == SessionState.LIVE, by)).rooms
 
 
-async def _end(db: Db, which: ColumnElement[bool], by: str) -> list[SessionId]:
-    rooms = []
+async def _end(db: Db, which: ColumnElement[bool], by: str) -> Ended:
+    ended = Ended(rooms=[], cancelled=[])
     for session in (
         await db.scalars(select(Session).where(which).order_by(Session.id).limit(PORTION).with_for_update())
     ).all():
-        rooms += [SessionId(session.id)] if session.state == SessionState.LIVE else []
+        of_its_kind = ended.rooms if session.state == SessionState.LIVE else ended.cancelled
+        of_its_kind.append(SessionId(session.id))
         await end(db, session=session.id, by=by)
         await db.execute(delete(Presence).where(Presence.session_id == session.id))
-    return rooms
+    return ended
 
 
 async def close_account_again(db: Db, row: Account, *, by: str) -> None:
-    """All that takes no key, in this one transaction: a restored database serves nobody before."""
+    """All that takes no key, in this one transaction: a restored database serves nobody before. Who was expected to a
+    session heard of it when the account was closed, and is not told twice."""
     await shut(db, row, by=by)
     while (left := await left_of(db)).sessions or left.people or left.recordings:
         if left.sessions:
@@ -230,6 +241,12 @@ async def _ask(db: Db, account: AccountId, person: PersonId, by: str, recordings
 
 async def _sessions_with_notes(db: Db) -> set[UUID]:
     return set(await db.scalars(select(Note.session_id).distinct()))
+
+
+async def _waiting(db: Db, patience: timedelta, which: ColumnElement[bool]) -> int:
+    """Mails on their way for no longer than `patience`."""
+    waits = OutgoingMail.state.in_((MailState.WAITING, MailState.SENDING))
+    return await _count(db, OutgoingMail, which, waits, OutgoingMail.created_at > await now_in(db) - patience)
 
 
 async def _count(db: Db, model: type[Base], *where: ColumnElement[bool]) -> int:
