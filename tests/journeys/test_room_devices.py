@@ -179,6 +179,11 @@ async def test_a_members_devices_and_sound_that_the_browser_holds_back(database:
         assert await ada.page.evaluate(VOICES) == []
         await ada.press("Join with camera and microphone")
         await voice_is(ada.page, muted=True)
+        await ada.page.get_by_text("Camera and microphone", exact=True).click()
+        await expect(ada.page.get_by_role("combobox", name="Camera")).to_have_count(0)  # there is but one
+        await ada.page.get_by_role("combobox", name="Microphone").select_option(index=1)
+        await ada.page.wait_for_function(f"() => devices.given.length === 5 && {VOICES}.length === 1")
+        await voice_is(ada.page, muted=True)
         await ada.press("Camera off")
         await ada.page.evaluate("devices.refused = 'video'")
         await ada.press("Camera on")

@@ -6,24 +6,48 @@ import { _ } from "../js/words.js";
 
 /** @typedef {{video: boolean, audio: boolean}} Wanted */
 
+/** @typedef {"camera"|"microphone"} Device */
+
 /**
  * Ask for what may be used; whatever cannot be had is left out and said.
  * @param {Wanted} wanted
+ * @param {Record<Device, string>} used ids; one that is gone gives way to another
  * @returns {Promise<Devices>}
  */
-export async function openDevices(wanted) {
+export async function openDevices(wanted, used) {
   const media = new MediaStream();
   if (!wanted.video && !wanted.audio) return { media, trouble: "" };
   if (!navigator.mediaDevices?.getUserMedia) {
     return { media, trouble: _("This browser gives no access to camera and microphone. Please try another browser.") };
   }
-  if (wanted.video && wanted.audio && (await addTo(media, { video: VIDEO, audio: true })) === "") {
+  const [picture, sound] = [asked("camera", { ideal: used.camera }), asked("microphone", { ideal: used.microphone })];
+  if (wanted.video && wanted.audio && (await addTo(media, { ...picture, ...sound })) === "") {
     return { media, trouble: "" };
   }
-  const camera = wanted.video && !media.getVideoTracks().length ? await addTo(media, { video: VIDEO }) : "";
-  const voice = wanted.audio && !media.getAudioTracks().length ? await addTo(media, { audio: true }) : "";
+  const camera = wanted.video && !media.getVideoTracks().length ? await addTo(media, picture) : "";
+  const voice = wanted.audio && !media.getAudioTracks().length ? await addTo(media, sound) : "";
   const missing = camera && camera === voice ? [said("both", camera)] : [said("camera", camera), said("microphone", voice)];
   return { media, trouble: missing.filter(Boolean).join(" ") };
+}
+
+/**
+ * Open the camera or microphone that was chosen. A phone has one camera open at a time, so the old one makes way where it
+ * must, and comes back if the chosen one is refused all the same.
+ * @param {Device} device
+ * @param {string} id
+ * @param {MediaStreamTrack|null} old
+ * @returns {Promise<{track: MediaStreamTrack|null, trouble: string}>} with trouble: the old one opened again, or none
+ */
+export async function openChosen(device, id, old) {
+  const media = new MediaStream();
+  let error = await addTo(media, asked(device, { exact: id }));
+  if (device === "camera" && BUSY.includes(error) && old?.readyState === "live") {
+    const before = old.getSettings().deviceId ?? "";
+    old.stop();
+    error = await addTo(media, asked(device, { exact: id }));
+    if (error) await addTo(media, asked(device, { exact: before }));
+  }
+  return { track: media.getTracks()[0] ?? null, trouble: said(device, error) };
 }
 
 /**
@@ -48,6 +72,13 @@ async function asks(device) {
 }
 
 const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
+const BUSY = ["NotReadableError", "AbortError"];
+
+/** @param {Device} device @param {{ideal?: string, exact?: string}} deviceId @returns {MediaStreamConstraints} */
+function asked(device, deviceId) {
+  if (deviceId.ideal === "") return device === "camera" ? { video: VIDEO } : { audio: true };
+  return device === "camera" ? { video: { ...VIDEO, deviceId } } : { audio: { deviceId } };
+}
 
 /** @param {MediaStream} media @param {MediaStreamConstraints} constraints @returns {Promise<string>} name of the error */
 async function addTo(media, constraints) {

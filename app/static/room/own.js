@@ -1,7 +1,7 @@
-// One's own camera and microphone: opened, sent, muted, switched off. Buttons and pictures are drawn from the tracks
+// One's own camera and microphone: sent, muted, switched off. Buttons and pictures are drawn from the tracks
 // themselves, so they cannot say anything but what is so.
 import { _ } from "../js/words.js";
-import { openDevices } from "./devices.js";
+import { Opened } from "./opened.js";
 import { box, button, part, say } from "./page.js";
 import { Publishing } from "./publishing.js";
 
@@ -9,33 +9,38 @@ export class Own {
   #session;
   #trouble;
   #pictures;
-  #media = new MediaStream();
+  #onVoice;
+  #opened = new Opened((kind, track) => this.#follow(kind, track));
   /** @type {Publishing|null} */
   #sending = null;
   #sends = false;
   #lost = false;
-  #muted = false; // what the person chose: a microphone that is opened later keeps to it
-  #turn = 0; // devices that come once another turn has begun are switched off at once
 
-  /** @param {string} session @param {HTMLElement} trouble where problems are said @param {string[]} pictures ids of players */
-  constructor(session, trouble, pictures) {
+  /**
+   * @param {string} session
+   * @param {HTMLElement} trouble where problems are said
+   * @param {string[]} pictures ids of players
+   * @param {(voice: MediaStreamTrack|null) => void} onVoice another microphone is in use, or none
+   */
+  constructor(session, trouble, pictures, onVoice = () => {}) {
     this.#session = session;
     this.#trouble = trouble;
     this.#pictures = pictures.map((id) => part(id, HTMLVideoElement));
-    button("mute").onclick = () => this.mute(!this.#muted);
-    button("camera").onclick = () => void (this.cameraOn ? this.#cameraOff() : this.#openCamera());
+    this.#onVoice = onVoice;
+    button("mute").onclick = () => this.mute(!this.muted);
+    button("camera").onclick = () => void (this.cameraOn ? this.#opened.off("camera") : this.#openCamera());
   }
 
   get voice() {
-    return this.#media.getAudioTracks()[0] ?? null;
+    return this.#opened.track("microphone");
   }
 
   get cameraOn() {
-    return this.#media.getVideoTracks().length > 0;
+    return this.#opened.track("camera") !== null;
   }
 
   get muted() {
-    return this.#muted;
+    return this.#opened.muted;
   }
 
   get sending() {
@@ -48,23 +53,20 @@ export class Own {
    * @returns {Promise<string|null>} what is missing, in words; null: it came when nobody wanted it any more, and is off
    */
   async open(wanted) {
-    this.#stop();
-    const turn = this.#turn;
-    const { media, trouble } = await openDevices(wanted);
-    if (turn !== this.#turn) return stop(media);
-    this.#media = media;
-    this.mute(this.#muted);
-    return trouble;
+    const missing = await this.#opened.open(wanted);
+    this.#draw();
+    return missing;
   }
 
   /** Send what is open, and what is opened from now on. */
   send() {
     this.#sends = true;
-    if (this.#sending || !this.#media.getTracks().length) return;
+    const tracks = this.#opened.media.getTracks();
+    if (this.#sending || !tracks.length) return;
     this.#sending = new Publishing({
       session: this.#session,
       stream: "camera",
-      tracks: this.#media.getTracks(),
+      tracks,
       onState: (state, reason) => this.#tell(state, reason),
     });
   }
@@ -76,10 +78,7 @@ export class Own {
 
   /** What is not allowed any more is switched off here too. @param {Set<string>} may */
   keepOnly(may) {
-    if (!may.has("camera")) this.#turn += 1; // one that is being opened comes too late
-    const gone = this.#media.getTracks().filter((track) => !may.has(track.kind === "audio" ? "voice" : "camera"));
-    for (const track of gone) void this.#drop(track);
-    if (gone.length && !this.#media.getTracks().length) this.hangUp();
+    if (this.#opened.keepOnly(may)) this.hangUp();
   }
 
   /** Nothing is sent any more; the devices stay open. */
@@ -92,46 +91,26 @@ export class Own {
   /** Nothing is sent and every device is off, also one that is only being opened. */
   close() {
     this.hangUp();
-    this.#stop();
+    this.#opened.close();
   }
 
   /** @param {boolean} muted */
   mute(muted) {
-    this.#muted = muted;
-    if (this.voice) this.voice.enabled = !muted;
+    this.#opened.mute(muted);
     this.#draw();
   }
 
   async #openCamera() {
-    const turn = (this.#turn += 1);
-    const { media, trouble } = await openDevices({ video: true, audio: false });
-    if (turn !== this.#turn) return void stop(media);
-    say(this.#trouble, trouble);
-    for (const track of media.getTracks()) {
-      this.#media.addTrack(track);
-      this.#draw(); // first: on a connection that is lost just now the next line never returns
-      await this.#sending?.replace("video", track);
-    }
+    const missing = await this.#opened.openCamera();
+    if (missing !== null) say(this.#trouble, missing);
+  }
+
+  /** What is sent follows what is open, within the same take. @param {"audio"|"video"} kind @param {MediaStreamTrack|null} track */
+  #follow(kind, track) {
+    this.#draw(); // first: on a connection that is lost just now the next line never returns
+    void this.#sending?.replace(kind, track);
+    if (kind === "audio") this.#onVoice(track);
     if (this.#sends) this.send();
-  }
-
-  async #cameraOff() {
-    await Promise.all(this.#media.getVideoTracks().map((track) => this.#drop(track)));
-  }
-
-  /** @param {MediaStreamTrack} track */
-  async #drop(track) {
-    track.stop(); // the camera's light goes out
-    this.#media.removeTrack(track);
-    this.#draw();
-    await this.#sending?.replace(track.kind === "audio" ? "audio" : "video", null);
-  }
-
-  #stop() {
-    this.#turn += 1;
-    stop(this.#media);
-    this.#media = new MediaStream();
-    this.#draw();
   }
 
   /** @param {import("./connection.js").State} state @param {string} reason */
@@ -147,16 +126,12 @@ export class Own {
     button("mute").hidden = !this.voice;
     button("mute").textContent = this.voice?.enabled ? _("Mute") : _("Unmute");
     button("camera").textContent = this.cameraOn ? _("Camera off") : _("Camera on");
-    const source = this.cameraOn ? this.#media : null; // a player given nothing to show keeps the browser loading for ever
+    const source = this.cameraOn ? this.#opened.media : null; // a player given nothing to show keeps the browser loading for ever
+    const outward = this.#opened.track("camera")?.getSettings().facingMode === "environment";
     for (const player of this.#pictures) {
       if (player.srcObject !== source) player.srcObject = source;
       player.hidden = !source;
+      player.classList.toggle("outward", outward);
     }
   }
-}
-
-/** @param {MediaStream} media @returns {null} */
-function stop(media) {
-  media.getTracks().forEach((track) => track.stop());
-  return null;
 }

@@ -34,14 +34,13 @@ let cameraOff = false; // before a reload: asked for again only when they switch
 let stopLevel = () => {};
 /** @type {Room|null} */
 let room = null;
-const own = new Own(session, trouble, ["preview", "self"]);
+const own = new Own(session, trouble, ["preview", "self"], listen);
 const share = new ScreenShare(session, button("share"), trouble);
 
 /** Ask for the devices, and show what they give. */
 async function check() {
   const again = button("again");
   again.disabled = button("ready").disabled = true;
-  stopLevel();
   const wanted = { video: allowed.has("camera") && !cameraOff, audio: allowed.has("voice") };
   const opening = own.open(wanted);
   void asking(wanted).then((words) => again.disabled && say(box("asking"), words));
@@ -51,8 +50,14 @@ async function check() {
   say(box("asking"), "");
   const without = _("You can also go in without.");
   say(box("device-trouble"), missing && `${missing} ${without}`);
-  box("level-line").hidden = !own.voice;
-  if (own.voice) stopLevel = watchLevel(own.voice, showLevel);
+}
+
+/** The level follows the microphone that is used. @param {MediaStreamTrack|null} voice */
+function listen(voice) {
+  stopLevel();
+  box("level-line").hidden = !voice;
+  say(box("silence"), "");
+  if (voice) stopLevel = watchLevel(voice, showLevel);
 }
 
 /** Nobody is asked for anything before the server has said that there is a room to go to. */
@@ -82,7 +87,7 @@ function goIn() {
 /** @param {number} level @param {boolean} silent */
 function showLevel(level, silent) {
   part("level", HTMLMeterElement).value = level;
-  const words = _("We hear nothing from your microphone. Is it muted, or is another one chosen in the browser?");
+  const words = _("We hear nothing from your microphone. Is it muted, or should another one be chosen?");
   say(box("silence"), silent && own.voice && !own.muted ? words : "");
 }
 
@@ -135,8 +140,6 @@ function release() {
 
 function leave() {
   release();
-  stopLevel();
-  say(box("silence"), "");
   own.close();
   events.close();
 }
