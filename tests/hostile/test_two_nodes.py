@@ -184,9 +184,9 @@ async def test_people_of_a_dead_media_process_rejoin_on_another_in_the_same_reco
         assert (await nodes.facts("media-a")).streams[0].views == 0
         await moved(scene, "media-a")
 
-        await nodes.kill("media-a")
         pc, _, _, offer = await offering()
         stack.push_async_callback(pc.close)
+        await nodes.kill("media-a")
         refused = await http.post("/whip", content=offer, headers=bearer)
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) > 0, "its heart may still be thought to beat"
