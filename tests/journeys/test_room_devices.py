@@ -164,6 +164,8 @@ async def test_a_members_devices_and_sound_that_the_browser_holds_back(database:
         title = await ada.page.title()
         guest = await window(browser, scene, await scene.cookie(participant=mia), width=360)
         await guest.page.goto(room)
+        await expect(guest.page.locator("#check [data-choose=microphone]")).to_be_visible()
+        await expect(guest.page.locator("[data-choose=camera]")).to_have_count(0)  # no word of what was not agreed to
         await guest.press("I am ready")
         await expect(ada.page.get_by_role("status").filter(has_text="Mia is waiting outside.")).to_be_visible()
         await expect(ada.page).to_have_title(f"(1) {title}")
