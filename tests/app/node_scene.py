@@ -19,10 +19,21 @@ from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyPath
 from recordings.encryption.memory import MemoryKeyStore
+from recordings.finalise import finalise
+from recordings.index import Index, read_index
 from recordings.model import AccountId, PersonId, StreamKind, TrackKind
+from recordings.playback import open_view
 from recordings.storage.layout import track_key_path
 from recordings.storage.memory import MemoryStore
 from tests.app.loopback import BOTH, HERE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A recording that is over: its index, and the file as it is served."""
+
+    index: Index
+    file: bytes
 
 
 @dataclass
@@ -65,6 +76,20 @@ class Scene:
 
     def permitted(self, ask: StreamAsk) -> set[TrackKind]:
         return {track.kind for track in self.stream(ask).tracks if track.permitted}
+
+    async def finished(self, ask: StreamAsk) -> Finished:
+        """Of a stream that has ended: all of it stored, finalised and read back."""
+        while (before := self.spool.waiting()).ready:
+            await self.uploader.round()
+            assert self.spool.waiting() != before, "the store takes nothing"
+        return await asyncio.to_thread(self._read_back, ask)
+
+    def _read_back(self, ask: StreamAsk) -> Finished:
+        ref = ask.recording_ref
+        summary = finalise(self.store, self.keys, ref, list(ask.track_refs.values()), 1)
+        index = read_index(self.store, self.keys, ref, summary.object_key, summary.generation)
+        view = open_view(self.store, self.keys, ref, summary.object_key, summary.generation)
+        return Finished(index=index, file=b"".join(view.read()))
 
 
 @asynccontextmanager

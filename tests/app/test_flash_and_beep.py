@@ -22,9 +22,7 @@ from app.demo.inspection import Inspection, inspect
 from app.room.node_messages import Permission, StreamAsk, TrackAsk
 from recordings.capture.recorder import StreamRecorder
 from recordings.encryption.keystore import KeyPath
-from recordings.finalise import finalise
 from recordings.model import STREAM_TRACKS, AccountId, PersonId, SenderReport, StreamKind
-from recordings.playback import open_view
 from recordings.storage.layout import track_key_path
 from recordings.timing import FROM_1900_TO_1970_S
 from tests.app.light_publisher import LightPublisher
@@ -137,16 +135,6 @@ async def published(scene: Scene, streams: list[Stream], monkeypatch: pytest.Mon
         )
         for stream in streams:
             await scene.rooms.end(stream.ask.resource)
-    while scene.spool.waiting().ready:
-        await scene.uploader.round()
-
-
-def finished(scene: Scene, stream: Stream) -> tuple[Inspection, float]:
-    """The file as it is served, and UTC of its beginning."""
-    ref, tracks = stream.ask.recording_ref, list(stream.ask.track_refs.values())
-    summary = finalise(scene.store, scene.keys, ref, tracks, 1)
-    view = open_view(scene.store, scene.keys, ref, summary.object_key, summary.generation)
-    return inspect(b"".join(view.read())), summary.started_at
 
 
 async def test_flashes_and_beeps_of_a_session_stand_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,9 +143,10 @@ async def test_flashes_and_beeps_of_a_session_stand_together(tmp_path: Path, mon
         await published(scene, streams, monkeypatch)
         late: dict[str, float] = {}
         for stream in streams:
-            found, starts_at = await asyncio.to_thread(finished, scene, stream)
+            finished = await scene.finished(stream.ask)
+            found = await asyncio.to_thread(inspect, finished.file)
             assert len(found.flashes) >= 3
-            late[f"{stream.ask.stream} {stream.ask.person}"] = stream.late_ms(found, starts_at)
+            late[f"{stream.ask.stream} {stream.ask.person}"] = stream.late_ms(found, finished.index.started_at)
             if stream.ask.stream is StreamKind.CAMERA:
                 assert found.av_offset_ms is not None
                 assert abs(found.av_offset_ms) <= CAMERA_TO_VOICE_MS

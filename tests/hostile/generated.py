@@ -13,10 +13,8 @@ from statistics import median
 
 from app.demo.clips import Clip
 from recordings.capture.poller import INTERVAL_S
-from recordings.finalise import finalise
-from recordings.index import IndexHole, read_index
+from recordings.index import IndexHole
 from recordings.model import TrackKind
-from recordings.playback import open_view
 from tests.app.light_publisher import LightPublisher, SentFrame
 from tests.app.loopback import until
 from tests.app.node_scene import rooms
@@ -112,15 +110,11 @@ async def recorded(
             await scene.rooms.end(scene.rooms.streams[0].ask.resource)
         finally:
             await publisher.close()
-        while scene.spool.waiting().ready:
-            await scene.uploader.round()
-        ref = ask.recording_ref
-        summary = finalise(scene.store, scene.keys, ref, list(ask.track_refs.values()), 1)
-        index = read_index(scene.store, scene.keys, ref, summary.object_key, summary.generation)
-        played = play(b"".join(open_view(scene.store, scene.keys, ref, summary.object_key, summary.generation).read()))
-        holes = {track.kind: track.holes for track in index.tracks}
+        finished = await scene.finished(ask)
+        played = play(finished.file)
+        holes = {track.kind: track.holes for track in finished.index.tracks}
         picture, sound = publisher.sent
-        began_ms = 1000 * (starts_at - summary.started_at)
+        began_ms = 1000 * (starts_at - finished.index.started_at)
         return Outcome(
             picture=beside(picture, began_ms, played["video"], holes[TrackKind.CAMERA]),
             sound=beside(sound, began_ms, played["audio"], holes[TrackKind.VOICE]),

@@ -14,11 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from recordings.finalise import finalise
 from recordings.gaps import LOST, without
-from recordings.index import read_index
 from recordings.model import TrackKind
-from recordings.playback import open_view
 from tests.app.loopback import until
 from tests.app.node_scene import rooms
 from tests.app.room_stage import allow
@@ -76,13 +73,8 @@ async def test_cuts(seconds: int, moves: bool, tmp_path: Path) -> None:
         [stream] = scene.rooms.streams
         assert (stream.ask.take, scene.ended) == (1, []), "the take that began"
         await scene.rooms.end(stream.ask.resource)
-        while scene.spool.waiting().ready:
-            await scene.uploader.round()
-        ref = ask.recording_ref
-        summary = finalise(scene.store, scene.keys, ref, list(ask.track_refs.values()), 1)
-        index = read_index(scene.store, scene.keys, ref, summary.object_key, summary.generation)
-        played = play(b"".join(open_view(scene.store, scene.keys, ref, summary.object_key, summary.generation).read()))
-        sound = [one.at_ms for one in played["audio"]]
+        finished = await scene.finished(ask)
+        index, sound = finished.index, [one.at_ms for one in play(finished.file)["audio"]]
     cut_ms, mended_ms = (1000 * (at - index.started_at) for at in (cut_at, mended_at))
     [voice] = [track for track in index.tracks if track.kind is VOICE]
     told_ms = sum(hole.missing_ms for hole in voice.holes)
