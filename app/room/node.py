@@ -30,7 +30,7 @@ from app.room.secret import node_secret
 from app.sessions.node_load import CAPACITY
 from app.wiring import Wiring
 from recordings.capture.aiortc_internals import check_internals, use_ports
-from recordings.capture.disk import hold
+from recordings.capture.disk import claim
 from recordings.capture.recorder import CaptureState
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
@@ -50,7 +50,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
     settings = wiring.settings
     use_ports(settings.udp_ports)
     folder = settings.data_dir / "spool" / settings.node_name
-    held = hold(folder)
+    claimed = claim(folder)
     spool = Spool(folder, settings.spool_quota_mb << 20, time.time)
     leftovers = spool.recover()
     uploader = Uploader(spool, wiring.store, refusal=lambda: refusal_of(wiring.store))
@@ -123,7 +123,7 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
             loop.cancel()
         await asyncio.gather(announcing, *loops, return_exceptions=True)
         metrics.REGISTRY.unregister(numbers)
-        os.close(held)
+        os.close(claimed)
 
 
 class _Server(uvicorn.Server):

@@ -69,8 +69,8 @@ class Finished:
         return part_of(self.path)
 
 
-def hold(root: Path) -> int:
-    """Claim the spool folder for this process, until it ends or closes the descriptor that is returned.
+def claim(root: Path) -> int:
+    """Take the spool folder for this process, until it ends or closes the descriptor that is returned.
     Raises SpoolTaken: two processes would take each other's pieces for leftovers."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

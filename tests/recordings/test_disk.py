@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recordings.capture.disk import Disk, SpoolTaken, hold
+from recordings.capture.disk import Disk, SpoolTaken, claim
 from recordings.capture.spool import Spool, SpoolFull
 from tests.recordings.scene import Scene
 
@@ -141,13 +141,13 @@ def test_room_is_what_quota_and_disk_leave(tmp_path: Path) -> None:
 
 
 def test_a_second_process_on_the_same_folder_is_refused_in_words(tmp_path: Path) -> None:
-    held = hold(tmp_path / "spool")
-    code = "import sys, pathlib; from recordings.capture.disk import hold; hold(pathlib.Path(sys.argv[1]))"
+    claimed = claim(tmp_path / "spool")
+    code = "import sys, pathlib; from recordings.capture.disk import claim; claim(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(tmp_path / "spool")]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert refused.returncode
     assert "JUNIER_NODE_NAME" in refused.stderr
     with pytest.raises(SpoolTaken):
-        hold(tmp_path / "spool")
-    os.close(held)
+        claim(tmp_path / "spool")
+    os.close(claimed)
     assert subprocess.run(command, capture_output=True, timeout=30).returncode == 0
