@@ -21,7 +21,7 @@ from pathlib import Path
 from recordings.capture.disk import PART, Disk, Finished, part_of, put_on_disk
 from recordings.encryption.sealed import frame_messages
 from recordings.model import AccountId, RecordingId
-from recordings.storage.layout import checked_key, recording_and_take
+from recordings.storage.layout import checked_key, is_segment, recording_and_take, track_and_take, track_of
 
 JOURNAL_RESERVE_BYTES = 16 << 20
 _ROOM_TO_RESUME_BYTES = 1 << 20
@@ -184,7 +184,7 @@ class Spool:
         """Ready pieces, oldest first. A journal waits for all segments of its take, so that a
         stored journal proves a stored take."""
         for piece in list(self._ready.values()):
-            if _is_segment(piece.key) or not self._segments[_take_of(piece.key)]:
+            if is_segment(piece.key) or not self._segments[track_and_take(piece.key)]:
                 yield piece
 
     def takes(self) -> set[tuple[AccountId, RecordingId, int]]:
@@ -320,26 +320,11 @@ class Spool:
 
     def _remember(self, key: str, size: int) -> None:
         self._used += size
-        if _is_segment(key):
-            self._segments[_take_of(key)] += 1
+        if is_segment(key):
+            self._segments[track_and_take(key)] += 1
 
     def _forget(self, key: str, size: int) -> None:
         self._used -= size
-        if _is_segment(key):
-            self._segments[_take_of(key)] -= 1
+        if is_segment(key):
+            self._segments[track_and_take(key)] -= 1
             self._segments += Counter()  # forgets takes with nothing left
-
-
-def _is_segment(key: str) -> bool:
-    return key.split("/")[-2] == "s"
-
-
-def track_of(key: str) -> str:
-    """Track prefix of a segment's or a journal's key."""
-    return key.rsplit("/", 2)[0] + "/"
-
-
-def _take_of(key: str) -> str:
-    """Track prefix and take of a segment's or a journal's key."""
-    track, _, name = key.rsplit("/", 2)
-    return f"{track}/{name[:5]}"

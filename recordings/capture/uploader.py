@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from recordings.capture.segments import SEGMENT_S
-from recordings.capture.spool import Piece, Spool, track_of
+from recordings.capture.spool import Piece, Spool
+from recordings.storage.layout import track_of
 from recordings.storage.store import ObjectStore, StoreError, StoreUnavailable
 
 _IDLE_S = 0.2

@@ -98,6 +98,22 @@ def recording_and_take(key: str) -> tuple[AccountId, RecordingId, int]:
     return AccountId(UUID(account)), RecordingId(UUID(recording)), take
 
 
+def is_segment(key: str) -> bool:
+    """Of a segment's or a journal's key: whether it is a segment's."""
+    return key.split("/")[-2] == "s"
+
+
+def track_of(key: str) -> str:
+    """The prefix of the track whose segment or journal lies under `key`."""
+    return key.rsplit("/", 2)[0] + "/"
+
+
+def track_and_take(key: str) -> str:
+    """That prefix and the take's number: alike for a take's segments and its journal, of this track."""
+    track, _, name = key.rsplit("/", 2)
+    return f"{track}/{name[:5]}"
+
+
 def root_of(key: str) -> str:
     """The track, index or transcript that the object under `key` is a part of: the prefix that is erased together.
     Raises ValueError for a key that was not made here."""

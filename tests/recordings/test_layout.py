@@ -82,6 +82,14 @@ def test_key_order_is_time_order_and_numbers_come_back(one: tuple[int, int], two
     assert layout.checked_key(first) == first
 
 
+def test_a_segment_and_the_journal_of_its_take_tell_of_the_same_take_and_track() -> None:
+    segment, journal = layout.segment_key(TRACK, 12, 3), layout.journal_key(TRACK, 12)
+    assert (layout.is_segment(segment), layout.is_segment(journal)) == (True, False)
+    assert layout.track_of(segment) == layout.track_of(journal) == layout.track_prefix(TRACK)
+    assert layout.track_and_take(segment) == layout.track_and_take(journal) == f"{layout.track_prefix(TRACK)}00012"
+    assert layout.track_and_take(layout.journal_key(TRACK, 13)) != layout.track_and_take(segment)
+
+
 def test_numbers_are_read_only_from_the_right_kind_of_key() -> None:
     with pytest.raises(ValueError):
         layout.take_of_journal(layout.segment_key(TRACK, 1, 1))

@@ -9,8 +9,8 @@ import pytest
 
 from recordings.capture.disk import Disk
 from recordings.capture.recorder import NO_ROOM, CaptureState
-from recordings.capture.spool import Spool, SpoolFull, track_of
-from recordings.storage.layout import journal_key, recording_prefix, segment_key, track_prefix
+from recordings.capture.spool import Spool, SpoolFull
+from recordings.storage.layout import journal_key, recording_prefix, segment_key, track_of, track_prefix
 from tests.recordings.scene import CAMERA, VOICE, Scene, play
 
 
