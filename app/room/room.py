@@ -5,7 +5,6 @@ Pure values and rules; rows become these values in rows.py. Knows neither media 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,16 +13,13 @@ from uuid import UUID
 from app.decisions import ALLOWED, Decision, refused
 from app.language import N_
 from app.room.node_messages import Permission
-from app.room.sdp import split
 from app.sessions.models import SessionState
 from app.sessions.policy import JoinFacts, Switch, allowed_kinds, consented_tracks, may_join, may_publish
 from app.studies.models import ConsentKind
-from recordings.model import STREAM_TRACKS, AccountId, PersonId, RecordingId, SessionId, StreamKind, TrackId, TrackKind
+from recordings.model import AccountId, PersonId, RecordingId, SessionId, StreamKind, TrackId, TrackKind
 
 OBSERVER = "observer"
 PARTICIPANT = "participant"
-
-_MEDIA = re.compile(r"m=(audio|video) (\d+) ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,18 +117,6 @@ def may_see(facts: RoomFacts, viewer: Person, publisher: Person | None) -> Decis
     if publisher is None or not (publisher.is_member or facts.group or publisher.person == viewer.person):
         return refused("You can see and hear the researchers here, not the other participants.")
     return ALLOWED
-
-
-def offered_kinds(sdp: str, stream: StreamKind) -> frozenset[TrackKind]:
-    """What an offer wants to send, by its media lines (RFC 8866 §5.14). Port 0 is a line switched off, unless it only
-    says that it shares the port of another (bundle-only, RFC 9143 §6), as Firefox does."""
-    video, sound = STREAM_TRACKS[stream]
-    kinds = set()
-    for lines in split(sdp)[1]:
-        found = _MEDIA.match(lines[0])
-        if found and (found[2] != "0" or "a=bundle-only" in lines):
-            kinds.add(video if found[1] == "video" else sound)
-    return frozenset(kinds)
 
 
 def permission(facts: RoomFacts) -> Permission:

@@ -5,14 +5,18 @@ Lines are split exactly as aiortc splits them (str.splitlines), so nothing can h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+
+from recordings.model import STREAM_TRACKS, StreamKind, TrackKind
 
 MAX_OFFER_BYTES = 65_536
 MAX_CANDIDATES = 200
 DIRECTIONS = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 _OF_CANDIDATES = frozenset({"candidate", "end-of-candidates", "remote-candidates"})
+_MEDIA = re.compile(r"m=(audio|video) (\d+) ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +120,18 @@ def _parameters(words: str) -> dict[str, str]:
     """`a=1;b=2` as most codecs write it (RFC 8866 §6.15)."""
     pairs = (word.strip().partition("=") for word in words.split(";"))
     return {name.lower(): value for name, sign, value in pairs if sign}
+
+
+def offered_kinds(sdp: str, stream: StreamKind) -> frozenset[TrackKind]:
+    """What an offer wants to send, by its media lines (RFC 8866 §5.14). Port 0 is a line switched off, unless it only
+    says that it shares the port of another (bundle-only, RFC 9143 §6), as Firefox does."""
+    video, sound = STREAM_TRACKS[stream]
+    kinds = set()
+    for lines in split(sdp)[1]:
+        found = _MEDIA.match(lines[0])
+        if found and (found[2] != "0" or "a=bundle-only" in lines):
+            kinds.add(video if found[1] == "video" else sound)
+    return frozenset(kinds)
 
 
 def candidates(sdp: str) -> int:

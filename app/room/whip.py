@@ -33,8 +33,8 @@ from app.room.ice import ice_servers, links
 from app.room.node_client import Node as NodePort
 from app.room.node_messages import StreamAsk, TrackAsk
 from app.room.permission import push_session
-from app.room.room import may_send, offered_kinds, publishable
-from app.room.sdp import MAX_OFFER_BYTES
+from app.room.room import may_send, publishable
+from app.room.sdp import MAX_OFFER_BYTES, offered_kinds
 from app.room.seat import Seat, bearer, seat_of, seat_of_token
 from app.sessions.models import Node, Recording, Take
 from app.sessions.recorded_members import join_as_before

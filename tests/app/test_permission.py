@@ -27,11 +27,11 @@ from app.room.room import (
     capturable,
     may_see,
     may_send,
-    offered_kinds,
     permission,
     publishable,
 )
 from app.room.rows import here, one_moment, read_room
+from app.room.sdp import offered_kinds
 from app.room.snapshot import told
 from app.sessions.models import Node, Recording, Session, SessionState, Track
 from app.sessions.policy import JoinFacts, Switch, member_consents
