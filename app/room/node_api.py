@@ -36,7 +36,7 @@ _PEER_STATUS: dict[type[peer.PeerError], int] = {
     peer.KindRefused: 403,
     peer.UnsupportedMedia: 422,
     peer.NoMediaAddress: 503,
-    peer.StreamGone: 404,
+    peer.SourceEnded: 404,
 }
 
 

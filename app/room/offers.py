@@ -41,7 +41,7 @@ class KindRefused(PeerError):
     """The connection offers something that was not agreed to."""
 
 
-class StreamGone(PeerError):
+class SourceEnded(PeerError):
     """The stream has ended; please look again."""
 
     retry = True

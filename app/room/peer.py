@@ -36,7 +36,7 @@ from app.room.offers import (
     KindRefused,
     NoMediaAddress,
     PeerError,
-    StreamGone,
+    SourceEnded,
     UnsupportedMedia,
     choices,
     incoming_formats,
@@ -62,7 +62,7 @@ __all__ = [
     "PeerError",
     "PeerState",
     "Publication",
-    "StreamGone",
+    "SourceEnded",
     "UnsupportedMedia",
     "Viewing",
     "publish",
@@ -345,7 +345,7 @@ async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence
     answer = await _answer(pc, offer_sdp, chosen, offer_addresses)
     if source.state is PeerState.CLOSED:
         await pc.close()
-        raise StreamGone
+        raise SourceEnded
     return Viewing(pc, said_again(answer, chosen, sent), chosen=chosen, publication=source)
 
 

@@ -68,7 +68,7 @@ async def test_viewers_go_when_the_stream_ends() -> None:
         assert viewer.ends == [peer.Ended.SOURCE_ENDED]
         pc = client()
         pc.addTransceiver("video", direction="recvonly")
-        with pytest.raises(peer.StreamGone):
+        with pytest.raises(peer.SourceEnded):
             await peer.view(await offer_of(pc), source=scene.publication, offer_addresses=HERE)
         await pc.close()
 
