@@ -52,7 +52,13 @@ COMPOSITION = {
 HOMES: dict[str, tuple[str, ...]] = {
     "boto3": ("recordings/storage/s3.py",),
     "botocore": ("recordings/storage/s3.py",),
-    "aiortc": ("app/room/peer.py", "app/demo/", "bench/", "recordings/capture/aiortc_internals.py"),
+    "aiortc": (
+        "app/room/answering.py",
+        "app/room/peer.py",
+        "app/demo/",
+        "bench/",
+        "recordings/capture/aiortc_internals.py",
+    ),
     "aioice": ("recordings/capture/aiortc_internals.py",),
     "pylibsrtp": ("recordings/capture/",),
     "av": ("recordings/samples.py", "app/demo/", "bench/"),

@@ -1,10 +1,10 @@
-"""Peers of the room: one publishes a stream into it, another views one (aiortc's public API lives here).
+"""Peers of the room: one publishes a stream into it, another views one.
 
 publish: offer (WHIP, RFC 9725) -> answer; frames, sender reports and holes flow into `sink`.
 view: offer (WHEP) -> answer; the publisher's RTP is passed on, rewritten and never decoded.
 
-aiortc does SDP, ICE and DTLS; media is taken out of its hands when DTLS connects. One connection carries one
-stream, so there is no renegotiation; a peer that comes back from another network offers anew.
+aiortc does SDP (answering.py), ICE and DTLS; media is taken out of its hands when DTLS connects. One connection carries
+one stream, so there is no renegotiation; a peer that comes back from another network offers anew.
 """
 
 from __future__ import annotations
@@ -15,22 +15,15 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from enum import StrEnum
 from math import inf
 
-from aiortc import (
-    RTCBundlePolicy,
-    RTCConfiguration,
-    RTCDtlsTransport,
-    RTCPeerConnection,
-    RTCRtpSender,
-    RTCSessionDescription,
-)
+from aiortc import RTCDtlsTransport, RTCPeerConnection
 
 from app.room import sdp
+from app.room.answering import answered
 from app.room.forward import Forwarder, Source
-from app.room.negotiation import Choice, said_again, shown_to_aiortc
+from app.room.negotiation import Choice, said_again
 from app.room.offers import (
     BadOffer,
     KindRefused,
@@ -180,7 +173,7 @@ class Publication(Peer):
         self._formats = incoming_formats(answer_sdp, stream, list(sends.values()))
         self._sink = sink
         self._reception: Reception | None = None
-        self._source = Source(self.request_key_frame, self._preface)
+        self.source = Source(self.request_key_frame, self._preface)
         self._viewings: list[Viewing] = []
 
     @property
@@ -205,6 +198,20 @@ class Publication(Peer):
         if self._reception is not None:
             self._reception.release(kinds)
 
+    def attach(self, viewing: Viewing) -> None:
+        """The tap costs nothing while nobody views."""
+        self._viewings.append(viewing)
+        if self._reception is not None and self.source not in self._reception.taps:
+            self._reception.taps.append(self.source)
+
+    def detach(self, viewing: Viewing) -> None:
+        """Safe to call twice."""
+        if viewing in self._viewings:
+            self._viewings.remove(viewing)
+        if not self._viewings and self._reception is not None and self.source in self._reception.taps:
+            self._reception.taps.remove(self.source)
+            self.source.forget()
+
     def _connected(self) -> MediaTransport:
         reception = Reception(
             self._formats,
@@ -224,7 +231,7 @@ class Publication(Peer):
         )
         self._reception = reception
         if self._viewings:
-            reception.taps.append(self._source)
+            reception.taps.append(self.source)
         return transport
 
     def _ended(self) -> None:
@@ -235,24 +242,6 @@ class Publication(Peer):
 
     def _preface(self, kind: TrackKind, payload: bytes) -> Sequence[bytes]:
         return () if self._reception is None else self._reception.preface(kind, payload)
-
-    def attach(self, viewing: Viewing) -> None:
-        """The tap costs nothing while nobody views."""
-        self._viewings.append(viewing)
-        if self._reception is not None and self._source not in self._reception.taps:
-            self._reception.taps.append(self._source)
-
-    def detach(self, viewing: Viewing) -> None:
-        """Safe to call twice."""
-        if viewing in self._viewings:
-            self._viewings.remove(viewing)
-        if not self._viewings and self._reception is not None and self._source in self._reception.taps:
-            self._reception.taps.remove(self._source)
-            self._source.forget()
-
-    @property
-    def source(self) -> Source:
-        return self._source
 
 
 class Viewing(Peer):
@@ -326,8 +315,7 @@ async def publish(
         if kind_of(section.kind, stream) not in kinds:
             raise KindRefused
     chosen = choices(sections, [None] * len(sections))
-    pc = _connection(sections, chosen, ["recvonly"] * len(sections))
-    answer = await _answer(pc, offer_sdp, chosen, offer_addresses)
+    pc, answer = await answered(offer_sdp, sections, chosen, ["recvonly"] * len(sections), offer_addresses)
     said = said_again(sdp.with_sound_repair(answer, offer_sdp), chosen, [None] * len(chosen))
     sends = {kind_of(section.kind, stream): choice for section, choice in zip(sections, chosen, strict=True)}
     return Publication(pc, said, stream=stream, sends=sends, sink=sink, bits_per_second=bits_per_second)
@@ -341,48 +329,9 @@ async def view(offer_sdp: str, *, source: Publication, offer_addresses: Sequence
     sections = read_offer(offer_sdp, sends=False)
     sent = [source.sends.get(kind_of(section.kind, source.stream)) for section in sections]
     chosen = choices(sections, sent)
-    pc = _connection(sections, chosen, ["sendonly" if one is not None else "inactive" for one in sent])
-    answer = await _answer(pc, offer_sdp, chosen, offer_addresses)
+    directions = ["sendonly" if one is not None else "inactive" for one in sent]
+    pc, answer = await answered(offer_sdp, sections, chosen, directions, offer_addresses)
     if source.state is PeerState.CLOSED:
         await pc.close()
         raise SourceEnded
     return Viewing(pc, said_again(answer, chosen, sent), chosen=chosen, publication=source)
-
-
-def _connection(
-    sections: Sequence[sdp.Section], chosen: Sequence[Choice], directions: Sequence[str]
-) -> RTCPeerConnection:
-    pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-    for section, choice, direction in zip(sections, chosen, directions, strict=True):
-        wanted = {f"{section.kind}/{choice.codec}", f"{section.kind}/rtx"}
-        capabilities = RTCRtpSender.getCapabilities(section.kind).codecs
-        transceiver = pc.addTransceiver(section.kind, direction=direction)
-        transceiver.setCodecPreferences([codec for codec in capabilities if codec.mimeType.lower() in wanted])
-    return pc
-
-
-async def _answer(pc: RTCPeerConnection, offer: str, chosen: Sequence[Choice], offer_addresses: Sequence[str]) -> str:
-    """Negotiates; closes the connection if that fails. Its parser raises nearly anything on bad input."""
-    aiortc_internals.guard()
-    try:
-        try:
-            prepared = sdp.prepare_offer(shown_to_aiortc(offer, chosen), offer_addresses)
-            await pc.setRemoteDescription(RTCSessionDescription(sdp=prepared, type="offer"))
-        except Exception as broken:
-            raise BadOffer from broken
-        if any(one.receiver.transport is None for one in pc.getTransceivers()):
-            raise BadOffer  # a section that its parser read otherwise than we did
-        aiortc_internals.keep_media_out(pc)
-        with aiortc_internals.gather_on(offer_addresses):
-            try:
-                await pc.setLocalDescription()
-            except ValueError as broken:  # "media sections in answer do not match offer"
-                raise BadOffer from broken
-        answer: str = pc.localDescription.sdp
-        if not sdp.candidates(answer):
-            raise NoMediaAddress
-    except BaseException:
-        with suppress(AttributeError):  # aiortc closes what it had not made yet; nothing listened so far
-            await pc.close()
-        raise
-    return sdp.with_reduced_rtcp(answer, offer)
