@@ -29,10 +29,11 @@ from app.room.node_rooms import Rooms
 from app.room.secret import node_secret
 from app.sessions.node_load import CAPACITY
 from app.wiring import Wiring
-from recordings.capture.aiortc_internals import check_internals, use_ports
+from recordings.capture.aiortc_internals import check_internals
 from recordings.capture.disk import claim
 from recordings.capture.recorder import CaptureState
 from recordings.capture.spool import Spool
+from recordings.capture.udp_ports import use_ports
 from recordings.capture.uploader import Uploader
 from recordings.storage.confirmed import refusal_of
 

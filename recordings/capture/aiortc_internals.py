@@ -2,7 +2,6 @@
 
 guard()          closes what a stranger's datagrams could do to aioice; installed once per process
 gather_on()      which local addresses ICE offers
-use_ports()      and on which UDP ports, so that a firewall can be opened for them alone
 keep_media_out() aiortc does SDP, ICE and DTLS; it must not start receiving or sending media itself
 MediaTransport   the take-over: once DTLS is connected, SRTP and the sockets are ours
 check_internals() fails at start-up when one of the names is gone
@@ -12,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -154,32 +151,6 @@ def gather_on(addresses: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         _addresses.reset(token)
-
-
-def use_ports(ports: range | None) -> None:
-    """From here on ICE's sockets in the running event loop take one of these UDP ports each; None: any free one.
-
-    aioice asks for port 0 and has no setting for it. When all are taken there is no address to offer.
-    """
-    if ports is None:
-        return
-    loop = asyncio.get_running_loop()
-    original = loop.create_datagram_endpoint
-
-    async def endpoint(factory: Any, local_addr: tuple[str, int] | None = None, **options: Any) -> Any:
-        if local_addr is None or local_addr[1]:
-            return await original(factory, local_addr=local_addr, **options)
-        first = secrets.randbelow(len(ports))  # not the port somebody has just left: late packets would come here
-        for number in range(len(ports)):
-            port = ports[(first + number) % len(ports)]
-            try:
-                return await original(factory, local_addr=(local_addr[0], port), **options)
-            except OSError as taken:
-                if taken.errno != errno.EADDRINUSE:
-                    raise
-        raise OSError(errno.EADDRINUSE, "every allowed port is taken")
-
-    setattr(loop, "create_datagram_endpoint", endpoint)  # noqa: B010 (a method)
 
 
 def check_internals() -> None:
