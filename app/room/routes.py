@@ -27,13 +27,14 @@ from app.pages import FOR_PARTICIPANTS, AnyRequest, page
 from app.participants.service import study_notice
 from app.room import tokens, whep, whip
 from app.room.allowance import RecordedLongest, is_overlong
-from app.room.events import events, watches_of
+from app.room.events import events
 from app.room.ice import ice_servers
 from app.room.models import Presence
 from app.room.node_client import Node as NodePort
 from app.room.permission import push_session
 from app.room.room import OBSERVER
 from app.room.seat import Seat, require_guest, require_host, seat_of, token_key
+from app.room.watch import watches_of
 from app.sessions import recorded_members, service
 from app.sessions.models import Session
 from app.sessions.policy import CONSENT_TRACKS

@@ -20,12 +20,12 @@ from app.accounts.assignments import assign, unassign
 from app.accounts.models import Role
 from app.database import Database
 from app.limited_routes import RULES, TOO_MANY, By, at_most
-from app.room.events import Watch
 from app.room.health import Why, Word
 from app.room.node_client import NodeClient
 from app.room.node_messages import HealthFacts, SessionFacts, StreamFacts, TrackFacts
 from app.room.room import Person, RoomFacts
 from app.room.snapshot import RoomTold, told
+from app.room.watch import Watch
 from app.sessions.models import SessionState
 from app.sessions.policy import Switch
 from app.studies.models import Study
@@ -230,8 +230,8 @@ async def test_a_room_that_cannot_be_seen_is_not_told_as_it_was(
     """An indicator that goes on saying what was true before would be a lie; silence is noticed by the page."""
     scene = await stage(database, tmp_path)
     watch = Watch(scene.wiring, cast(NodeClient, None), scene.account, scene.session)
-    monkeypatch.setattr("app.room.events.LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("app.room.events.LOOK_WITHIN_SECONDS", 60)  # a busy machine is no trouble to tell
+    monkeypatch.setattr("app.room.watch.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("app.room.watch.LOOK_WITHIN_SECONDS", 60)  # a busy machine is no trouble to tell
     running = asyncio.create_task(watch.run())
     try:
         look = await watch.changed(None, 60)
@@ -255,14 +255,14 @@ async def test_a_look_that_never_ends_is_left_for_another(
     """A connection to the database may die without a word."""
     scene = await stage(database, tmp_path)
     watch = Watch(scene.wiring, cast(NodeClient, None), scene.account, scene.session)
-    monkeypatch.setattr("app.room.events.LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("app.room.events.LOOK_WITHIN_SECONDS", 0.05)
+    monkeypatch.setattr("app.room.watch.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("app.room.watch.LOOK_WITHIN_SECONDS", 0.05)
     really, looked = watch._look, asyncio.Event()
 
     async def hangs() -> None:
         looked.set()
         monkeypatch.setattr(watch, "_look", really)
-        monkeypatch.setattr("app.room.events.LOOK_WITHIN_SECONDS", 60)
+        monkeypatch.setattr("app.room.watch.LOOK_WITHIN_SECONDS", 60)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(watch, "_look", hangs)
