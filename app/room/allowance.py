@@ -6,6 +6,9 @@ minute; a session that has been recorded for the longest time is paused for good
 
 from __future__ import annotations
 
+from math import ceil
+from uuid import UUID
+
 from app.errors import Forbidden, TooManyTries
 from app.room.room import RoomFacts
 from app.sessions.policy import Switch
@@ -68,6 +71,23 @@ class Meter:
             or new.packets > self._most_packets * seconds
             or new.reports > MOST_REPORTS_PER_S * seconds
         )
+
+
+class KeptOut:
+    """Who sent too much and may not come back for a while, by recording or viewer. now: monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._until: dict[UUID, float] = {}
+
+    def add(self, who: UUID, now: float) -> None:
+        self._until = {one: until for one, until in self._until.items() if until > now}
+        self._until[who] = now + KEPT_OUT_S
+
+    def check(self, who: UUID, now: float) -> None:
+        """Raises SentTooMuch."""
+        wait_s = self._until.get(who, 0.0) - now
+        if wait_s > 0:
+            raise SentTooMuch(retry_after_s=ceil(wait_s))
 
 
 def check_streams(in_session: int, in_account: int, *, of_session: int, of_account: int) -> None:

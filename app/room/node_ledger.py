@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
 from app.database import Database
-from app.room.node_rooms import TakeEnd
+from app.room.take_end import TakeEnd
 from app.sessions.models import Node, Recording, RecordingState, Take, Track
 from app.sessions.node_load import Load
 from app.sessions.service import close_take

@@ -1,7 +1,7 @@
 """The rooms of one media process: live streams, their viewers, and the permission under which they are captured.
 
-Permission is a lease: what was last pushed holds for LEASE_SECONDS, then capture of everything in
-that session stops by itself. All methods run in the event loop of the process.
+Permission is a lease (leases.py): without news capture of everything in that session stops by itself.
+All methods run in the event loop of the process.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from app.errors import Conflict, NotThere, Unavailable
 from app.room import peer
 from app.room.addresses import MediaAddresses
-from app.room.allowance import KEPT_OUT_S, MOST_VIEWS, Meter, SentTooMuch
+from app.room.allowance import MOST_VIEWS, KeptOut, Meter
+from app.room.leases import Leases, granted
 from app.room.live_stream import LiveStream, Totals, View, session_facts, totals
 from app.room.node_messages import (
-    LEASE_SECONDS,
     EraseDone,
     Permission,
     SessionFacts,
@@ -29,6 +28,7 @@ from app.room.node_messages import (
     ViewAsk,
     ViewMade,
 )
+from app.room.take_end import TakeEnd
 from app.sessions.node_load import Load
 from recordings.capture.bandwidth import MAX_BITS_PER_SECOND
 from recordings.capture.faults import faults
@@ -37,11 +37,8 @@ from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyStore
 from recordings.gaps import SENT_TOO_MUCH
-from recordings.model import TrackRef
 from recordings.storage.layout import recording_prefix, track_key_path, track_prefix
 
-FORSAKEN_SECONDS = 60.0
-"""A session nobody pushes permission for ends its streams, so that their takes are finished."""
 PULSE_SECONDS = 1.0
 NO_PUSH = "permission did not arrive"
 
@@ -58,29 +55,6 @@ class FullForViewers(NodeFull):
 
 class StreamGone(NotThere):
     """This stream has ended."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TakeEnd:
-    """A take that is over; finished once nothing of it waits in the spool. resource: of its publication."""
-
-    account: UUID
-    recording: UUID
-    number: int
-    resource: str
-    tracks: tuple[TrackRef, ...]
-    interrupted: bool
-
-    @property
-    def prefixes(self) -> tuple[str, ...]:
-        """Begin the keys of all pieces of this take."""
-        return tuple(f"{track_prefix(t)}{folder}/{self.number:05d}" for t in self.tracks for folder in ("s", "j"))
-
-
-@dataclass(slots=True)
-class _Lease:
-    permission: Permission
-    at: float  # monotonic seconds
 
 
 class Rooms:
@@ -104,8 +78,7 @@ class Rooms:
         self._addresses, self.capacity, self._bits_per_second = addresses, capacity, bits_per_second
         self._on_take_end, self._clock, self._now = on_take_end, clock, now
         self._streams: dict[str, LiveStream] = {}
-        self._leases: dict[UUID, _Lease] = {}
-        self._kept_out: dict[UUID, float] = {}
+        self._leases, self._kept_out = Leases(), KeptOut()
         self._opening = 0
         self._opening_views = 0
         self._felt_at = float("-inf")
@@ -131,10 +104,11 @@ class Rooms:
         return Load(streams=self.count, views=views + self._opening_views)
 
     async def publish(self, ask: StreamAsk) -> StreamMade:
-        """Receive a stream; an earlier take of the same recording ends. Raises NodeFull, PeerError, ValueError."""
+        """Receive a stream; an earlier take of the same recording ends. Raises SentTooMuch, NodeFull, PeerError,
+        ValueError."""
         if ask.resource in self._streams:
             raise Conflict("This stream is already being received.")
-        self._check_let_in(ask.recording)
+        self._kept_out.check(ask.recording, self._clock())
         load = self.load
         if not replace(load, streams=load.streams - len(self._takes_of(ask.recording))).takes_stream(self.capacity):
             raise NodeFull()
@@ -163,7 +137,7 @@ class Rooms:
     async def view(self, resource: str, ask: ViewAsk) -> ViewMade:
         """Pass a stream on to one viewer. Raises StreamGone, SentTooMuch, FullForViewers, PeerError."""
         stream = self._stream(resource)
-        self._check_let_in(ask.viewer)
+        self._kept_out.check(ask.viewer, self._clock())
         load = self.load
         if not replace(load, views=load.views - len(_giving_way(stream, ask.viewer))).takes_view(self.capacity):
             raise FullForViewers()
@@ -190,10 +164,8 @@ class Rooms:
 
     def permit(self, session: UUID, permission: Permission) -> None:
         """Take over the permission unless a newer one is known; it takes effect before this returns."""
-        lease = self._leases.get(session)
-        if lease and permission.as_of < lease.permission.as_of:
+        if not self._leases.renew(session, permission, self._clock()):
             return
-        self._leases[session] = _Lease(permission, self._clock())
         for stream in self._in(session):
             self._apply(stream)
         if permission.live:
@@ -202,7 +174,7 @@ class Rooms:
             self._end_all(session)
 
     def tick(self) -> None:
-        """Ten times per second: let leases run out, seal what is old, ask for key frames."""
+        """A few times per second: let leases run out, seal what is old, ask for key frames."""
         clock, now = self._clock(), self._now()
         for stream in self.streams:
             if not self.leased(stream.ask.session):
@@ -213,14 +185,11 @@ class Rooms:
             for stream in self.streams:
                 faults.survived(self._feel_pulse, stream, oldest, clock, now)
             self._uploader.keep_only({track_prefix(one) for stream in self.streams for one in stream.tracks.values()})
-        for session, lease in list(self._leases.items()):
-            if clock - lease.at > FORSAKEN_SECONDS:
-                del self._leases[session]
-                self._end_all(session)
+        for session in self._leases.take_forsaken(clock):
+            self._end_all(session)
 
     def leased(self, session: UUID) -> bool:
-        lease = self._leases.get(session)
-        return lease is not None and self._clock() - lease.at <= LEASE_SECONDS
+        return self._leases.permission(session, self._clock()) is not None
 
     def facts(self, session: UUID) -> SessionFacts:
         return session_facts(
@@ -273,15 +242,12 @@ class Rooms:
             self._later(self.end(stream.ask.resource))
 
     def _permit(self, stream: LiveStream) -> None:
-        """Only the very take and tracks that are named may be written, and only what comes from now on."""
-        lease = self._leases.get(stream.ask.session)
-        if lease is None or not self.leased(stream.ask.session):
+        """Only what comes from now on is captured."""
+        permission = self._leases.permission(stream.ask.session, self._clock())
+        if permission is None:
             stream.recorder.permit(frozenset(), NO_PUSH)
             return
-        permission, recording = lease.permission, stream.ask.recording
-        is_current = permission.live and permission.takes.get(recording) == stream.ask.take
-        named = permission.streams.get(recording, {}) if is_current else {}
-        kinds = frozenset(kind for kind, track in stream.tracks.items() if named.get(kind) == track.track)
+        kinds = granted(permission, recording=stream.ask.recording, take=stream.ask.take, tracks=stream.tracks)
         new = kinds - stream.recorder.permitted
         if new:
             stream.publication.release(new)  # what was sent before and waits for lost packets is not covered
@@ -289,26 +255,14 @@ class Rooms:
 
     def _feel_pulse(self, stream: LiveStream, oldest: Mapping[str, float], clock: float, now: float) -> None:
         stream.feel_pulse(oldest, clock, now)
-        if stream.meter.is_exceeded(
-            stream.publication.traffic, clock
-        ):  # and has been told to send less for long enough
-            self._keep_out(stream.ask.recording)
+        if stream.meter.is_exceeded(stream.publication.traffic, clock):  # and was told to send less long enough
+            self._kept_out.add(stream.ask.recording, clock)
             stream.recorder.permit(frozenset(), SENT_TOO_MUCH)
             self._later(self.end(stream.ask.resource))
         for view in list(stream.views.values()):
             if view.meter.is_exceeded(view.viewing.traffic, clock):
-                self._keep_out(view.viewer)
+                self._kept_out.add(view.viewer, clock)
                 self._later(view.viewing.close())
-
-    def _keep_out(self, who: UUID) -> None:
-        """A recording's sender, or a viewer."""
-        self._kept_out = {one: until for one, until in self._kept_out.items() if until > self._clock()}
-        self._kept_out[who] = self._clock() + KEPT_OUT_S
-
-    def _check_let_in(self, who: UUID) -> None:
-        wait_s = self._kept_out.get(who, 0.0) - self._clock()
-        if wait_s > 0:
-            raise SentTooMuch(retry_after_s=ceil(wait_s))
 
     def _ended(self, stream: LiveStream, why: peer.Ended) -> None:
         if self._streams.get(stream.ask.resource) is not stream:

@@ -14,7 +14,8 @@ import msgspec
 
 from app.room.addresses import MediaAddresses
 from app.room.node_messages import StreamAsk, StreamFacts, TrackAsk
-from app.room.node_rooms import Rooms, TakeEnd
+from app.room.node_rooms import Rooms
+from app.room.take_end import TakeEnd
 from recordings.capture.spool import Spool
 from recordings.capture.uploader import Uploader
 from recordings.encryption.keystore import KeyPath

@@ -11,8 +11,9 @@ import pytest
 
 from app.room import peer
 from app.room.allowance import KEPT_OUT_S, SentTooMuch
+from app.room.leases import FORSAKEN_SECONDS
 from app.room.node_messages import HealthFacts, StreamAsk, ViewAsk
-from app.room.node_rooms import FORSAKEN_SECONDS, NodeFull
+from app.room.node_rooms import NodeFull
 from recordings.capture.faults import faults
 from recordings.capture.recorder import CaptureState
 from recordings.capture.traffic import Traffic

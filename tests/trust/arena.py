@@ -28,8 +28,9 @@ from app.privacy.erasing.service import run_erasure
 from app.privacy.records.models import Erasure
 from app.room import peer
 from app.room.addresses import MediaAddresses
-from app.room.node_rooms import Rooms, TakeEnd
+from app.room.node_rooms import Rooms
 from app.room.permission import push_session
+from app.room.take_end import TakeEnd
 from app.sessions.models import Node, Recording, Track
 from app.sessions.service import close_take, recording_ref, track_ref
 from app.studies.models import ConsentKind
