@@ -118,7 +118,7 @@ class OutgoingTrack:
 
 
 class Forwarder:
-    """All tracks of one viewer: media out, his feedback in."""
+    """All tracks of one viewer: media out, feedback in."""
 
     def __init__(
         self,

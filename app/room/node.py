@@ -78,24 +78,15 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
         ledger.end(take)
     log.info("media started: %d pieces and %d takes of an earlier life to finish", leftovers, ledger.unfinished)
 
-    def health() -> Health:
-        storing = uploader.health()
-        return Health(
-            name=settings.node_name,
-            streams=rooms.count,
-            load=rooms.load.in_streams,
-            capacity=capacity,
-            spool_bytes=spool.used_bytes,
-            waiting_s=storing.oldest_waiting_s,
-            storing_trouble=storing.failing,
-            without_room=sum(stream.recorder.health().state is CaptureState.FULL for stream in rooms.streams),
-        )
-
     numbers = MediaNumbers(rooms, spool, uploader)
     metrics.REGISTRY.register(numbers)
-    server = _Server(
-        _server(NodeApi(rooms, node_secret(settings), health, lambda: refusal_of(wiring.store)), settings.node_url)
+    api = NodeApi(
+        rooms,
+        node_secret(settings),
+        lambda: _health(settings.node_name, rooms, spool, uploader),
+        lambda: refusal_of(wiring.store),
     )
+    server = _Server(_server(api, settings.node_url))
     loops = [
         asyncio.create_task(loop)
         for loop in (
@@ -125,6 +116,20 @@ async def run(wiring: Wiring, *, capacity: int = CAPACITY, started: Callable[[],
         await asyncio.gather(announcing, *loops, return_exceptions=True)
         metrics.REGISTRY.unregister(numbers)
         os.close(claimed)
+
+
+def _health(name: str, rooms: Rooms, spool: Spool, uploader: Uploader) -> Health:
+    storing = uploader.health()
+    return Health(
+        name=name,
+        streams=rooms.count,
+        load=rooms.load.in_streams,
+        capacity=rooms.capacity,
+        spool_bytes=spool.used_bytes,
+        waiting_s=storing.oldest_waiting_s,
+        storing_trouble=storing.failing,
+        without_room=sum(stream.recorder.health().state is CaptureState.FULL for stream in rooms.streams),
+    )
 
 
 class _Server(uvicorn.Server):

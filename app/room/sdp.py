@@ -156,7 +156,7 @@ def placeholders(offer_addresses: Sequence[str]) -> list[str]:
 def prepare_offer(sdp: str, offer_addresses: Sequence[str]) -> str:
     """The offer aiortc gets to see.
 
-    Its candidates are taken out: with them a participant could make the server send to addresses of his choice.
+    Its candidates are taken out: with them a participant could make the server send to any address.
     A peer that leaves the DTLS role to us becomes the client, because GStreamer's RSA certificate cannot serve
     aiortc's client ciphers.
     """

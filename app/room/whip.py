@@ -77,7 +77,7 @@ async def publish(
     allowed = may_send(seat.facts, seat.person, kind, offered)
     if not allowed:
         raise Forbidden(allowed.reason)
-    await _find_place(db, wiring.settings, seat, kind)
+    await _check_limits(db, wiring.settings, seat, kind)
     own = select(Participant.id).where(Participant.id == seat.person.person)
     await db.execute(own.with_for_update(read=True))  # the person before the session, as whoever is erased locks them
     place = await node_of(db, await find_session(db, seat.facts.session), eu_only=wiring.settings.eu_only)
@@ -177,7 +177,7 @@ def _ice_session(location: str) -> str:
     return f'"{sha256(location.encode()).hexdigest()[:32]}"'
 
 
-async def _find_place(db: Db, settings: Settings, seat: Seat, stream: StreamKind) -> None:
+async def _check_limits(db: Db, settings: Settings, seat: Seat, stream: StreamKind) -> None:
     """Raises TooManyStreams; the same stream again takes its own place."""
     await set_reader(db, None)  # sessions that this person does not see count too
     own = (Recording.session_id == seat.facts.session) & (Recording.person_id == seat.person.person)

@@ -68,6 +68,7 @@ class IncomingTrack:
         self._travelled: int | None = None
 
     def take(self, items: Iterable[MediaPacket | Gap], now: float) -> None:
+        """What the buffer gives, in order. now: monotonic seconds."""
         for item in items:
             if isinstance(item, Gap):
                 self.assembly.lost()
@@ -80,6 +81,7 @@ class IncomingTrack:
                 self._hole = True
 
     def release(self, now: float) -> None:
+        """Waits for nothing any longer: what lies behind holes, and a whole frame that is held back, go to the sink."""
         self.take(self.buffer.expire(float("inf")), now)
         whole = self.assembly.flush()
         if whole is not None:

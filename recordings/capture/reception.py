@@ -1,4 +1,4 @@
-"""A publisher's decrypted RTP and RTCP -> frames, holes and sender reports; and what we answer him.
+"""A publisher's decrypted RTP and RTCP -> frames, holes and sender reports; and what is answered.
 
     packet -> header (rtp.py) -> RTX, RED undone (RFC 4588, 2198) -> tap (viewers) -> incoming_track.py -> sink
 
@@ -147,7 +147,7 @@ class Reception:
                 self._bandwidth.travelled(track.ssrc, travelled)
 
     def tick(self) -> None:
-        """Every 50 ms or so: gives up old holes, asks for key frames, reports."""
+        """Every 75 ms (poller.py): gives up old holes, asks for key frames, reports."""
         now = self._now()
         for track in self._tracks.values():
             track.take(track.buffer.expire(now), now)

@@ -104,10 +104,12 @@ def nack(sender: int, ssrc: int, sequences: Sequence[int]) -> Iterator[bytes]:
 
 
 def picture_loss(sender: int, ssrc: int) -> bytes:
+    """RFC 4585 §6.3.1: a key frame is needed."""
     return struct.pack("!BBHLL", 0x80 | PLI, PAYLOAD_FEEDBACK, 2, sender, ssrc)
 
 
 def receiver_report(sender: int, blocks: Sequence[ReportBlock]) -> bytes:
+    """RFC 3550 §6.4.2; a report has 31 blocks at most."""
     body = b"".join(
         struct.pack(
             "!LLLLLL",

@@ -1,4 +1,4 @@
-"""What a publication has brought so far: for rates (app/room/health.py) and for the operator's numbers."""
+"""What a publication or a viewer has sent so far: for rates, for limits and for the operator's numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """What came of a publication since its connection stands; counters that only grow.
+    """What came over a connection since it stands; counters that only grow. Of a viewer: packets and reports.
 
     Packets received without doubles, recovered (came after being asked for), lost (given up), asked for again (NACK),
     ignored (not of this stream); bytes of all of them; key frames asked for (PLI); whole pictures; holes: places where

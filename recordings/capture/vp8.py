@@ -51,8 +51,7 @@ def vp8_size(frame: bytes) -> tuple[int, int]:
 
 
 class Vp8Assembly:
-    """Packets in order -> frames. After a loss nothing is given out until a key frame: what refers to a missing
-    frame would decode to a smeared picture; the hole is told instead."""
+    """Packets in order -> frames (RFC 7741 §4): each begins where its first packet says so and ends with the marker."""
 
     def __init__(self) -> None:
         self.wants_key_frame = True
