@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +61,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "recordings/capture/aiortc_internals.py",
     ),
     "aioice": ("recordings/capture/aiortc_internals.py",),
-    "pylibsrtp": ("recordings/capture/",),
+    "pylibsrtp": ("recordings/capture/aiortc_internals.py",),
     "av": ("recordings/samples.py", "app/demo/", "bench/"),
     "faster_whisper": ("workers/whisper.py",),
     "mailtrap": ("workers/mailtrap.py",),
@@ -195,6 +196,22 @@ def test_private_names_of_the_webrtc_libraries_have_one_home():
         return top(name) in ("aiortc", "aioice") and any(part.startswith("_") for part in name.split("."))
 
     assert offenders(lambda path, name: private(name) and path != "recordings/capture/aiortc_internals.py") == []
+
+
+def test_nothing_else_on_the_media_path_reaches_into_what_is_not_its_own():
+    """A private name of these libraries is reached through an object as well as by an import."""
+    webrtc = {path for path, names in ALL if {top(name) for name in names} & {"aiortc", "aioice", "pylibsrtp"}}
+    reached = []
+    for path, tree in sources("recordings", "app", "bench"):
+        if path not in webrtc and not path.startswith(("recordings/capture/", "app/room/")):
+            continue
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute) or not re.match(r"_[^_]", node.attr):
+                continue
+            if not (isinstance(node.value, ast.Name) and node.value.id == "self"):
+                reached.append(f"{path}: {ast.unparse(node)}")
+    assert any(found.startswith("recordings/capture/aiortc_internals.py") for found in reached), "it is seen"
+    assert [found for found in reached if not found.startswith("recordings/capture/aiortc_internals.py")] == []
 
 
 def test_the_environment_is_read_in_settings_only():
