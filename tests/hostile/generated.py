@@ -54,6 +54,10 @@ class Track:
         return [at for at in self.missing if at < self.began]
 
     @property
+    def kept_since_begun(self) -> float:
+        return len(self.found) / (self.sent - len(self.never_begun))
+
+    @property
     def untold(self) -> list[float]:
         """Missing, and in no hole."""
         return [

@@ -26,7 +26,7 @@ async def test_what_comes_again_is_kept_and_what_does_not_is_told_of_frame_by_fr
     repaired, left = await asyncio.gather(through(0.05, repairs=True), through(0.10, repairs=False))
     assert repaired.packets_lost
     assert repaired.picture.kept >= 0.999
-    assert repaired.sound.kept >= 0.995
+    assert repaired.sound.kept_since_begun >= 0.995  # of packets sent in a heap the fourth may come first
     assert left.picture.missing
     assert left.sound.missing
     for track in (repaired.picture, repaired.sound, left.picture, left.sound):
