@@ -116,7 +116,7 @@ UNLIMITED = frozenset(
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
 
-def limited(wiring: Wiring, cookie: str, rules: Mapping[str, tuple[Rule, ...]] = RULES) -> Guard:
+def limited(cookie: str, rules: Mapping[str, tuple[Rule, ...]] = RULES) -> Guard:
     """The guard of the whole application; it counts in a transaction of its own, so that what fails counts too."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -124,6 +124,7 @@ def limited(wiring: Wiring, cookie: str, rules: Mapping[str, tuple[Rule, ...]] =
         route = f"{scope.get('method', 'WS')} {scope['path_template']}"
         if route not in rules:
             return
+        wiring: Wiring = connection.app.state.wiring
         async with wiring.database.transaction() as db:
             try:
                 for rule in rules[route]:

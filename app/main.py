@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, Scope
 
 from app.accounts import routes as accounts
 from app.accounts.login import SignedIn, cookie_name, find_login
@@ -65,41 +65,56 @@ def create_app(wiring: Wiring, *, background: Sequence[Background] = (), node_cl
     """background: coroutines that run as long as the app does (light worker, permission push);
     node_client: how the room reaches the media process."""
     settings = wiring.settings
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncGenerator[None, None]:
-        tasks = [asyncio.create_task(_keep_running(coroutine, wiring)) for coroutine in background]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
     return Litestar(
         route_handlers=[
             *routers(wiring),
             send_static,
         ],
         dependencies={
-            "wiring": Provide(lambda: wiring, sync_to_thread=False),
-            "node": Provide(lambda: node_client, sync_to_thread=False),
+            "wiring": Provide(current_wiring, sync_to_thread=False),
+            "node": Provide(current_node, sync_to_thread=False),
             "db": Provide(open_db),
             "login": Provide(current_login, sync_to_thread=False),
         },
-        state=State({"wiring": wiring, "node_client": node_client}),
-        guards=[plain_path, own_origin(settings), limited(wiring, cookie_name(settings))],
+        state=state_of(wiring, background, node_client),
+        guards=[plain_path, own_origin(settings), limited(cookie_name(settings))],
         middleware=[Compression],
         before_request=meet,
         before_send=[add_headers(settings)],
-        after_exception=[whom_to_ask(wiring)],
+        after_exception=[whom_to_ask],
         exception_handlers={Exception: error_answer},
         template_config=template_config(settings),
         request_max_body_size=MAX_BODY_BYTES,
-        lifespan=[lifespan],
+        lifespan=[run_background],
         openapi_config=None,
         logging_config=None,
     )
+
+
+def state_of(wiring: Wiring, background: Sequence[Background] = (), node_client: Any = None) -> State:
+    """All that an application keeps, from its beginning on; the rest of it follows from the settings."""
+    return State({"wiring": wiring, "background": background, "node": node_client}, deep_copy=False)
+
+
+def current_wiring(scope: Scope) -> Wiring:
+    wiring: Wiring = scope["litestar_app"].state.wiring
+    return wiring
+
+
+def current_node(scope: Scope) -> Any:
+    return scope["litestar_app"].state.node
+
+
+@asynccontextmanager
+async def run_background(app: Litestar) -> AsyncGenerator[None, None]:
+    """What runs beside the requests, for as long as the application does."""
+    tasks = [asyncio.create_task(_keep_running(one, app.state.wiring)) for one in app.state.background]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def open_db(request: Request[Any, Any, Any], wiring: Wiring) -> AsyncGenerator[Db, None]:

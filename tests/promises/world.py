@@ -7,6 +7,7 @@ application, the recorder, the jobs' own functions. Only the media process is a 
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,6 @@ from app.invitations.models import Invitation
 from app.invitations.service import accept, admit, invite
 from app.mail.models import OutgoingMail
 from app.mail.service import MailContent, open_mail
-from app.main import create_app
 from app.participants.consents import give_consent, standing_consents
 from app.participants.forms import Registration
 from app.participants.service import register, study_notice
@@ -53,6 +53,7 @@ from recordings.model import (
     StreamKind,
 )
 from recordings.storage.layout import track_key_path
+from tests.fixtures.apps import lent_app
 from tests.promises.quiet_node import QuietNode
 from tests.promises.sources import Clock, Listener, store_all
 from tests.recordings.scene import Played, play
@@ -99,10 +100,11 @@ class World:
     anna: Guest
     ben: Guest
     browsers: list[Browser] = field(default_factory=list)
+    stack: ExitStack = field(default_factory=ExitStack)
 
     @cached_property
     def app(self) -> Litestar:
-        return create_app(self.wiring, node_client=self.node)
+        return self.stack.enter_context(lent_app(self.wiring, node_client=self.node))
 
     @property
     def settings(self) -> Settings:
@@ -315,6 +317,7 @@ class World:
     async def close(self) -> None:
         for browser in self.browsers:
             await browser.close()
+        self.stack.close()
 
 
 ANSWERED = "ingwerflammenzeppelin"  # long, as HEARD is

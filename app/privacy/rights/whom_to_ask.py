@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Request
@@ -20,31 +19,28 @@ from app.wiring import Wiring
 from recordings.encryption.keystore import KeyStoreError
 
 
-def whom_to_ask(wiring: Wiring) -> Callable[[Exception, Scope], Awaitable[None]]:
-    """An after_exception hook: it runs before the answer is written, whether or not a handler was reached."""
-
-    async def remember(_error: Exception, scope: Scope) -> None:
-        """Into the request's state: login, reader and foot of a participant who will see a page. Never raises for
-        what is not there any more or cannot be reached: then the page names the platform alone."""
-        if scope["type"] != ScopeType.HTTP:
-            return
-        request: Request[Any, Any, Any] = Request(scope)
-        token = request.cookies.get(cookie_name(wiring.settings))
-        if not token or "text/html" not in request.headers.get("accept", ""):
-            return
-        state = scope.setdefault("state", {})
-        try:
-            async with wiring.database.transaction() as db:
-                person = await find_login(db, wiring.columns, token)
-                if person is None or person.participant is None:
-                    return
-                row = await db.get_one(Participant, person.participant)
-                theirs = asking(request)
-                theirs.stored = row.language
-                speak_to(theirs)
-                foot = await foot_of(db, wiring, person)
-        except (JunierError, SQLAlchemyError, KeyStoreError, OSError):
-            return
-        state |= {"login": person, "reader": theirs, "foot": foot}
-
-    return remember
+async def whom_to_ask(_error: Exception, scope: Scope) -> None:
+    """An after_exception hook: it runs before the answer is written, whether or not a handler was reached. Puts login,
+    reader and foot of a participant who will see a page into the request's state. Never raises for what is not there
+    any more or cannot be reached: then the page names the platform alone."""
+    if scope["type"] != ScopeType.HTTP:
+        return
+    request: Request[Any, Any, Any] = Request(scope)
+    wiring: Wiring = request.app.state.wiring
+    token = request.cookies.get(cookie_name(wiring.settings))
+    if not token or "text/html" not in request.headers.get("accept", ""):
+        return
+    state = scope.setdefault("state", {})
+    try:
+        async with wiring.database.transaction() as db:
+            person = await find_login(db, wiring.columns, token)
+            if person is None or person.participant is None:
+                return
+            row = await db.get_one(Participant, person.participant)
+            theirs = asking(request)
+            theirs.stored = row.language
+            speak_to(theirs)
+            foot = await foot_of(db, wiring, person)
+    except (JunierError, SQLAlchemyError, KeyStoreError, OSError):
+        return
+    state |= {"login": person, "reader": theirs, "foot": foot}
