@@ -2,7 +2,7 @@
 
 The publisher goes on while web and workers come anew, and publishes again when media went, as the page would; there is
 one recording, and nothing is missing but what was sent into the cut. That a worker gives permission while web is away:
-tests/app/test_permission.py.
+tests/app/test_permission_pushed.py.
 """
 
 from __future__ import annotations
